@@ -1,0 +1,204 @@
+"""The callbacks of a run, the same for every loop; what TensorBoard shows is in `summaries`."""
+
+import math
+import statistics
+import sys
+import time
+from types import TracebackType
+from typing import Any, Self
+
+import keras
+import numpy as np
+import tensorflow as tf
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+Logs = dict[str, Any]
+
+
+class Stopwatch(keras.callbacks.Callback):
+    """Times the training steps, and nothing else: not validation, not the callbacks of an epoch's end.
+
+    The first execution of a run, which traces and compiles, is timed apart, and left out of the first
+    epoch unless it is the whole of it.
+
+    Args:
+        examples_per_step: of a full batch.
+
+    Attributes:
+        seconds_to_first_step: from the begin of training to the end of the first execution.
+        seconds_per_step: the mean of each epoch.
+    """
+
+    def __init__(self, examples_per_step: int) -> None:
+        super().__init__()
+        self._examples_per_step = examples_per_step
+        self.seconds_to_first_step: float | None = None
+        self.seconds_per_step: list[float] = []
+
+    @property
+    def seconds_per_epoch(self) -> float:
+        """The median over the epochs, in seconds."""
+        return statistics.median(self.seconds_per_step) * float(self.params["steps"])
+
+    @property
+    def examples_per_second(self) -> float:
+        """Of the last epoch."""
+        return self._examples_per_step / self.seconds_per_step[-1]
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        self._train_begin = time.perf_counter()
+
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
+        self._begin = time.perf_counter()
+        self._first_step = 0
+
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        self._end = time.perf_counter()
+        self._steps = min(
+            batch + 1, self.params["steps"]
+        )  # Keras counts a shorter last group in full
+        if self.seconds_to_first_step is None:
+            self.seconds_to_first_step = self._end - self._train_begin
+            if self._steps < self.params["steps"]:
+                self._begin, self._first_step = self._end, self._steps
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        steps = max(1, self._steps - self._first_step)
+        self.seconds_per_step.append((self._end - self._begin) / steps)
+
+
+class BatchLosses(keras.callbacks.Callback):
+    """Knows the loss of every step. Keras' logs do not: their `loss` is the mean of the epoch so far.
+
+    It listens to the model's `compute_loss`, so it holds for every loop and every compilation.
+
+    Attributes:
+        latest: after each execution, the number of each of its steps, from 1, and its loss.
+    """
+
+    def set_model(self, model: keras.Model) -> None:
+        super().set_model(model)
+        compute_loss = model.compute_loss
+        size = model.steps_per_execution
+        self._ring = ring = tf.Variable(tf.zeros([size]), trainable=False)
+        self._count = count = tf.Variable(0, trainable=False)
+
+        def compute_and_keep(
+            x: Any = None,
+            y: Any = None,
+            y_pred: Any = None,
+            sample_weight: Any = None,
+            training: bool = True,
+        ) -> tf.Tensor:
+            loss = compute_loss(x, y, y_pred, sample_weight, training=training)
+            if training:
+                ring.scatter_nd_update([[count % size]], [tf.cast(loss, tf.float32)])
+                count.assign_add(1)
+            return loss
+
+        self._compute_loss = compute_loss
+        model.compute_loss = compute_and_keep
+        model.train_function = None  # traced earlier, it would not be heard
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        self._first = int(self.model.optimizer.iterations)
+        self._read = 0
+        self.latest: list[tuple[int, float]] = []
+
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        count, ring = int(self._count), self._ring.numpy()
+        steps = np.arange(self._read, count)
+        losses = ring[steps % len(ring)]
+        self.latest = list(zip((steps + self._first + 1).tolist(), losses.tolist(), strict=True))
+        self._read = count
+
+    def on_train_end(self, logs: Logs | None = None) -> None:
+        self.model.compute_loss = self._compute_loss
+
+
+class StopAtNonFinite(keras.callbacks.Callback):
+    """Stops the training at the first loss that is not a finite number.
+
+    It raises `FloatingPointError`, so that nothing of the failed epoch is saved, and what was saved
+    before stays the last.
+    """
+
+    def __init__(self, batch_losses: BatchLosses) -> None:
+        super().__init__()
+        self._batch_losses = batch_losses
+
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        for step, loss in self._batch_losses.latest:
+            if not math.isfinite(loss):
+                raise FloatingPointError(
+                    f"the loss is {loss} at step {step:,}; training stopped, and the checkpoints of"
+                    " the epochs before are kept; a smaller learning rate may help"
+                )
+
+
+class PrintBatchLoss(keras.callbacks.Callback):
+    """Prints the handbook's line for each batch, counted from 0: `batch 7: loss 0.312345`."""
+
+    def __init__(self, batch_losses: BatchLosses) -> None:
+        super().__init__()
+        self._batch_losses = batch_losses
+
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        for step, loss in self._batch_losses.latest:
+            print(f"batch {step - 1}: loss {loss:f}", flush=True)
+
+
+class ProgressLine(keras.callbacks.Callback):
+    """Shows on standard error how far the training is: on a terminal live, else a plain line an epoch.
+
+    A context, so that the terminal is left as it was, however the training ends.
+    """
+
+    def __init__(self, stopwatch: Stopwatch) -> None:
+        super().__init__()
+        self._stopwatch = stopwatch
+        console = Console(stderr=True)
+        self._live = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[metrics]}"),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+
+    def __enter__(self) -> Self:
+        self._live.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._live.stop()
+
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
+        title = f"epoch {epoch + 1}/{self.params['epochs']}"
+        self._task = self._live.add_task(title, total=self.params["steps"], metrics="")
+
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        if not self._live.disable:
+            done = min(batch + 1, self.params["steps"])
+            self._live.update(self._task, completed=done, metrics=_in_words(logs))
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        self._live.remove_task(self._task)
+        seconds = self._stopwatch.seconds_per_step[-1] * self.params["steps"]
+        line = f"epoch {epoch + 1}/{self.params['epochs']}  {_in_words(logs)}  {seconds:.2f} s"
+        if self._live.disable:
+            print(line, file=sys.stderr, flush=True)
+        else:
+            self._live.console.print(line, highlight=False)
+
+
+def _in_words(logs: Logs | None) -> str:
+    return "  ".join(f"{name} {value:.4f}" for name, value in sorted((logs or {}).items()))

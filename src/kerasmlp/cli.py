@@ -1,0 +1,122 @@
+"""How every command starts, reads its flags, fails and ends. Imports no TensorFlow.
+
+Exit status: 0; 1, the training failed; 2, the user's input is wrong; 130, interrupted by Ctrl-C.
+"""
+
+import argparse
+import contextlib
+import io
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
+
+import tyro
+
+Settings = TypeVar("Settings")
+
+
+def run(command: Callable[[], None]) -> int:
+    """Run a command and return its exit status; print what it raises as one line, `error: ...`."""
+    try:
+        command()
+    except FloatingPointError as error:
+        return _failed(error, 1)
+    except (ValueError, OSError) as error:
+        return _failed(error, 2)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _failed(error: Exception, status: int) -> int:
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        message = f"{error.filename}: {error.strerror}"
+    else:
+        message = " ".join(str(error).split()) or type(error).__name__
+    print(f"error: {message}", file=sys.stderr)
+    return status
+
+
+def parse(default: Settings, module: str, argv: Sequence[str] | None) -> Settings:
+    """Return the settings that `argv` gives, `default` where it is silent.
+
+    Args:
+        default: an instance of the settings' dataclass.
+        module: the module that was called, for the help.
+        argv: the flags; None for those of the process.
+
+    Raises:
+        ValueError: the flags are wrong; the message is tyro's, in one line.
+        SystemExit: the help was asked for, and has been printed.
+    """
+    errors = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(errors):
+            return tyro.cli(type(default), prog=f"python -m {module}", default=default, args=argv)
+    except SystemExit as exit:
+        if not exit.code:
+            raise
+        raise ValueError(_one_line(errors.getvalue())) from None
+
+
+def peek(argv: Sequence[str] | None, **choices: Sequence[str]) -> dict[str, Any]:
+    """Return those of the flags `choices` that `argv` gives, where the value is one of the choices.
+
+    For flags that decide the defaults of others, and so must be known before `parse`.
+    """
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    for flag in choices:
+        parser.add_argument(f"--{flag}")
+    with contextlib.suppress(argparse.ArgumentError):
+        given, _ = parser.parse_known_args(argv)
+        return {flag: value for flag, value in vars(given).items() if value in choices[flag]}
+    return {}
+
+
+def _one_line(box: str) -> str:
+    """Return the first paragraph of a message that tyro has drawn into a box."""
+    lines = [line.strip("│ ") for line in box.splitlines() if line.startswith("│")]
+    paragraph = []
+    for line in lines:
+        if not line or set(line) == {"─"}:
+            break
+        paragraph.append(line)
+    message = " ".join(paragraph) or " ".join(box.split())
+    return re.sub(r"^Error parsing (\w+: )?", "", message)
+
+
+@contextlib.contextmanager
+def quiet_start(verbose: bool) -> Iterator[None]:
+    """Around the first import of Keras: choose its backend, and drop what TensorFlow prints.
+
+    Raises:
+        ValueError: the variable `KERAS_BACKEND` names another backend.
+    """
+    backend = os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    if backend != "tensorflow":
+        raise ValueError(
+            f"KERAS_BACKEND: expected tensorflow, the one backend these loops are written for;"
+            f" received {backend!r}"
+        )
+    if verbose:
+        yield
+        return
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    # Part of it comes before any log level is read, and from C++: below sys.stderr.
+    sys.stderr.flush()
+    stderr = os.dup(2)
+    with tempfile.TemporaryFile() as dropped:
+        os.dup2(dropped.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            dropped.seek(0)
+            os.write(stderr, dropped.read())
+            raise
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)

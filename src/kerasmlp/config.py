@@ -1,0 +1,136 @@
+"""The settings of a run: each field, its default, its bounds; and the recipes. Imports no TensorFlow."""
+
+import dataclasses
+import math
+import os
+from pathlib import Path
+from typing import Any, Literal
+
+LoopName = Literal["fit", "graph", "eager"]
+RecipeName = Literal["default", "handbook"]
+
+RECIPES: dict[RecipeName, dict[str, Any]] = {
+    "default": {},
+    "handbook": {"sampling": "replacement", "validation_size": 0},
+}
+"""What each recipe sets. A setting given beside a recipe wins over it."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """Train the handbook's MLP, and write a run folder that TensorBoard opens.
+
+    Args:
+        data: What to train on: mnist (Keras' cache or a download), mnist5k (5,000 images that are
+            installed with this package), auto (the first, or else the second), the path of an .npz
+            file with x_train, y_train, x_test, y_test, or that of a folder of IDX files. The variable
+            KERASMLP_DATA sets the default.
+        loop: The loop: Keras' own fit; graph, a GradientTape step under tf.function; eager, that step
+            as it stands. Without XLA, all three end with the same weights.
+        epochs: Passes over the training images.
+        batch_size: Images a step.
+        learning_rate: Adam's learning rate.
+        seed: What the initial weights and the order of the batches follow from.
+        hidden_units: Units of each hidden layer.
+        sampling: With shuffle, each epoch takes every image once; with replacement, each batch is
+            drawn from all images, as in the handbook.
+        validation_size: Images held out for validation, the last of the training images; auto is
+            a tenth of them, but at most 5,000.
+        jit_compile: Compile the step with XLA. The eager loop compiles nothing, and has it off.
+        steps_per_execution: Steps that run in one call. Progress, TensorBoard and Ctrl-C have their
+            turn between calls. The eager loop has 1.
+        logdir: The folder in which run folders are made.
+        name: The name of the run folder. By default made from the time, the loop and the seed.
+        recipe: Settings that go together; a flag given beside it wins. The default shuffles and
+            validates; handbook is the handbook's experiment, all images drawn with replacement and no
+            validation.
+        verbose: Show the loss of each batch, and what TensorFlow prints when it starts.
+
+    Raises:
+        ValueError: a setting is out of its bounds.
+    """
+
+    data: str = dataclasses.field(default_factory=lambda: os.environ.get("KERASMLP_DATA", "auto"))
+    loop: LoopName = "fit"
+    epochs: int = 5
+    batch_size: int = 50
+    learning_rate: float = 0.001
+    seed: int = 0
+    hidden_units: tuple[int, ...] = (100,)
+    sampling: Literal["shuffle", "replacement"] = "shuffle"
+    validation_size: int | Literal["auto"] = "auto"
+    jit_compile: bool = True
+    steps_per_execution: int = 100
+    logdir: Path = Path("logs")
+    name: str | None = None
+    recipe: RecipeName = "default"
+    verbose: bool = False
+
+    def __post_init__(self) -> None:
+        for field in ("epochs", "batch_size"):
+            self._expect(getattr(self, field) >= 1, field, "at least 1")
+        self._expect(
+            1 <= self.steps_per_execution <= 1_000_000, "steps_per_execution", "1 to 1,000,000"
+        )
+        self._expect(
+            math.isfinite(self.learning_rate) and self.learning_rate > 0,
+            "learning_rate",
+            "a positive number",
+        )
+        self._expect(0 <= self.seed < 2**31, "seed", "a number from 0 to 2147483647")
+        self._expect(
+            len(self.hidden_units) > 0 and all(units >= 1 for units in self.hidden_units),
+            "hidden_units",
+            "one number or more, each at least 1",
+        )
+        self._expect(
+            self.validation_size == "auto" or self.validation_size >= 0,
+            "validation_size",
+            "auto or a number of images, at least 0",
+        )
+        if self.name is not None:
+            self._expect(
+                self.name not in ("", ".", "..") and not set(self.name) & set("/\\\0"),
+                "name",
+                "the name of a folder, without path separators",
+            )
+        if self.loop == "eager" and (self.jit_compile or self.steps_per_execution != 1):
+            raise ValueError(
+                "the eager loop compiles nothing: expected --no-jit-compile and"
+                " --steps-per-execution 1 with --loop eager; received"
+                f" --{'' if self.jit_compile else 'no-'}jit-compile"
+                f" and --steps-per-execution {self.steps_per_execution}"
+            )
+
+    def _expect(self, condition: bool, field: str, expected: str) -> None:
+        if not condition:
+            flag = f"--{field.replace('_', '-')}"
+            raise ValueError(f"{flag}: expected {expected}; received {getattr(self, field)!r}")
+
+    @classmethod
+    def of(cls, recipe: RecipeName = "default", loop: LoopName = "fit", **given: Any) -> "Settings":
+        """Return the settings of a recipe and a loop, with those `given` in their place."""
+        compilation = {"jit_compile": False, "steps_per_execution": 1} if loop == "eager" else {}
+        return cls(**{**RECIPES[recipe], **compilation, "recipe": recipe, "loop": loop, **given})
+
+    def validation_images(self, training_images: int) -> int:
+        """Return how many of the training images to hold out.
+
+        Raises:
+            ValueError: too few are left for a batch.
+        """
+        held_out = self.validation_size
+        if held_out == "auto":
+            held_out = min(5000, training_images // 10)
+        left = training_images - held_out
+        if left < 1:
+            raise ValueError(
+                f"--validation-size: expected fewer than the {training_images:,} training images;"
+                f" received {held_out:,}"
+            )
+        if self.batch_size > left:
+            raise ValueError(
+                f"--batch-size: expected at most the {left:,} training images"
+                f" ({held_out:,} are held out for validation); received {self.batch_size:,}"
+            )
+        return held_out

@@ -1,0 +1,59 @@
+"""The data of a run, as `MNISTLoader` holds it. Where it comes from is in `sources`."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kerasmlp import sources
+
+
+class MNISTLoader:
+    """The handbook's loader: images and labels in memory, drawn in batches.
+
+    Pixels stay bytes, a quarter of the memory of float32; `get_batch` scales what it draws.
+
+    Args:
+        data: `auto`, `mnist`, `mnist5k` or a path; see `sources.read`.
+        seed: what the draws of `get_batch` follow from; None takes a new one each time.
+
+    Attributes:
+        name: what the data is, `mnist` for instance: under `auto`, what was found.
+        train_data: uint8 `[num_train_data, height, width, channels]`.
+        train_label: int32 `[num_train_data]`.
+        test_data: uint8 `[num_test_data, height, width, channels]`.
+        test_label: int32 `[num_test_data]`.
+
+    Raises:
+        ValueError: the data is not what the source should hold.
+        OSError: the data cannot be read.
+    """
+
+    def __init__(self, data: str = "auto", seed: int | None = None) -> None:
+        arrays, self.name = sources.read(data)
+        self.train_data, self.train_label, self.test_data, self.test_label = arrays
+        self._random = np.random.default_rng(seed)
+
+    @property
+    def num_train_data(self) -> int:
+        """Number of training images."""
+        return len(self.train_data)
+
+    @property
+    def num_test_data(self) -> int:
+        """Number of test images."""
+        return len(self.test_data)
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Height, width and channels of an image."""
+        height, width, channels = self.train_data.shape[1:]
+        return height, width, channels
+
+    @property
+    def classes(self) -> int:
+        """Number of classes: labels are below it."""
+        return int(max(self.train_label.max(), self.test_label.max())) + 1
+
+    def get_batch(self, batch_size: int) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+        """Draw `batch_size` training examples with replacement: pixels in [0, 1], and labels."""
+        chosen = self._random.integers(self.num_train_data, size=batch_size)
+        return self.train_data[chosen].astype(np.float32) / 255.0, self.train_label[chosen]

@@ -1,0 +1,168 @@
+"""The training loops: `fit`, `graph` and `eager`. All that a loop decides is here.
+
+A loop takes any compiled Keras model and drives the same callbacks over the same batches; it saves,
+prints and logs nothing of its own. What `compile` was given (optimizer, loss, metrics, `jit_compile`,
+`steps_per_execution`) is used by each of them as Keras' `fit` uses it.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import keras
+import tensorflow as tf
+
+from kerasmlp import execution
+
+Logs = dict[str, Any]
+History = dict[str, list[float]]
+
+
+class TrainingData(Protocol):
+    """What a loop trains on: epochs whose batches follow from their number alone."""
+
+    steps_per_epoch: int
+
+    def epoch(self, epoch: int | tf.Variable) -> tf.data.Dataset:
+        """Return the batches of one epoch: tuples `(x, y)` or `(x, y, sample_weight)`."""
+
+
+class Loop(Protocol):
+    """Trains `model` for `epochs`, and returns the metrics of each epoch, by name."""
+
+    def __call__(
+        self,
+        model: keras.Model,
+        train: TrainingData,
+        validation: tf.data.Dataset | None,
+        epochs: int,
+        callbacks: Sequence[keras.callbacks.Callback],
+    ) -> History: ...
+
+
+def train_step(model: keras.Model, x: Any, y: Any, sample_weight: Any = None) -> tf.Tensor:
+    """Train `model` on one batch, and return its loss, a scalar.
+
+    The handbook's step, with all that `fit` does beside: the loss includes what layers add
+    (regularisation), it is scaled under mixed precision, and the compiled metrics are updated.
+    """
+    with tf.GradientTape() as tape:
+        y_pred = model(x, training=True)
+        loss = model.compute_loss(x, y, y_pred, sample_weight, training=True)
+        scaled_loss = model.optimizer.scale_loss(loss)
+    gradients = tape.gradient(scaled_loss, model.trainable_variables)
+    model.optimizer.apply(gradients, model.trainable_variables)
+
+    # The mean loss of an epoch is over its examples: a smaller last batch weighs less.
+    batch_size = tf.shape(tf.nest.flatten(x)[0])[0]
+    for metric in model.metrics:
+        if metric.name == "loss":
+            metric.update_state(loss, sample_weight=batch_size)
+    model.compute_metrics(x, y, y_pred, sample_weight)
+    return loss
+
+
+def fit(
+    model: keras.Model,
+    train: TrainingData,
+    validation: tf.data.Dataset | None,
+    epochs: int,
+    callbacks: Sequence[keras.callbacks.Callback],
+) -> History:
+    """Train with Keras' own `model.fit`."""
+    _build(model, train)
+    # Keras opens the dataset more often than once an epoch, so the dataset must not count its
+    # openings: it reads the epoch that it stands for.
+    epoch = tf.Variable(0, dtype=tf.int64, trainable=False)
+    follow = keras.callbacks.LambdaCallback(
+        on_epoch_begin=lambda number, logs: epoch.assign(number)
+    )
+    history = model.fit(
+        train.epoch(epoch),
+        validation_data=validation,
+        epochs=epochs,
+        callbacks=[follow, *callbacks],
+        shuffle=False,
+        verbose=0,
+    )
+    return history.history
+
+
+def graph(
+    model: keras.Model,
+    train: TrainingData,
+    validation: tf.data.Dataset | None,
+    epochs: int,
+    callbacks: Sequence[keras.callbacks.Callback],
+) -> History:
+    """Train with `train_step` under `tf.function`, traced once."""
+    _build(model, train)
+    run_steps = execution.compiled(model, train_step)
+    return _drive(model, train, validation, epochs, callbacks, run_steps)
+
+
+def eager(
+    model: keras.Model,
+    train: TrainingData,
+    validation: tf.data.Dataset | None,
+    epochs: int,
+    callbacks: Sequence[keras.callbacks.Callback],
+) -> History:
+    """Train with `train_step` as it stands, op by op: the handbook's loop."""
+    _build(model, train)
+    run_steps = execution.uncompiled(model, train_step)
+    return _drive(model, train, validation, epochs, callbacks, run_steps)
+
+
+LOOPS: dict[str, Loop] = {"fit": fit, "graph": graph, "eager": eager}
+
+
+def _build(model: keras.Model, train: TrainingData) -> None:
+    """Create all variables before the first trace, so that one trace serves the whole run."""
+    if not model.built:
+        x = train.epoch(0).element_spec[0]
+        model(tf.nest.map_structure(lambda spec: keras.KerasTensor(spec.shape, spec.dtype), x))
+    if not model.optimizer.built:
+        model.optimizer.build(model.trainable_variables)
+
+
+def _drive(
+    model: keras.Model,
+    train: TrainingData,
+    validation: tf.data.Dataset | None,
+    epochs: int,
+    callbacks: Sequence[keras.callbacks.Callback],
+    run_steps: Callable[[Any, int], Logs],
+) -> History:
+    """Run the epochs of a hand-written loop; callbacks hear what they hear from `fit`."""
+    hooks = keras.callbacks.CallbackList(
+        list(callbacks),
+        add_history=True,
+        model=model,
+        epochs=epochs,
+        steps=train.steps_per_epoch,
+        verbose=0,
+    )
+    group = model.steps_per_execution
+    epoch_logs: Logs = {}
+    model.stop_training = False
+    hooks.on_train_begin()
+    for epoch in range(epochs):
+        model.reset_metrics()
+        hooks.on_epoch_begin(epoch)
+        batches = iter(train.epoch(epoch))
+        for first in range(0, train.steps_per_epoch, group):
+            hooks.on_train_batch_begin(first)
+            logs = run_steps(batches, min(group, train.steps_per_epoch - first))
+            hooks.on_train_batch_end(first + group - 1, logs)
+            if model.stop_training:
+                break
+        epoch_logs = dict(model.get_metrics_result())
+        if validation is not None:
+            results = model.evaluate(validation, callbacks=hooks, return_dict=True, verbose=0)
+            epoch_logs.update({f"val_{name}": value for name, value in results.items()})
+        hooks.on_epoch_end(epoch, epoch_logs)
+        if model.stop_training:
+            break
+    model.optimizer.finalize_variable_values(model.trainable_variables)
+    hooks.on_train_end(epoch_logs)
+    return model.history.history
