@@ -14,7 +14,7 @@ __version__ = "0.1.0"
 _WHERE = {"MLP": "model", "MNISTLoader": "data", "load": "model"}
 """The public names and the modules they come from, imported at their first use."""
 
-__all__ = ["MLP", "MNISTLoader", "load"]  # noqa: F822
+__all__ = ["MLP", "MNISTLoader", "load"]
 
 
 def __getattr__(name: str) -> Any:

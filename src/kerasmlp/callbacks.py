@@ -55,9 +55,7 @@ class Stopwatch(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         self._end = time.perf_counter()
-        self._steps = min(
-            batch + 1, self.params["steps"]
-        )  # Keras counts a shorter last group in full
+        self._steps = min(batch + 1, self.params["steps"])  # Keras counts a shorter last group in full
         if self.seconds_to_first_step is None:
             self.seconds_to_first_step = self._end - self._train_begin
             if self._steps < self.params["steps"]:

@@ -69,9 +69,7 @@ class Settings:
     def __post_init__(self) -> None:
         for field in ("epochs", "batch_size"):
             self._expect(getattr(self, field) >= 1, field, "at least 1")
-        self._expect(
-            1 <= self.steps_per_execution <= 1_000_000, "steps_per_execution", "1 to 1,000,000"
-        )
+        self._expect(1 <= self.steps_per_execution <= 1_000_000, "steps_per_execution", "1 to 1,000,000")
         self._expect(
             math.isfinite(self.learning_rate) and self.learning_rate > 0,
             "learning_rate",
@@ -119,9 +117,8 @@ class Settings:
         Raises:
             ValueError: too few are left for a batch.
         """
-        held_out = self.validation_size
-        if held_out == "auto":
-            held_out = min(5000, training_images // 10)
+        size = self.validation_size
+        held_out = min(5000, training_images // 10) if size == "auto" else size
         left = training_images - held_out
         if left < 1:
             raise ValueError(

@@ -20,7 +20,9 @@ History = dict[str, list[float]]
 class TrainingData(Protocol):
     """What a loop trains on: epochs whose batches follow from their number alone."""
 
-    steps_per_epoch: int
+    @property
+    def steps_per_epoch(self) -> int:
+        """Batches of an epoch."""
 
     def epoch(self, epoch: int | tf.Variable) -> tf.data.Dataset:
         """Return the batches of one epoch: tuples `(x, y)` or `(x, y, sample_weight)`."""
@@ -73,9 +75,7 @@ def fit(
     # Keras opens the dataset more often than once an epoch, so the dataset must not count its
     # openings: it reads the epoch that it stands for.
     epoch = tf.Variable(0, dtype=tf.int64, trainable=False)
-    follow = keras.callbacks.LambdaCallback(
-        on_epoch_begin=lambda number, logs: epoch.assign(number)
-    )
+    follow = keras.callbacks.LambdaCallback(on_epoch_begin=lambda number, logs: epoch.assign(number))
     history = model.fit(
         train.epoch(epoch),
         validation_data=validation,

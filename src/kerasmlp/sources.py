@@ -136,8 +136,7 @@ def _npz(path: Path) -> Arrays:
             missing = [name for name in NPZ_MEMBERS if f"{name}.npy" not in archive.namelist()]
             if missing:
                 raise ValueError(
-                    f"{path}: expected the arrays {', '.join(NPZ_MEMBERS)};"
-                    f" missing {', '.join(missing)}"
+                    f"{path}: expected the arrays {', '.join(NPZ_MEMBERS)}; missing {', '.join(missing)}"
                 )
             members = tuple(_npz_member(archive, name) for name in NPZ_MEMBERS)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, MemoryError) as error:
@@ -209,9 +208,7 @@ def _idx_body(path: Path, file: Any, shape: tuple[int, ...], dimensions: int) ->
     body = _read_at_most(file, expected + 1)
     if len(body) != expected:
         received = f"{len(body):,}" if len(body) < expected else "more"
-        raise ValueError(
-            f"{path}: its header promises {expected:,} bytes of data; it has {received}"
-        )
+        raise ValueError(f"{path}: its header promises {expected:,} bytes of data; it has {received}")
     return np.frombuffer(body, np.uint8).reshape(shape)
 
 
@@ -248,9 +245,7 @@ def _checked(name: str, members: tuple[NDArray[Any], ...]) -> Arrays:
 
 def _images(name: str, member: str, images: NDArray[Any]) -> NDArray[np.uint8]:
     if images.dtype != np.uint8:
-        raise ValueError(
-            f"{name}: expected {member} as bytes 0-255 (uint8); received {images.dtype}"
-        )
+        raise ValueError(f"{name}: expected {member} as bytes 0-255 (uint8); received {images.dtype}")
     if images.ndim == 3:
         images = images[..., np.newaxis]
     if images.ndim != 4 or images.shape[3] not in (1, 3) or 0 in images.shape:

@@ -1,0 +1,44 @@
+import os
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.pop("KERASMLP_DATA", None)
+
+import numpy as np
+import pytest
+
+from kerasmlp.data import MNISTLoader
+
+
+@pytest.fixture(scope="session")
+def digits():
+    """Forty images of 6x6 that three classes can be learned from, and their labels."""
+    random = np.random.default_rng(7)
+    labels = random.integers(3, size=40).astype(np.uint8)
+    images = random.integers(0, 100, size=(40, 6, 6, 1)).astype(np.uint8)
+    images[np.arange(40), labels] += 150
+    return images, labels
+
+
+@pytest.fixture
+def npz(tmp_path, digits):
+    """The path of an .npz file: 40 training images, of which 10 are the test images too."""
+    images, labels = digits
+    path = tmp_path / "digits.npz"
+    np.savez(path, x_train=images, y_train=labels, x_test=images[:10], y_test=labels[:10])
+    return path
+
+
+@pytest.fixture(scope="session")
+def mnist5k():
+    return MNISTLoader("mnist5k")
+
+
+@pytest.fixture(scope="session")
+def mnist_path():
+    """The path of all of MNIST; the test is skipped where it is not given."""
+    path = os.environ.get("KERASMLP_TEST_MNIST")
+    if path is None:
+        pytest.skip("KERASMLP_TEST_MNIST names no file")
+    assert Path(path).exists(), f"KERASMLP_TEST_MNIST: {path} does not exist"
+    return path

@@ -1,0 +1,85 @@
+"""What several test modules use: small models, runs of a loop, event files read back."""
+
+import os
+import subprocess
+import sys
+from collections import defaultdict
+
+import keras
+import numpy as np
+import tensorflow as tf
+from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
+
+from kerasmlp.batches import Batches, in_order
+from kerasmlp.loops import LOOPS
+
+
+def compiled(layers, *, optimizer=None, jit_compile=False, steps_per_execution=1, dtype="float32"):
+    """A small compiled model of `layers`, which ends in probabilities over three classes."""
+    with_dtype = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(dtype)
+    try:
+        keras.utils.set_random_seed(3)
+        model = keras.Sequential([keras.Input((6, 6, 1)), *layers()])
+        model.compile(
+            optimizer=optimizer() if optimizer else keras.optimizers.Adam(0.01),
+            loss=keras.losses.SparseCategoricalCrossentropy(),
+            metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
+            jit_compile=jit_compile,
+            steps_per_execution=steps_per_execution,
+        )
+    finally:
+        keras.config.set_dtype_policy(with_dtype)
+    return model
+
+
+def run(loop, model, digits, *, epochs=2, batch_size=7, callbacks=(), validation=True, **options):
+    """Train `model` with the loop of that name; 40 examples by 7 leave a partial batch of 5."""
+    images, labels = digits
+    return LOOPS[loop](
+        model,
+        Batches(images, labels, batch_size, seed=5, **options),
+        in_order(images[:11], labels[:11], batch_size=4) if validation else None,
+        epochs,
+        list(callbacks),
+    )
+
+
+def state(model):
+    """All that training changes: weights, seeds, optimizer."""
+    return [variable.numpy() for variable in (*model.variables, *model.optimizer.variables)]
+
+
+def assert_same(first, second):
+    """Two lists of arrays are equal, bit for bit."""
+    assert len(first) == len(second)
+    for one, other in zip(first, second, strict=True):
+        assert one.dtype == other.dtype
+        assert np.array_equal(one, other), np.abs(one.astype(float) - other).max()
+
+
+def events(folder):
+    """What the event files below `folder` hold: {(sub-run, tag): {step: value}}."""
+    read = defaultdict(dict)
+    for path in sorted(folder.rglob("events.*")):
+        sub_run = str(path.parent.relative_to(folder))
+        for event in EventFileLoader(str(path)).Load():
+            if event.graph_def:
+                read[sub_run, "graph"][event.step] = tf.compat.v1.GraphDef.FromString(event.graph_def)
+            for value in event.summary.value:
+                key = sub_run, value.tag
+                assert event.step not in read[key], f"{key}: step {event.step} twice"
+                read[key][event.step] = tf.make_ndarray(value.tensor)
+    return dict(read)
+
+
+def python(*arguments, cwd=None, **environment):
+    """Run Python in a process of its own; return what it ended with."""
+    return subprocess.run(
+        [sys.executable, *map(str, arguments)],
+        cwd=cwd,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )

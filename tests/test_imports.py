@@ -1,0 +1,66 @@
+"""Which module may import which: an edge more is made here on purpose, or not at all."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import kerasmlp
+
+SOURCE = Path(kerasmlp.__file__).parent
+
+EDGES = {
+    "__init__": set(),
+    "__main__": set(),
+    "cli": set(),
+    "config": set(),
+    "run": set(),
+    "sources": set(),
+    "model": set(),
+    "batches": set(),
+    "execution": set(),
+    "callbacks": set(),
+    "data": {"sources"},
+    "loops": {"execution"},
+    "summaries": {"callbacks"},
+    "train": {
+        *("batches", "callbacks", "cli", "config", "data", "loops", "model", "run", "summaries"),
+    },
+}
+
+
+def imported(path):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def test_modules_import_only_what_lies_below_them():
+    edges = {
+        path.stem: {name.split(".")[1] for name in imported(path) if name.startswith("kerasmlp.")}
+        for path in SOURCE.glob("*.py")
+    }
+    assert edges == EDGES
+
+
+def test_the_package_the_settings_and_the_help_import_no_tensorflow():
+    program = """
+import sys
+import kerasmlp, kerasmlp.config, kerasmlp.__main__, kerasmlp.train
+try:
+    kerasmlp.train.main(["--help"])
+except SystemExit as exit:
+    assert exit.code == 0, exit.code
+assert not {"tensorflow", "keras", "numpy"} & set(sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "--steps-per-execution INT" in done.stdout
+
+
+def test_an_unknown_name_of_the_package_is_an_attribute_error():
+    assert not hasattr(kerasmlp, "nonsense")
+    assert kerasmlp.MLP.__name__ == "MLP"
