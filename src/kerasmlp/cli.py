@@ -24,6 +24,8 @@ def run(command: Callable[[], None]) -> int:
         command()
     except FloatingPointError as error:
         return _failed(error, 1)
+    except MemoryError as error:
+        return _failed(error, 1)
     except (ValueError, OSError) as error:
         return _failed(error, 2)
     except KeyboardInterrupt:
@@ -35,6 +37,8 @@ def run(command: Callable[[], None]) -> int:
 def _failed(error: Exception, status: int) -> int:
     if isinstance(error, OSError) and error.filename is not None and error.strerror:
         message = f"{error.filename}: {error.strerror}"
+    elif isinstance(error, MemoryError):
+        message = "memory ran out"
     else:
         message = " ".join(str(error).split()) or type(error).__name__
     print(f"error: {message}", file=sys.stderr)

@@ -1,0 +1,95 @@
+import pytest
+from helpers import python
+
+from kerasmlp import cli
+from kerasmlp.config import Settings
+
+
+@pytest.mark.parametrize(
+    "error, status, line",
+    [
+        (ValueError("expected a\n  thing"), 2, "error: expected a thing"),
+        (FileNotFoundError(2, "No such file", "data.npz"), 2, "error: data.npz: No such file"),
+        (OSError("the disk is full"), 2, "error: the disk is full"),
+        (FloatingPointError("the loss is nan"), 1, "error: the loss is nan"),
+        (MemoryError(), 1, "error: memory ran out"),
+        (KeyboardInterrupt(), 130, "interrupted"),
+    ],
+)
+def test_what_goes_wrong_is_one_line_and_a_status(error, status, line, capsys):
+    def command():
+        raise error
+
+    assert cli.run(command) == status
+    assert capsys.readouterr().err == f"{line}\n"
+
+
+def test_a_fault_of_the_program_keeps_its_traceback():
+    with pytest.raises(ZeroDivisionError):
+        cli.run(lambda: print(1 / 0))
+
+
+@pytest.mark.parametrize(
+    "argv, message",
+    [
+        (
+            ["--loop", "x"],
+            r"invalid choice 'x' for argument '--loop'. Expected one of \('fit', 'graph', 'eager'\)",
+        ),
+        (["--epoch", "3"], "Unrecognized options: --epoch"),
+        (["--epochs", "x"], "--epochs: .*'x'"),
+        (["--epochs"], "Missing value for argument '--epochs'"),
+        (["--epochs", "0"], "^--epochs: expected at least 1; received 0$"),
+    ],
+)
+def test_wrong_flags_are_one_line(argv, message):
+    with pytest.raises(ValueError, match=message) as raised:
+        cli.parse(Settings(), "kerasmlp.train", argv)
+    assert "\n" not in str(raised.value)
+
+
+def test_flags_become_settings():
+    argv = "--hidden-units 800 400 --no-jit-compile --validation-size 7 --name x".split()
+    settings = cli.parse(Settings(), "kerasmlp.train", argv)
+    assert settings == Settings(hidden_units=(800, 400), jit_compile=False, validation_size=7, name="x")
+
+
+def test_peek_finds_what_decides_the_defaults():
+    choices = {"recipe": ["default", "handbook"], "loop": ["fit", "eager"]}
+    assert cli.peek(["--epochs", "3", "--loop=eager", "--recipe", "handbook"], **choices) == {
+        "loop": "eager",
+        "recipe": "handbook",
+    }
+    assert cli.peek(["--loop", "x", "--rec", "handbook"], **choices) == {}
+    assert cli.peek(["--loop"], **choices) == {}
+
+
+def test_a_quiet_start_prints_nothing_and_a_verbose_one_what_tensorflow_says():
+    program = "from kerasmlp import cli\nwith cli.quiet_start({}): import keras"
+    quiet, verbose = (
+        python("-c", program.format(verbose), TF_CPP_MIN_LOG_LEVEL="") for verbose in (False, True)
+    )
+    assert (quiet.returncode, quiet.stderr, quiet.stdout) == (0, "", "")
+    assert verbose.returncode == 0
+    assert "oneDNN" in verbose.stderr
+
+
+def test_a_start_that_fails_is_not_silenced():
+    program = "from kerasmlp import cli\nimport os\nwith cli.quiet_start(False):\n os.write(2, b'why'); raise SystemExit(3)"
+    done = python("-c", program)
+    assert (done.returncode, done.stderr) == (3, "why")
+
+
+def test_another_backend_is_refused(monkeypatch):
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    with (
+        pytest.raises(ValueError, match="KERAS_BACKEND: expected tensorflow.*received 'jax'"),
+        cli.quiet_start(False),
+    ):
+        pass
+
+
+def test_the_package_lists_its_commands():
+    done = python("-m", "kerasmlp")
+    assert done.returncode == 0
+    assert "python -m kerasmlp.train " in done.stdout
