@@ -1,0 +1,225 @@
+import csv
+import json
+import os
+import pty
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+from helpers import assert_same, events, python, state
+
+import kerasmlp
+from kerasmlp import train as command
+from kerasmlp.config import Settings
+from kerasmlp.loops import LOOPS
+from kerasmlp.train import train
+
+
+def settings(loop, logdir, **given):
+    small = {"epochs": 2, "batch_size": 64, "validation_size": 500, "logdir": logdir, "name": loop}
+    return Settings.of(loop=loop, **{**small, **given})
+
+
+def plain(loop):
+    return {} if loop == "eager" else {"jit_compile": False, "steps_per_execution": 7}
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory, mnist5k):
+    """A run of each loop on mnist5k, without XLA: the folder and the metrics of each."""
+    logdir = tmp_path_factory.mktemp("logs")
+    return {loop: train(settings(loop, logdir, **plain(loop)), mnist5k) for loop in LOOPS}
+
+
+def test_all_loops_end_with_the_same_weights_optimizer_history_and_accuracy(runs):
+    models = {loop: kerasmlp.load(folder / "model.keras") for loop, (folder, _) in runs.items()}
+    histories = {loop: (folder / "history.csv").read_text() for loop, (folder, _) in runs.items()}
+    for loop, (_, metrics) in runs.items():
+        assert_same(state(models[loop]), state(models["fit"]))
+        assert histories[loop] == histories["fit"]
+        assert metrics["test_accuracy"] == runs["fit"][1]["test_accuracy"] > 0.8
+        assert metrics["test_loss"] == runs["fit"][1]["test_loss"]
+    assert int(models["fit"].optimizer.iterations) == 2 * 55
+
+
+def test_all_loops_write_the_same_tags_and_steps(runs):
+    read = {
+        loop: {key: list(steps) for key, steps in events(folder).items()}
+        for loop, (folder, _) in runs.items()
+    }
+    assert read["graph"] == read["eager"] == read["fit"]
+    assert read["fit"]["train", "loss"] == read["fit"]["validation", "loss"] == [55, 110]
+    assert read["fit"]["train", "batch_loss"] == [100]
+
+
+def test_the_run_folder_holds_what_the_contract_says(runs):
+    folder, metrics = runs["graph"]
+    files = {str(path.relative_to(folder)) for path in folder.rglob("*") if "events" not in path.name}
+    assert files == {
+        *("config.json", "metrics.json", "history.csv", "model.keras", "train", "validation"),
+        *("checkpoints", "checkpoints/last.keras", "checkpoints/best.keras"),
+    }
+    assert json.loads((folder / "metrics.json").read_text()) == metrics
+    config = json.loads((folder / "config.json").read_text())
+    assert (config["loop"], config["steps_per_execution"], config["hidden_units"]) == ("graph", 7, [100])
+    expected = {
+        "dataset": "mnist5k",
+        "parameters": 79_510,
+        "epochs": 2,
+        "steps": 110,
+        "loop": "graph",
+        "jit_compile": False,
+        "steps_per_execution": 7,
+        "seed": 0,
+    }
+    assert {name: metrics[name] for name in expected} == expected
+    assert 0 < metrics["seconds_per_epoch"] < metrics["seconds_to_first_step"] + 60
+    assert metrics["versions"]["kerasmlp"] == kerasmlp.__version__
+    with (folder / "history.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["epoch"] for row in rows] == ["0", "1"]
+    assert set(rows[0]) == {"epoch", "accuracy", "loss", "val_accuracy", "val_loss"}
+
+
+def test_the_saved_model_is_the_one_that_was_tested(runs, mnist5k):
+    folder, metrics = runs["fit"]
+    probabilities = kerasmlp.load(folder / "model.keras").predict(
+        mnist5k.test_data / np.float32(255), verbose=0
+    )
+    accuracy = np.mean(probabilities.argmax(axis=1) == mnist5k.test_label)
+    assert accuracy == pytest.approx(metrics["test_accuracy"], abs=1e-6)
+
+
+def test_checkpoints_are_those_of_the_last_and_of_the_best_epoch(tmp_path, mnist5k):
+    folder, _ = train(settings("graph", tmp_path, learning_rate=0.1, epochs=4, batch_size=500), mnist5k)
+    with (folder / "history.csv").open() as file:
+        losses = [float(row["val_loss"]) for row in csv.DictReader(file)]
+    last, best = (
+        keras.models.load_model(folder / f"checkpoints/{name}.keras") for name in ("last", "best")
+    )
+    assert_same(state(last), state(kerasmlp.load(folder / "model.keras")))
+    assert int(best.optimizer.iterations) == 7 * (1 + int(np.argmin(losses)))
+
+
+def test_with_xla_fit_and_graph_are_the_same(tmp_path, mnist5k):
+    folders = [train(settings(loop, tmp_path, epochs=1), mnist5k)[0] for loop in ("fit", "graph")]
+    fit, graph = (state(kerasmlp.load(folder / "model.keras")) for folder in folders)
+    assert_same(fit, graph)
+
+
+def test_without_validation_there_is_no_validation_run(tmp_path, mnist5k):
+    folder, _ = train(settings("fit", tmp_path, validation_size=0, epochs=1), mnist5k)
+    assert {sub_run for sub_run, _ in events(folder)} == {"train"}
+    assert (folder / "checkpoints/best.keras").exists()
+
+
+def test_the_command_prints_the_handbooks_last_line(npz, tmp_path, capsys):
+    argv = f"--data {npz} --batch-size 8 --logdir {tmp_path} --name mine --loop eager --epochs 1"
+    assert command.main(argv.split()) == 0
+    metrics = json.loads((tmp_path / "mine/metrics.json").read_text())
+    assert capsys.readouterr().out.splitlines() == [
+        f"data: {npz}",
+        f"run: {tmp_path / 'mine'}",
+        f"test accuracy: {metrics['test_accuracy']:f}",
+    ]
+    assert (metrics["jit_compile"], metrics["steps_per_execution"]) == (False, 1)
+
+
+def test_the_handbook_recipe_prints_the_loss_of_each_batch(npz, tmp_path, capsys):
+    argv = f"--data {npz} --recipe handbook --loop eager --batch-size 16 --epochs 2 --verbose --logdir {tmp_path}"
+    assert command.main(argv.split()) == 0
+    lines = capsys.readouterr().out.splitlines()
+    # 40 images make 2 full batches of 16 an epoch, as the handbook counts.
+    assert [line.split(":")[0] for line in lines[:4]] == [f"batch {n}" for n in range(4)]
+    assert lines[4].startswith("data: ")
+    (folder,) = tmp_path.glob("*-eager-seed0")
+    config = json.loads((folder / "config.json").read_text())
+    assert (config["sampling"], config["validation_size"]) == ("replacement", 0)
+
+
+WRONG = {
+    "missing file": "--data {tmp}/nowhere.npz",
+    "batch of 0": "--batch-size 0",
+    "batch above the data": "--batch-size 41",
+    "negative learning rate": "--learning-rate -1",
+    "no epochs": "--epochs 0",
+    "unknown loop": "--loop keras",
+    "unknown flag": "--epoch 3",
+    "path separator": "--name a/b",
+    "logdir below a file": "--logdir {npz}/logs",
+    "validation of all": "--validation-size 40",
+    "compiled eager": "--loop eager --jit-compile",
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG.values(), ids=WRONG)
+def test_bad_input_is_one_line_and_leaves_nothing(wrong, npz, tmp_path, capsys):
+    logs = tmp_path / "logs"
+    flags = f"--data {npz} --batch-size 8 --logdir {logs} {wrong.format(tmp=tmp_path, npz=npz)}"
+    assert command.main(flags.split()) == 2
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert len(output.err.splitlines()) == 1
+    assert output.err.startswith("error: ")
+    assert not logs.exists() or not list(logs.iterdir())
+
+
+def test_a_name_that_exists_is_left_as_it_is(npz, tmp_path, capsys):
+    (tmp_path / "mine").mkdir()
+    assert command.main(f"--data {npz} --batch-size 8 --logdir {tmp_path} --name mine".split()) == 2
+    assert "expected the name of a new run" in capsys.readouterr().err
+    assert not list((tmp_path / "mine").iterdir())
+
+
+def test_a_run_that_diverges_says_so_and_keeps_its_checkpoints(npz, tmp_path, capsys):
+    flags = f"--data {npz} --batch-size 8 --logdir {tmp_path} --name mine --learning-rate 1e38"
+    assert command.main([*flags.split(), "--steps-per-execution", "2"]) == 1
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.startswith("error: the loss is nan at step ")
+    assert not (tmp_path / "mine/metrics.json").exists()
+
+
+def test_without_network_and_cache_the_default_trains_on_mnist5k(tmp_path):
+    refused = dict.fromkeys(
+        ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), "http://127.0.0.1:9"
+    )
+    done = python("-m", "kerasmlp.train", cwd=tmp_path, KERAS_HOME=str(tmp_path / "keras"), **refused)
+    assert done.returncode == 0, done.stderr
+    data, run, accuracy = done.stdout.splitlines()
+    assert data == "data: mnist5k"
+    assert "warning: training on mnist5k instead of MNIST: MNIST could not be downloaded" in done.stderr
+    assert float(accuracy.removeprefix("test accuracy: ")) >= 0.9
+    metrics = json.loads((tmp_path / run.removeprefix("run: ") / "metrics.json").read_text())
+    assert metrics["dataset"] == "mnist5k"
+
+
+def test_another_backend_is_refused_before_anything_is_written(npz, tmp_path):
+    done = python("-m", "kerasmlp.train", "--data", npz, cwd=tmp_path, KERAS_BACKEND="jax")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("error: KERAS_BACKEND: expected tensorflow")
+    assert len(done.stderr.splitlines()) == 1
+    assert not (tmp_path / "logs").exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
+def test_on_a_terminal_the_results_still_go_to_standard_output(npz, tmp_path):
+    terminal, child = pty.openpty()
+    flags = f"--data {npz} --batch-size 8 --epochs 1 --name x".split()
+    done = subprocess.run(
+        [sys.executable, "-m", "kerasmlp.train", *flags],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=child,
+        text=True,
+        env={**os.environ, "TERM": "xterm"},
+        timeout=300,
+    )
+    os.close(child)
+    shown = os.read(terminal, 1 << 16).decode()
+    os.close(terminal)
+    assert done.returncode == 0, shown
+    assert [line.split(":")[0] for line in done.stdout.splitlines()] == ["data", "run", "test accuracy"]
+    assert "epoch 1/1  accuracy " in shown
+    assert shown.rindex("\x1b[?25h") > shown.rindex("\x1b[?25l"), "the cursor is shown again"
