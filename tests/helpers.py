@@ -64,12 +64,17 @@ def events(folder):
     for path in sorted(folder.rglob("events.*")):
         sub_run = str(path.parent.relative_to(folder))
         for event in EventFileLoader(str(path)).Load():
-            if event.graph_def:
-                read[sub_run, "graph"][event.step] = tf.compat.v1.GraphDef.FromString(event.graph_def)
             for value in event.summary.value:
                 key = sub_run, value.tag
                 assert event.step not in read[key], f"{key}: step {event.step} twice"
                 read[key][event.step] = tf.make_ndarray(value.tensor)
+    for (sub_run, tag), steps in list(read.items()):
+        if tag == "__run_graph__":
+            del read[sub_run, tag]
+            graphs = {
+                step: tf.compat.v1.GraphDef.FromString(value.item()) for step, value in steps.items()
+            }
+            read[sub_run, "graph"] = graphs
     return dict(read)
 
 

@@ -3,9 +3,9 @@ import math
 import keras
 import numpy as np
 import pytest
-from helpers import compiled, run
 from keras import layers
 
+from helpers import compiled, run
 from kerasmlp import callbacks
 from kerasmlp.callbacks import BatchLosses, PrintBatchLoss, ProgressLine, StopAtNonFinite, Stopwatch
 from kerasmlp.loops import LOOPS

@@ -1,6 +1,6 @@
 import pytest
-from helpers import python
 
+from helpers import python
 from kerasmlp import cli
 from kerasmlp.config import Settings
 
@@ -49,7 +49,7 @@ def test_wrong_flags_are_one_line(argv, message):
 
 
 def test_flags_become_settings():
-    argv = "--hidden-units 800 400 --no-jit-compile --validation-size 7 --name x".split()
+    argv = ["--hidden-units", "800", "400", "--no-jit-compile", "--validation-size", "7", "--name", "x"]
     settings = cli.parse(Settings(), "kerasmlp.train", argv)
     assert settings == Settings(hidden_units=(800, 400), jit_compile=False, validation_size=7, name="x")
 
@@ -75,7 +75,13 @@ def test_a_quiet_start_prints_nothing_and_a_verbose_one_what_tensorflow_says():
 
 
 def test_a_start_that_fails_is_not_silenced():
-    program = "from kerasmlp import cli\nimport os\nwith cli.quiet_start(False):\n os.write(2, b'why'); raise SystemExit(3)"
+    program = """
+import os
+from kerasmlp import cli
+with cli.quiet_start(False):
+    os.write(2, b"why")
+    raise SystemExit(3)
+"""
     done = python("-c", program)
     assert (done.returncode, done.stderr) == (3, "why")
 
@@ -83,7 +89,7 @@ def test_a_start_that_fails_is_not_silenced():
 def test_another_backend_is_refused(monkeypatch):
     monkeypatch.setenv("KERAS_BACKEND", "jax")
     with (
-        pytest.raises(ValueError, match="KERAS_BACKEND: expected tensorflow.*received 'jax'"),
+        pytest.raises(ValueError, match=r"KERAS_BACKEND: expected tensorflow.*received 'jax'"),
         cli.quiet_start(False),
     ):
         pass

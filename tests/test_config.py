@@ -58,6 +58,6 @@ def test_held_out_images_must_leave_a_batch():
     with pytest.raises(ValueError, match="fewer than the 100 training images; received 100"):
         Settings(validation_size=100).validation_images(100)
     with pytest.raises(
-        ValueError, match="at most the 60 training images .*40 are held out.*received 61"
+        ValueError, match=r"at most the 60 training images .*40 are held out.*received 61"
     ):
         Settings(validation_size=40, batch_size=61).validation_images(100)

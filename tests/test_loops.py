@@ -2,9 +2,9 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from helpers import assert_same, compiled, python, run, state
 from keras import layers, regularizers
 
+from helpers import assert_same, compiled, python, run, state
 from kerasmlp import loops
 from kerasmlp.batches import Batches, in_order
 

@@ -1,9 +1,9 @@
 import keras
 import numpy as np
 import pytest
-from helpers import python
 
 import kerasmlp
+from helpers import python
 from kerasmlp.model import MLP, compiled_mlp
 
 
@@ -78,5 +78,5 @@ assert model.hidden_units == (5, 6)
 def test_loading_what_is_no_model_is_a_value_error(tmp_path):
     path = tmp_path / "model.keras"
     path.write_bytes(b"nonsense")
-    with pytest.raises(ValueError, match="model.keras"):
+    with pytest.raises(ValueError, match=r"model\.keras"):
         kerasmlp.load(path)

@@ -230,7 +230,7 @@ def test_a_missing_file_is_named(folder, tmp_path):
     (folder / LABELS).unlink()
     with pytest.raises(FileNotFoundError, match=f"{LABELS} is missing"):
         MNISTLoader(str(folder))
-    with pytest.raises(FileNotFoundError, match="nowhere.npz"):
+    with pytest.raises(FileNotFoundError, match=r"nowhere\.npz"):
         MNISTLoader(str(tmp_path / "nowhere.npz"))
 
 

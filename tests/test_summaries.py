@@ -8,9 +8,9 @@ import urllib.request
 import keras
 import numpy as np
 import pytest
-from helpers import compiled, events, run
 from keras import layers
 
+from helpers import compiled, events, run
 from kerasmlp.batches import Batches
 from kerasmlp.callbacks import BatchLosses, Stopwatch
 from kerasmlp.loops import LOOPS

@@ -8,9 +8,9 @@ import sys
 import keras
 import numpy as np
 import pytest
-from helpers import assert_same, events, python, state
 
 import kerasmlp
+from helpers import assert_same, events, python, state
 from kerasmlp import train as command
 from kerasmlp.config import Settings
 from kerasmlp.loops import LOOPS
@@ -128,8 +128,8 @@ def test_the_command_prints_the_handbooks_last_line(npz, tmp_path, capsys):
 
 
 def test_the_handbook_recipe_prints_the_loss_of_each_batch(npz, tmp_path, capsys):
-    argv = f"--data {npz} --recipe handbook --loop eager --batch-size 16 --epochs 2 --verbose --logdir {tmp_path}"
-    assert command.main(argv.split()) == 0
+    flags = f"--recipe handbook --loop eager --batch-size 16 --epochs 2 --verbose --logdir {tmp_path}"
+    assert command.main(["--data", str(npz), *flags.split()]) == 0
     lines = capsys.readouterr().out.splitlines()
     # 40 images make 2 full batches of 16 an epoch, as the handbook counts.
     assert [line.split(":")[0] for line in lines[:4]] == [f"batch {n}" for n in range(4)]

@@ -112,7 +112,8 @@ class BatchLosses(keras.callbacks.Callback):
         self._read = count
 
     def on_train_end(self, logs: Logs | None = None) -> None:
-        self.model.compute_loss = self._compute_loss
+        if self.model is not None:
+            self.model.compute_loss = self._compute_loss
 
 
 class StopAtNonFinite(keras.callbacks.Callback):

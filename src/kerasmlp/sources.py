@@ -13,8 +13,9 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
+from io import BufferedIOBase
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -200,7 +201,7 @@ def _idx(path: Path) -> NDArray[np.uint8]:
     return np.frombuffer(body, np.uint8).reshape(shape)
 
 
-def _read_at_most(file: BinaryIO, size: int) -> bytes:
+def _read_at_most(file: BufferedIOBase, size: int) -> bytes:
     """Read up to `size` bytes, taking memory for those only that come."""
     parts = []
     while size and (part := file.read(min(size, 1 << 20))):

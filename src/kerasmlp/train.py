@@ -70,7 +70,12 @@ def train(settings: Settings, data: "MNISTLoader | None" = None) -> tuple[Path, 
     batch_losses = BatchLosses()
     with ProgressLine(stopwatch) as progress:
         callbacks = _callbacks(settings, folder, batches, stopwatch, batch_losses, progress)
-        LOOPS[settings.loop](model, batches, validation, settings.epochs, callbacks)
+        try:
+            LOOPS[settings.loop](model, batches, validation, settings.epochs, callbacks)
+        except BaseException:
+            for callback in callbacks:  # Keras leaves their files open
+                callback.on_train_end()
+            raise
 
     test = model.evaluate(in_order(data.test_data, data.test_label), return_dict=True, verbose=0)
     metrics = {
