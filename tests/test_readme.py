@@ -1,0 +1,58 @@
+"""The README says what is so."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from helpers import events, python
+from kerasmlp.config import Settings
+from kerasmlp.train import train
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def readme():
+    return (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_checks_run_the_readmes_test_command(readme):
+    (command,) = re.findall(r"^\$ python3 -m venv \.venv && (.*pytest)$", readme, re.MULTILINE)
+    install, test = command.replace(".venv/bin/", "").split(" && ")
+    checks = (ROOT / ".ci/run").read_text(encoding="utf-8")
+    assert f"{install} --quiet".split()[:2] == ["pip", "install"]
+    assert install.removeprefix("pip install ") in checks
+    assert f"\n{test}\n" in checks
+
+
+def test_every_flag_of_the_readme_exists(readme):
+    help_text = python("-m", "kerasmlp.train", "--help").stdout
+    flags = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", readme)) - {"--help", "--logdir"}
+    assert len(flags) > 8
+    assert {
+        flag for flag in flags if f"{flag} " not in help_text and f"{flag}," not in help_text
+    } == set()
+
+
+def test_the_glossary_names_every_tag_that_a_run_writes(readme, tmp_path, mnist5k):
+    glossary = set()
+    for sub_run, tags in re.findall(r"^\| (train|validation) \| (.*?) \|", readme, re.MULTILINE):
+        glossary |= {(sub_run, tag) for tag in re.findall(r"`(.*?)`", tags)}
+    folder, _ = train(Settings(epochs=2, logdir=tmp_path, name="x"), mnist5k)
+    assert glossary | {("train", "graph")} == set(events(folder))
+
+
+def test_the_table_of_files_names_what_a_run_writes(readme, tmp_path, npz):
+    table = readme.partition("## What is written where")[2].partition("###")[0]
+    named = set(
+        re.findall(
+            r"`([\w/]+\.\w+|\w+/)`",
+            "\n".join(row.split("|")[1] for row in table.splitlines()[4:] if row.startswith("|")),
+        )
+    )
+    folder, _ = train(Settings(data=str(npz), batch_size=8, epochs=1, logdir=tmp_path, name="x"))
+    written = {path.name + "/" if path.is_dir() else path.name for path in folder.iterdir()}
+    assert {name.split("/")[0] + "/" if name.startswith("checkpoints") else name for name in named} - {
+        "best.keras"
+    } == written
