@@ -240,6 +240,8 @@ def offline(tmp_path, monkeypatch):
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
     for variable in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
         monkeypatch.setenv(variable, "http://127.0.0.1:9")
+    # urllib keeps the proxies that it found at its first use.
+    monkeypatch.setattr("urllib.request._opener", None)
     return tmp_path / "keras" / "datasets"
 
 
