@@ -5,7 +5,7 @@ same batches, however often it opens a pipeline, and a run can go on from any st
 """
 
 import dataclasses
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import tensorflow as tf
@@ -17,9 +17,9 @@ EVALUATION_BATCH_SIZE = 1000
 """Images evaluated at once. The metrics are means over examples, so it changes them by rounding only."""
 
 
-def scale(images: tf.Tensor) -> tf.Tensor:
-    """Return bytes 0-255 as float32 in [0, 1]."""
-    return tf.cast(images, tf.float32) / 255.0
+def scale(x: tf.Tensor) -> tf.Tensor:
+    """Return bytes 0-255 as float32 in [0, 1], and anything else as it is."""
+    return tf.cast(x, tf.float32) / 255.0 if x.dtype == tf.uint8 else x
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -27,16 +27,17 @@ class Batches:
     """The training batches of a run.
 
     Args:
-        images: uint8 `[examples, height, width, channels]`; scaled batch by batch.
-        labels: integers `[examples]`.
+        images: `[examples, ...]`, for images uint8 `[examples, height, width, channels]`; bytes are
+            scaled batch by batch to float32 in [0, 1], other types are left as they are.
+        labels: `[examples, ...]`; integers become int32.
         batch_size: examples a step; the last batch of a shuffled epoch can be smaller.
         seed: what the order follows from, together with the step.
         sampling: `shuffle` takes every example once an epoch, in an order of the epoch's own;
             `replacement` draws each batch from all examples, as the handbook does.
     """
 
-    images: NDArray[np.uint8]
-    labels: NDArray[np.integer]
+    images: NDArray[Any]
+    labels: NDArray[Any]
     batch_size: int
     seed: int = 0
     sampling: Sampling = "shuffle"
@@ -71,12 +72,12 @@ class Batches:
         )
 
     def epoch(self, epoch: int | tf.Variable) -> tf.data.Dataset:
-        """Return the batches of one epoch in order: float32 images in [0, 1], int32 labels.
+        """Return the batches of one epoch in order: pairs of images and labels.
 
         Given an int64 variable instead of a number, the dataset is the epoch that the variable
         holds while it is read.
         """
-        images, labels = tf.constant(self.images), tf.constant(self.labels, tf.int32)
+        images, labels = tf.constant(self.images), tf.constant(_integers_as_int32(self.labels))
 
         def batch(step_in_epoch: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             step = tf.cast(epoch, tf.int64) * self.steps_per_epoch + step_in_epoch
@@ -88,11 +89,15 @@ class Batches:
 
 
 def in_order(
-    images: NDArray[np.uint8],
-    labels: NDArray[np.integer],
+    images: NDArray[Any],
+    labels: NDArray[Any],
     batch_size: int = EVALUATION_BATCH_SIZE,
 ) -> tf.data.Dataset:
     """Return all examples once, in their order, for evaluation: batches as `Batches.epoch` gives."""
-    dataset = tf.data.Dataset.from_tensor_slices((images, labels.astype(np.int32)))
+    dataset = tf.data.Dataset.from_tensor_slices((images, _integers_as_int32(labels)))
     dataset = dataset.batch(batch_size).map(lambda x, y: (scale(x), y))
     return dataset.prefetch(tf.data.AUTOTUNE)
+
+
+def _integers_as_int32(labels: NDArray[Any]) -> NDArray[Any]:
+    return labels.astype(np.int32) if labels.dtype.kind in "iu" else labels

@@ -41,26 +41,39 @@ class Loop(Protocol):
     ) -> History: ...
 
 
-def train_step(model: keras.Model, x: Any, y: Any, sample_weight: Any = None) -> tf.Tensor:
-    """Train `model` on one batch, and return its loss, a scalar.
+def compute_gradients(
+    model: keras.Model, x: Any, y: Any, sample_weight: Any = None
+) -> tuple[tf.Tensor, Any, list[tf.Tensor]]:
+    """Return the loss of a batch, the predictions, and the gradients by the trainable variables.
 
-    The handbook's step, with all that `fit` does beside: the loss includes what layers add
-    (regularisation), it is scaled under mixed precision, and the compiled metrics are updated.
+    The loss includes what layers add (regularisation). Under mixed precision the gradients are those
+    of the scaled loss, as the optimizer expects them.
     """
     with tf.GradientTape() as tape:
         y_pred = model(x, training=True)
         loss = model.compute_loss(x, y, y_pred, sample_weight, training=True)
         scaled_loss = model.optimizer.scale_loss(loss)
-    gradients = tape.gradient(scaled_loss, model.trainable_variables)
-    model.optimizer.apply(gradients, model.trainable_variables)
+    return loss, y_pred, tape.gradient(scaled_loss, model.trainable_variables)
 
+
+def train_step(model: keras.Model, x: Any, y: Any, sample_weight: Any = None) -> tf.Tensor:
+    """Train `model` on one batch, and return its loss, a scalar: the handbook's step."""
+    loss, y_pred, gradients = compute_gradients(model, x, y, sample_weight)
+    model.optimizer.apply(gradients, model.trainable_variables)
+    update_metrics(model, loss, x, y, y_pred, sample_weight)
+    return loss
+
+
+def update_metrics(
+    model: keras.Model, loss: tf.Tensor, x: Any, y: Any, y_pred: Any, sample_weight: Any = None
+) -> None:
+    """Take a batch into the compiled metrics and the mean loss of `model`."""
     # The mean loss of an epoch is over its examples: a smaller last batch weighs less.
     batch_size = tf.shape(tf.nest.flatten(x)[0])[0]
     for metric in model.metrics:
         if metric.name == "loss":
             metric.update_state(loss, sample_weight=batch_size)
     model.compute_metrics(x, y, y_pred, sample_weight)
-    return loss
 
 
 def fit(
@@ -71,7 +84,7 @@ def fit(
     callbacks: Sequence[keras.callbacks.Callback],
 ) -> History:
     """Train with Keras' own `model.fit`."""
-    _build(model, train)
+    build(model, train)
     # Keras opens the dataset more often than once an epoch, so the dataset must not count its
     # openings: it reads the epoch that it stands for.
     epoch = tf.Variable(0, dtype=tf.int64, trainable=False)
@@ -95,9 +108,24 @@ def graph(
     callbacks: Sequence[keras.callbacks.Callback],
 ) -> History:
     """Train with `train_step` under `tf.function`, traced once."""
-    _build(model, train)
-    run_steps = execution.compiled(model, train_step)
-    return _drive(model, train, validation, epochs, callbacks, run_steps)
+    return traced(train_step)(model, train, validation, epochs, callbacks)
+
+
+def traced(step: execution.TrainStep) -> Loop:
+    """Return the loop that trains with `step`, a function as `train_step` is, under `tf.function`."""
+
+    def loop(
+        model: keras.Model,
+        train: TrainingData,
+        validation: tf.data.Dataset | None,
+        epochs: int,
+        callbacks: Sequence[keras.callbacks.Callback],
+    ) -> History:
+        build(model, train)
+        run_steps = execution.compiled(model, step)
+        return _drive(model, train, validation, epochs, callbacks, run_steps)
+
+    return loop
 
 
 def eager(
@@ -108,7 +136,7 @@ def eager(
     callbacks: Sequence[keras.callbacks.Callback],
 ) -> History:
     """Train with `train_step` as it stands, op by op: the handbook's loop."""
-    _build(model, train)
+    build(model, train)
     run_steps = execution.uncompiled(model, train_step)
     return _drive(model, train, validation, epochs, callbacks, run_steps)
 
@@ -116,7 +144,7 @@ def eager(
 LOOPS: dict[str, Loop] = {"fit": fit, "graph": graph, "eager": eager}
 
 
-def _build(model: keras.Model, train: TrainingData) -> None:
+def build(model: keras.Model, train: TrainingData) -> None:
     """Create all variables before the first trace, so that one trace serves the whole run."""
     if not model.built:
         x = train.epoch(0).element_spec[0]
