@@ -1,0 +1,398 @@
+"""Whether a loop does what Keras' `fit` does: followed step by step, beside a reference."""
+
+import dataclasses
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from kerasmlp import causes, lockstep, loops
+from kerasmlp.batches import Batches, in_order
+from kerasmlp.callbacks import BatchLosses
+from kerasmlp.lockstep import Batch, Deviation, Reference, State
+
+Logs = dict[str, Any]
+
+ALL_STEPS_UNTIL = 200
+EACH = 10
+"""Where a loop rounds otherwise, the bound is measured at each of the first 200 steps, then at every
+tenth and at the ends of epochs; what is equal bit for bit needs no bound."""
+PREDICTIONS = 1000
+
+
+@dataclasses.dataclass(frozen=True)
+class Divergence:
+    """The first place where a loop parts from the reference by more than rounding.
+
+    Attributes:
+        step: the number of the step, from 1, or the last one before it shows.
+        what: the variable or the metric that is furthest out, or what happened.
+        size: its largest absolute difference.
+        bound: what rounding explains of it.
+        cause: what explains it, with how sure that is; None if nothing known does.
+    """
+
+    step: int
+    what: str
+    size: float = math.inf
+    bound: float = 0.0
+    cause: str | None = None
+
+    def __str__(self) -> str:
+        """Return it as a sentence."""
+        size = f" by {self.size:.2g}, where rounding explains {self.bound:.2g}" if self.bound else ""
+        return f"step {self.step}: {self.what}{size}; cause: {self.cause or 'unknown'}"
+
+
+@dataclasses.dataclass
+class Trajectory:
+    """What a loop did, to be held against another's.
+
+    Attributes:
+        losses: of every step; empty if the loop does not compute them with `compute_loss`.
+        history: the metrics of each epoch.
+        initial: the state before the first step.
+        final: the state at the end.
+        predictions: of the trained model on the first test examples.
+        divergence: from the reference, in lockstep; None within rounding.
+        steps: that were compared in lockstep.
+    """
+
+    losses: list[float]
+    history: dict[str, list[float]]
+    initial: State
+    final: State
+    predictions: NDArray[Any]
+    divergence: Divergence | None
+    steps: int
+
+
+class Follower(keras.callbacks.Callback):
+    """Takes every step of a loop a second time, by the reference, from where the loop stood.
+
+    Args:
+        reference: takes Keras' own steps.
+        train: the batches that the loop should train on.
+        start: the state that the loop should start from.
+    """
+
+    def __init__(self, reference: Reference, train: Batches, start: State) -> None:
+        super().__init__()
+        self.divergence: Divergence | None = None
+        self.steps = 0
+        self._reference = reference
+        self._train = train
+        self._after = start
+        self._next = 0
+        self._sums: list[list[NDArray[Any]]] = []
+
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
+        self._epoch = epoch
+        self._batches = iter(self._train.epoch(epoch))
+        self._next = epoch * self._train.steps_per_epoch
+        self._reference.model.reset_metrics()
+        self._metrics = _Metrics(self._reference.model)
+
+    def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+        self._first = batch
+        self._before = lockstep.state(self.model)
+        if self.divergence is None and not lockstep.same(self._before, self._after):
+            self._compare_between(self._next)
+
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        self._after = lockstep.state(self.model)
+        if self.divergence is not None:
+            return
+        last = min(batch, self._train.steps_per_epoch - 1)
+        batches = [next(self._batches) for _ in range(self._first, last + 1)]
+        self._next = self._epoch * self._train.steps_per_epoch + last + 1
+        expected, _ = self._reference.step(self._before, batches)
+        self._metrics.add(self._reference.model, sum(len(y) for _, y in batches))
+        self.steps += len(batches)
+        if lockstep.same(expected, self._after) or not self._measured(last):
+            return
+        metrics = self._metrics.values(self._reference.model)
+        found = self._reference.deviation(self._before, batches, expected, self._after)
+        if found is not None:
+            self._diagnose(batches, found)
+        self._metrics.set(self._reference.model, metrics)
+
+    def _measured(self, last: int) -> bool:
+        """Whether a step that rounds otherwise is measured."""
+        at_end = last + 1 == self._train.steps_per_epoch
+        return at_end or self._next <= ALL_STEPS_UNTIL or self._next % EACH == 0
+
+    def _diagnose(self, batches: list[Batch], found: Deviation) -> None:
+        first = self._next - len(batches)
+        cause = causes.find(
+            self._reference, self._before, batches, self._after, self._other_batches(first)
+        )
+        self.divergence = Divergence(
+            first + 1, found.variable, found.size, found.bound, str(cause) if cause else None
+        )
+
+    def _other_batches(self, step: int) -> Iterator[tuple[str, Batch]]:
+        """Yield each other batch of the epochs so far, and of the next, by what its use would mean."""
+        per_epoch = self._train.steps_per_epoch
+        for epoch in range(step // per_epoch + 2):
+            for position, batch in enumerate(self._train.epoch(epoch)):
+                other = epoch * per_epoch + position
+                if other == step + 1 and (step + 1) % per_epoch == 0:
+                    yield "the last batch of the epoch, a partial one, is dropped", batch
+                elif other != step:
+                    yield (
+                        (
+                            f"another order of the batches: this is the batch of step {other + 1}"
+                            f" (batch {position + 1} of epoch {epoch + 1})"
+                        ),
+                        batch,
+                    )
+
+    def _compare_between(self, step: int) -> None:
+        """Say what changed the state between two steps, or before the first."""
+        pairs = zip(self._reference.paths, self._after, self._before, strict=True)
+        changed = [(path, one, other) for path, one, other in pairs if not lockstep.same([one], [other])]
+        path, one, other = changed[0]
+        when = "before its first step" if step == 0 else f"after step {step} and before the next"
+        cause = f"the loop changes the state outside its steps: {', '.join(p for p, _, _ in changed)}"
+        for name, one_of, other_of in changed:
+            if name.endswith("learning_rate"):
+                cause = f"another learning rate: {float(other_of):g}, not {float(one_of):g}"
+        size = float(np.abs(other.astype(float) - one).max()) if one.shape == other.shape else math.inf
+        self.divergence = Divergence(step + 1, f"{path}, changed {when}", size, 0.0, cause)
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        if self.divergence is not None:
+            return
+        missing = (epoch + 1) * self._train.steps_per_epoch - self._next
+        if missing:
+            partial = missing == 1 and len(self._train.images) % self._train.batch_size
+            cause = "the last batch of the epoch, a partial one, is dropped" if partial else None
+            what = f"{missing} step(s) of epoch {epoch + 1} are missing"
+            self.divergence = Divergence(self._next + 1, what, cause=cause)
+            return
+        self._sums.append(self._metrics.sums(self._reference.model))
+        self.divergence = self._metrics.compare(
+            self._reference.model, logs or {}, self._next, self._sums
+        )
+
+    def on_train_end(self, logs: Logs | None = None) -> None:
+        self._end = lockstep.state(self.model)
+
+    def finish(self, model: keras.Model, epochs: int) -> None:
+        """Compare the state that the loop ends with: after its last step, and what `fit` does there."""
+        if self.divergence is not None or not self.steps:
+            return
+        steps = epochs * self._train.steps_per_epoch
+        if self._next < steps:
+            what = f"the loop ended after {self._next} of {steps} steps"
+            self.divergence = Divergence(self._next + 1, what)
+            return
+        reference, final = self._reference, lockstep.state(model)
+        lockstep.restore(reference.model, self._after)
+        reference.model.optimizer.finalize_variable_values(reference.model.trainable_variables)
+        expected = lockstep.state(reference.model)
+        for path, one, other in zip(reference.paths, expected, final, strict=True):
+            if not np.allclose(one, other, rtol=1e-6, atol=1e-7):
+                unchanged = lockstep.same(self._after, final)
+                cause = (
+                    "EMA is not finalised: optimizer.finalize_variable_values is not called at the end"
+                    if unchanged
+                    else "the loop changes the weights after its last step"
+                )
+                size = float(np.abs(one.astype(float) - other).max())
+                self.divergence = Divergence(steps, f"{path}, at the end of training", size, 1e-7, cause)
+                return
+
+
+class _Metrics:
+    """The metrics of an epoch, step by step, as the reference has them."""
+
+    def __init__(self, model: keras.Model) -> None:
+        self._steps = [self.values(model)]
+        self._sizes: list[int] = []
+
+    @staticmethod
+    def values(model: keras.Model) -> list[NDArray[Any]]:
+        return [np.array(variable) for variable in model.metrics_variables]
+
+    @staticmethod
+    def set(model: keras.Model, values: list[NDArray[Any]]) -> None:
+        for variable, value in zip(model.metrics_variables, values, strict=True):
+            variable.assign(value)
+
+    def add(self, model: keras.Model, examples: int) -> None:
+        values = self.values(model)
+        if len(values) != len(self._steps[0]):  # made by the first step
+            self._steps = [[np.zeros_like(value) for value in values]]
+        self._steps.append(values)
+        self._sizes.append(examples)
+
+    def sums(self, model: keras.Model) -> list[NDArray[Any]]:
+        return self._steps[-1]
+
+    def _result(self, model: keras.Model, values: list[NDArray[Any]]) -> dict[str, float]:
+        now = self.values(model)
+        self.set(model, values)
+        result = {name: float(value) for name, value in model.get_metrics_result().items()}
+        self.set(model, now)
+        return result
+
+    def compare(
+        self, model: keras.Model, logs: Logs, step: int, epochs: list[list[NDArray[Any]]]
+    ) -> Divergence | None:
+        """Return where the metrics that the loop reports are not those of its steps."""
+        expected = self._result(model, self._steps[-1])
+        for name, value in expected.items():
+            if name not in logs:
+                return Divergence(step, f"metric {name} is not reported at the end of the epoch")
+            bound = self._bound(name, value)
+            if not abs(float(logs[name]) - value) <= bound:
+                cause = self._cause(model, logs, name, epochs)
+                size = abs(float(logs[name]) - value)
+                return Divergence(step, f"metric {name} of the epoch", size, bound, cause)
+        return None
+
+    def _bound(self, name: str, value: float) -> float:
+        """Rounding of a mean over steps; for a count, as accuracy is, one example in a thousand too."""
+        rounding = 2.0**-24 * (64 + len(self._sizes)) * max(1.0, abs(value))
+        return (
+            rounding
+            if name == "loss"
+            else rounding + max(1.0, sum(self._sizes) / 1000) / sum(self._sizes)
+        )
+
+    def _cause(
+        self, model: keras.Model, logs: Logs, name: str, epochs: list[list[NDArray[Any]]]
+    ) -> str | None:
+        each = [
+            self._result(model, [after - before for before, after in zip(*pair, strict=True)])[name]
+            for pair in zip(self._steps, self._steps[1:], strict=False)
+        ]
+        total = [np.sum(values, axis=0, dtype=values[0].dtype) for values in zip(*epochs, strict=True)]
+        without_last = self._result(model, self._steps[-2])[name] if len(self._steps) > 2 else math.nan
+        explained = {
+            "metrics are not reset at the start of an epoch": self._result(model, total)[name],
+            "the last partial batch is weighted wrongly: a mean of batch means": float(np.mean(each)),
+            "the last batch of the epoch is left out of the metrics": without_last,
+            "the metric is that of the last batch, not the mean of the epoch": each[-1],
+            "the metric is the sum over the batches, not their mean": float(np.sum(each)),
+        }
+        scale = 1e-5 * max(1.0, abs(float(logs[name])))
+        for cause, value in explained.items():
+            if abs(value - float(logs[name])) <= scale:
+                return f"{cause} (very likely: it gives the reported number to 5 digits)"
+        return None
+
+
+def run(
+    loop: loops.Loop,
+    model: keras.Model,
+    reference: keras.Model,
+    train: Batches,
+    test: tuple[NDArray[Any], NDArray[Any]],
+    epochs: int,
+    initial: State | None,
+    callbacks: list[keras.callbacks.Callback],
+) -> Trajectory:
+    """Train `model` with `loop` beside `reference`, from equal weights over equal batches.
+
+    Args:
+        loop: to be followed.
+        model: compiled, for the loop.
+        reference: another of the same factory, compiled as the first row is.
+        train: the batches.
+        test: images and labels for the predictions at the end.
+        epochs: to train for.
+        initial: the state to start from; None for that of `model`.
+        callbacks: that the loop drives beside those of the comparison.
+
+    Raises:
+        TypeError: the loop does not return the metrics of each epoch.
+    """
+    for one in (model, reference):
+        loops.build(one, train)
+    initial = initial if initial is not None else lockstep.state(model)
+    for one in (model, reference):
+        lockstep.restore(one, initial)
+    losses = _Losses()
+    follower = Follower(Reference(reference, train.batch_size), train, initial)
+    history = loop(model, train, None, epochs, [losses.source, losses, follower, *callbacks])
+    history = getattr(history, "history", history)
+    if not isinstance(history, dict):
+        raise TypeError(
+            "the loop should return the metrics of each epoch, a dict of lists or keras' History;"
+            f" it returned {type(history).__name__}"
+        )
+    follower.finish(model, epochs)
+    if not follower.steps and follower.divergence is None:
+        follower.divergence = _by_single_steps(loop, model, follower, train, initial)
+    final = lockstep.state(model)
+    return Trajectory(
+        losses.all,
+        {name: [float(value) for value in values] for name, values in history.items()},
+        initial,
+        final,
+        _predictions(model, test),
+        follower.divergence,
+        follower.steps,
+    )
+
+
+def _by_single_steps(
+    loop: loops.Loop, model: keras.Model, follower: Follower, train: Batches, initial: State
+) -> Divergence | None:
+    """Hold a loop that calls no batch hooks to the reference: call it for one step at a time."""
+    final, reference = lockstep.state(model), follower._reference
+    before, divergence = initial, None
+    for step in sorted({0, 1, 2, train.steps_per_epoch - 1}):
+        batch = next(iter(train.epoch(0).skip(step)))
+        expected, _ = reference.step(before, [batch])
+        lockstep.restore(model, before)
+        loop(model, _OneStep(train, step), None, 1, [])
+        received = lockstep.state(model)
+        lockstep.restore(reference.model, expected)
+        reference.model.optimizer.finalize_variable_values(reference.model.trainable_variables)
+        found = reference.deviation(before, [batch], lockstep.state(reference.model), received)
+        follower.steps += 1
+        if found is not None:
+            cause = causes.find(reference, before, [batch], received, [])
+            named = str(cause) if cause else None
+            divergence = Divergence(step + 1, found.variable, found.size, found.bound, named)
+            break
+        before = expected
+    lockstep.restore(model, final)
+    return divergence
+
+
+@dataclasses.dataclass(frozen=True)
+class _OneStep:
+    """An epoch of one batch: that of a step of the first epoch."""
+
+    train: Batches
+    step: int
+    steps_per_epoch: int = 1
+
+    def epoch(self, epoch: int | tf.Variable) -> tf.data.Dataset:
+        return self.train.epoch(0).skip(self.step).take(1)
+
+
+class _Losses(keras.callbacks.Callback):
+    """Keeps the loss of every step."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.source = BatchLosses()
+        self.all: list[float] = []
+
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        self.all += [loss for _, loss in self.source.latest]
+
+
+def _predictions(model: keras.Model, test: tuple[NDArray[Any], NDArray[Any]]) -> NDArray[Any]:
+    images, labels = (array[:PREDICTIONS] for array in test)
+    return np.concatenate([np.array(model(x, training=False)) for x, _ in in_order(images, labels)])
