@@ -6,7 +6,7 @@ batch, and where that leads is held against where the loop went.
 
 import contextlib
 import dataclasses
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import keras
@@ -125,8 +125,11 @@ def _wrong_steps(
         "the loss is the sum over the batch, regularisation losses included",
         _scaled(float(batch_size)),
     )
-    yield "labels are broadcast against predictions: each is compared with every other", _broadcast()
-    yield "softmax is taken twice: from_logits=True on probabilities", _from_logits()
+    yield (
+        "labels are broadcast against predictions: each is compared with every other",
+        _of_loss(_of_pairs),
+    )
+    yield "softmax is taken twice: from_logits=True on probabilities", _of_loss(_from_logits)
     if isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer):
         yield "gradients are not unscaled under mixed precision", Step(gradients, _without_unscaling)
         yield (
@@ -142,51 +145,44 @@ def _wrong_steps(
         yield f"the gradients are {factor:g} times what they should be", _scaled(factor)
 
 
-def _of_loss(*, training: bool = True, penalties: bool = True, factor: float = 1.0) -> Step:
-    """Return the step with the data's loss by `factor`, and with or without what layers add to it."""
+def _compiled_loss(model: keras.Model, y: Any, y_pred: Any) -> Any:
+    """Return the loss of the data, without what layers add to it."""
+    return keras.losses.get(model.loss)(y, y_pred)
+
+
+def _of_loss(
+    loss_of: Callable[[keras.Model, Any, Any], Any] = _compiled_loss,
+    *,
+    training: bool = True,
+    penalties: bool = True,
+    factor: float = 1.0,
+) -> Step:
+    """Return the step with the mean of another loss by `factor`, and with or without what layers add."""
 
     def gradients(model: keras.Model, x: Any, y: Any) -> list[Any]:
         with tf.GradientTape() as tape:
-            loss = model.compute_loss(x, y, model(x, training=training), None)
-            added = sum(tf.cast(tf.reduce_sum(penalty), loss.dtype) for penalty in model.losses)
-            total = (loss - added) * factor + (added if penalties else 0.0)
-            scaled = model.optimizer.scale_loss(total)
-        return tape.gradient(scaled, model.trainable_variables)
-
-    return Step(gradients, lockstep.apply)
-
-
-def _of_mean(losses: Any) -> Step:
-    """Return the step with the mean of `losses(y, y_pred)` in place of the compiled loss."""
-
-    def gradients(model: keras.Model, x: Any, y: Any) -> list[Any]:
-        with tf.GradientTape() as tape:
-            y_pred = model(x, training=True)
-            loss = keras.ops.mean(losses(model.loss, y, y_pred))
-            loss += sum(tf.cast(tf.reduce_sum(penalty), loss.dtype) for penalty in model.losses)
+            y_pred = model(x, training=training)
+            loss = keras.ops.mean(loss_of(model, y, y_pred)) * factor
+            if penalties and model.losses:
+                loss += tf.add_n(
+                    [tf.cast(tf.reduce_sum(penalty), loss.dtype) for penalty in model.losses]
+                )
             scaled = model.optimizer.scale_loss(loss)
         return tape.gradient(scaled, model.trainable_variables)
 
     return Step(gradients, lockstep.apply)
 
 
-def _broadcast() -> Step:
-    def pairs(compiled: Any, y: Any, y_pred: Any) -> Any:
-        loss = keras.losses.get(compiled)
-        count = tf.shape(y)[0]
-        each_label = tf.repeat(y, count, axis=0)
-        each_prediction = tf.tile(y_pred, [count, *[1] * (len(y_pred.shape) - 1)])
-        return loss(each_label, each_prediction)
-
-    return _of_mean(pairs)
+def _of_pairs(model: keras.Model, y: Any, y_pred: Any) -> Any:
+    count = tf.shape(y)[0]
+    each_prediction = tf.tile(y_pred, [count, *[1] * (len(y_pred.shape) - 1)])
+    return _compiled_loss(model, tf.repeat(y, count, axis=0), each_prediction)
 
 
-def _from_logits() -> Step:
-    def losses(compiled: Any, y: Any, y_pred: Any) -> Any:
-        config = {**keras.losses.get(compiled).get_config(), "from_logits": True}
-        return type(keras.losses.get(compiled)).from_config(config)(y, y_pred)
-
-    return _of_mean(losses)
+def _from_logits(model: keras.Model, y: Any, y_pred: Any) -> Any:
+    loss = keras.losses.get(model.loss)
+    loss = type(loss).from_config({**loss.get_config(), "from_logits": True})
+    return loss(y, tf.identity(y_pred))  # a copy, which Keras does not trace back to its logits
 
 
 def _scaled(factor: float) -> Step:

@@ -1,14 +1,21 @@
 """One step of a loop held against one step of Keras' own, from the same state and over the same batch.
 
 Long runs amplify rounding, so where two loops end tells little; a single step does not, and there the
-bound on rounding is sharp. It is found by Monte Carlo arithmetic (Parker, 1997, "Monte Carlo
-Arithmetic: exploiting randomness in floating-point arithmetic"): the reference takes the step several
-times with its weights and inputs moved by random relative amounts of 16 u, u the unit roundoff, and
-what that moves each number by is measured. A sum of n terms in any order errs by at most
-lambda sqrt(n) u of its terms, with probability 1 - 2 exp(-lambda^2 / 2) (Higham and Mary, 2019, "A new
-approach to probabilistic rounding error analysis"). So the bound of a number is what the draws moved
-it by (root mean square) times lambda sqrt(n) / 16, with lambda = 8 and n the longest sum of the model,
-and 16 u of its magnitude for the arithmetic of the update itself.
+bound on rounding is sharp. It is measured at the step itself, from two sides:
+
+- How much does rounding matter? Monte Carlo arithmetic (Parker, 1997, "Monte Carlo Arithmetic:
+  exploiting randomness in floating-point arithmetic"): the reference takes the step several times with
+  its weights and inputs moved by random relative amounts of 16 u, u the unit roundoff, and the root
+  mean square of what that moves each number by is taken. A sum of n terms in any order errs by at most
+  lambda sqrt(n) u of its terms, with probability 1 - 2 exp(-lambda^2 / 2) (Higham and Mary, 2019, "A
+  new approach to probabilistic rounding error analysis"). So the bound is that times
+  lambda sqrt(n) / 16, with lambda = 8 and n the longest sum in the step.
+- How large is it where terms cancel inside, as in p - 1 for a probability p near 1? There moving the
+  inputs does not tell, so two programs that are both right are asked: the gradients as TensorFlow's
+  kernels and as XLA compute them, at weights nearby. The step is taken with lambda times their
+  difference added to its gradients, and what that moves each number by is added to the bound.
+
+And 16 u of a number's magnitude for the arithmetic of the update.
 """
 
 import dataclasses
@@ -25,6 +32,7 @@ from kerasmlp import loops
 
 LAMBDA = 8.0
 PERTURBATION = 16.0  # in units of u
+NEARBY = 2.0**-8  # relative distance of the weights at which two programs are compared
 DRAWS, MORE_DRAWS = 4, 32
 
 State = list[NDArray[Any]]
@@ -114,6 +122,10 @@ class Reference:
             lambda x, y: loops.train_step(model, x, y), jit_compile=model.jit_compile, **options
         )
         self._draw = tf.function(lambda x, y, seed: self._moved_step(RIGHT, x, y, seed), **options)
+        self._gradients = [
+            tf.function(lambda x, y: RIGHT.gradients(model, x, y), jit_compile=jit_compile, **options)
+            for jit_compile in (False, True)
+        ]
 
     def step(self, before: State, batches: Sequence[Batch]) -> tuple[State, list[float]]:
         """Return the state after a step on each of `batches` from `before`, and the losses."""
@@ -147,28 +159,25 @@ class Reference:
         """
         if same(expected, received):
             return None
-        squares = [np.zeros(value.shape) for value in expected]
-        draws, found = 0, None
+        moved = _Squares(expected)
+        for draw in range(DRAWS):
+            moved.add(self._moved_state(step, before, batches, draw))
+        found = self._furthest(before, expected, received, moved.root_mean(), [0.0] * len(expected))
+        if found is None or step is not RIGHT:
+            return found
+        programs = _Squares(expected)
+        for draw in range(2 * DRAWS):
+            programs.add(self._state_between_programs(before, batches, draw))
+        found = self._furthest(before, expected, received, moved.root_mean(), programs.root_mean())
+        if found is None:
+            return None
         # A few draws can miss what rounding does where a unit switches; many do not.
-        for until in (DRAWS, DRAWS + MORE_DRAWS):
-            for draw in range(draws, until):
-                self._add_draw(step, before, batches, expected, squares, draw)
-            draws = until
-            found = self._furthest(before, expected, received, squares, draws)
-            if found is None:
-                break
-        return found
+        for draw in range(DRAWS, DRAWS + MORE_DRAWS):
+            moved.add(self._moved_state(step, before, batches, draw))
+        return self._furthest(before, expected, received, moved.root_mean(), programs.root_mean())
 
-    def _add_draw(
-        self,
-        step: Step,
-        before: State,
-        batches: Sequence[Batch],
-        expected: State,
-        squares: list[NDArray[Any]],
-        draw: int,
-    ) -> None:
-        """Add to `squares` what a step with weights and inputs moved at random differs by."""
+    def _moved_state(self, step: Step, before: State, batches: Sequence[Batch], draw: int) -> State:
+        """Return the state after a step with weights and inputs moved at random by 16 u."""
         restore(self.model, before)
         for number, (x, y) in enumerate(batches):
             seed = tf.constant([draw, number])
@@ -176,36 +185,63 @@ class Reference:
                 self._draw(x, y, seed)
             else:
                 self._moved_step(step, x, y, seed)
-        for square, value, moved in zip(squares, expected, state(self.model), strict=True):
-            square += (moved.astype(np.float64) - value) ** 2
+        return state(self.model)
 
     def _moved_step(self, step: Step, x: Any, y: Any, seed: tf.Tensor) -> None:
-        weights = self.model.trainable_variables
-        values = [tf.identity(weight.value) for weight in weights]
-        for number, (weight, value) in enumerate(zip(weights, values, strict=True)):
-            weight.assign(self._moved(value, tf.add(seed, [0, 1000 * (number + 1)])))
-        gradients = step.gradients(self.model, self._moved(x, seed), y)
-        for weight, value in zip(weights, values, strict=True):
+        distance = PERTURBATION * self.unit_roundoff
+        values = self._move_weights(seed, distance)
+        gradients = step.gradients(self.model, _moved(x, seed, distance), y)
+        for weight, value in zip(self.model.trainable_variables, values, strict=True):
             weight.assign(value)
         step.apply(self.model, gradients)
 
-    def _moved(self, value: Any, seed: tf.Tensor) -> Any:
-        if not value.dtype.is_floating:
-            return value
-        bound = math.sqrt(3)  # a uniform draw of variance 1
-        draw = tf.random.stateless_uniform(tf.shape(value), seed, -bound, bound, value.dtype)
-        return value * (1 + draw * PERTURBATION * self.unit_roundoff)
+    def _move_weights(self, seed: tf.Tensor, distance: float) -> list[tf.Tensor]:
+        """Move the weights, and return what they were."""
+        weights = self.model.trainable_variables
+        values = [tf.identity(weight.value) for weight in weights]
+        for number, (weight, value) in enumerate(zip(weights, values, strict=True)):
+            weight.assign(_moved(value, tf.add(seed, [0, 1000 * (number + 1)]), distance))
+        return values
+
+    def _state_between_programs(self, before: State, batches: Sequence[Batch], draw: int) -> State:
+        """Return the state after a step with what two right programs part by added to its gradients."""
+        restore(self.model, before)
+        for number, (x, y) in enumerate(batches):
+            here = state(self.model)
+            self._move_weights(tf.constant([draw, number]), NEARBY)
+            nearby = state(self.model)
+            try:
+                plain, compiled = (self._from(nearby, program, x, y) for program in self._gradients)
+            except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError):
+                plain = compiled = []  # XLA cannot compile this model
+            restore(self.model, here)
+            gradients = self._gradients[0](x, y)
+            parts = zip(plain, compiled, strict=True)
+            for index, (one, other) in enumerate(parts):
+                gradients[index] += LAMBDA * (other - one)
+            RIGHT.apply(self.model, gradients)
+        return state(self.model)
+
+    def _from(self, start: State, gradients: Any, x: Any, y: Any) -> list[Any]:
+        restore(self.model, start)
+        return gradients(x, y)
 
     def _furthest(
-        self, before: State, expected: State, received: State, squares: State, draws: int
+        self,
+        before: State,
+        expected: State,
+        received: State,
+        moved: Sequence[Any],
+        programs: Sequence[Any],
     ) -> Deviation | None:
         worst, furthest = 1.0, None
-        for path, *arrays in zip(self.paths, before, expected, received, squares, strict=True):
-            exact = arrays[1].dtype.kind != "f"
-            old, value, other, square = (np.atleast_1d(array.astype(np.float64)) for array in arrays)
+        states = (before, expected, received)
+        for index, path in enumerate(self.paths):
+            exact = expected[index].dtype.kind != "f"
+            old, value, other = (np.atleast_1d(values[index].astype(np.float64)) for values in states)
             difference = np.where(np.isnan(value) & np.isnan(other), 0.0, np.abs(other - value))
             difference = np.nan_to_num(difference, nan=np.inf)
-            bound = self._factor * np.sqrt(square / draws)
+            bound = np.atleast_1d(self._factor * moved[index] + programs[index])
             bound += PERTURBATION * self.unit_roundoff * (np.abs(value) + np.abs(value - old))
             bound = np.zeros_like(bound) if exact else np.nan_to_num(bound, nan=0.0)
             excess = difference / np.maximum(bound, np.finfo(np.float32).tiny)
@@ -214,6 +250,34 @@ class Reference:
                 worst = float(excess.flat[at])
                 furthest = Deviation(path, float(difference.max()), float(bound.flat[at]))
         return furthest
+
+
+class _Squares:
+    """Collects by how much states differ from one, number by number."""
+
+    def __init__(self, expected: State) -> None:
+        self._expected = [value.astype(np.float64) for value in expected]
+        self._sums = [np.zeros(value.shape) for value in expected]
+        self._count = 0
+
+    def add(self, values: State) -> None:
+        """Add a state."""
+        for index, value in enumerate(values):
+            self._sums[index] = self._sums[index] + (value - self._expected[index]) ** 2
+        self._count += 1
+
+    def root_mean(self) -> list[Any]:
+        """Return the root of the mean square of the differences."""
+        return [np.sqrt(total / self._count) for total in self._sums]
+
+
+def _moved(value: Any, seed: tf.Tensor, distance: float) -> Any:
+    """Return `value` with each number moved by a random relative amount, `distance` on average."""
+    if not value.dtype.is_floating:
+        return value
+    bound = math.sqrt(3)  # a uniform draw of variance 1
+    draw = tf.random.stateless_uniform(tf.shape(value), seed, -bound, bound, tf.float32)
+    return value * (1 + tf.cast(draw * distance, value.dtype))
 
 
 def longest_sum(model: keras.Model, batch_size: int) -> int:
