@@ -4,7 +4,7 @@ import keras
 import tensorflow as tf
 
 from kerasmlp import loops
-from kerasmlp.loops import compute_gradients, train_step, traced, update_metrics
+from kerasmlp.loops import compute_gradients, traced, train_step, update_metrics
 
 
 def _with_loss(model, x, y, loss_of, training=True, penalties=True):

@@ -22,6 +22,9 @@ EDGES = {
     "callbacks": set(),
     "data": {"sources"},
     "loops": {"execution"},
+    "lockstep": {"loops"},
+    "causes": {"lockstep"},
+    "agreement": {"batches", "callbacks", "causes", "lockstep", "loops"},
     "summaries": {"callbacks"},
     "train": {
         *("batches", "callbacks", "cli", "config", "data", "loops", "model", "run", "summaries"),
