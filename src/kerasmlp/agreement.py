@@ -17,10 +17,10 @@ from kerasmlp.lockstep import Batch, Deviation, Reference, State
 
 Logs = dict[str, Any]
 
-ALL_STEPS_UNTIL = 200
-EACH = 10
-"""Where a loop rounds otherwise, the bound is measured at each of the first 200 steps, then at every
-tenth and at the ends of epochs; what is equal bit for bit needs no bound."""
+ALL_STEPS_UNTIL = 100
+EACH = 20
+"""Where a loop rounds otherwise, the bound is measured at each of the first 100 steps, then at every
+twentieth and at the ends of epochs; what is equal bit for bit needs no bound."""
 PREDICTIONS = 1000
 
 

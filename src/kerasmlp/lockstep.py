@@ -33,7 +33,9 @@ from kerasmlp import loops
 LAMBDA = 8.0
 PERTURBATION = 16.0  # in units of u
 NEARBY = 2.0**-8  # relative distance of the weights at which two programs are compared
-DRAWS, MORE_DRAWS = 4, 32
+FEW, MORE, MANY = 4, 8, 40
+"""Draws: of moved weights, of two programs, and of both before a deviation is believed: a few can miss
+what rounding does where a unit switches, or where both programs happen to round alike."""
 
 State = list[NDArray[Any]]
 Batch = tuple[Any, Any]
@@ -87,13 +89,12 @@ def variables(model: keras.Model) -> list[Any]:
 
 def state(model: keras.Model) -> State:
     """Return the values of `variables`."""
-    return [np.array(variable) for variable in variables(model)]
+    return [variable.numpy() for variable in variables(model)]
 
 
 def restore(model: keras.Model, values: State) -> None:
     """Set `variables` to `values`."""
-    for variable, value in zip(variables(model), values, strict=True):
-        variable.assign(value)
+    _assign(variables(model), values)
 
 
 def same(first: Sequence[NDArray[Any]], second: Sequence[NDArray[Any]]) -> bool:
@@ -122,7 +123,8 @@ class Reference:
             lambda x, y: loops.train_step(model, x, y), jit_compile=model.jit_compile, **options
         )
         self._draw = tf.function(lambda x, y, seed: self._moved_step(RIGHT, x, y, seed), **options)
-        self._gradients = [
+        self._between = tf.function(self._step_between_programs, **options)
+        self._programs = [
             tf.function(lambda x, y: RIGHT.gradients(model, x, y), jit_compile=jit_compile, **options)
             for jit_compile in (False, True)
         ]
@@ -159,22 +161,17 @@ class Reference:
         """
         if same(expected, received):
             return None
-        moved = _Squares(expected)
-        for draw in range(DRAWS):
-            moved.add(self._moved_state(step, before, batches, draw))
-        found = self._furthest(before, expected, received, moved.root_mean(), [0.0] * len(expected))
-        if found is None or step is not RIGHT:
-            return found
-        programs = _Squares(expected)
-        for draw in range(2 * DRAWS):
-            programs.add(self._state_between_programs(before, batches, draw))
-        found = self._furthest(before, expected, received, moved.root_mean(), programs.root_mean())
-        if found is None:
-            return None
-        # A few draws can miss what rounding does where a unit switches; many do not.
-        for draw in range(DRAWS, DRAWS + MORE_DRAWS):
-            moved.add(self._moved_state(step, before, batches, draw))
-        return self._furthest(before, expected, received, moved.root_mean(), programs.root_mean())
+        moved, programs = _Squares(expected), _Squares(expected)
+        found: Deviation | None = None
+        for moves, pairs in ((FEW, 0), (FEW, MORE), (MANY, MANY)):
+            for draw in range(moved.count, moves):
+                moved.add(self._moved_state(step, before, batches, draw))
+            for draw in range(programs.count, pairs):
+                programs.add(self._state_between_programs(before, batches, draw))
+            found = self._furthest(before, expected, received, moved.root_mean(), programs.root_mean())
+            if found is None or step is not RIGHT:
+                break
+        return found
 
     def _moved_state(self, step: Step, before: State, batches: Sequence[Batch], draw: int) -> State:
         """Return the state after a step with weights and inputs moved at random by 16 u."""
@@ -191,8 +188,7 @@ class Reference:
         distance = PERTURBATION * self.unit_roundoff
         values = self._move_weights(seed, distance)
         gradients = step.gradients(self.model, _moved(x, seed, distance), y)
-        for weight, value in zip(self.model.trainable_variables, values, strict=True):
-            weight.assign(value)
+        _assign(self.model.trainable_variables, values)
         step.apply(self.model, gradients)
 
     def _move_weights(self, seed: tf.Tensor, distance: float) -> list[tf.Tensor]:
@@ -207,24 +203,26 @@ class Reference:
         """Return the state after a step with what two right programs part by added to its gradients."""
         restore(self.model, before)
         for number, (x, y) in enumerate(batches):
-            here = state(self.model)
-            self._move_weights(tf.constant([draw, number]), NEARBY)
-            nearby = state(self.model)
             try:
-                plain, compiled = (self._from(nearby, program, x, y) for program in self._gradients)
+                self._between(x, y, tf.constant([draw, number]))
             except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError):
-                plain = compiled = []  # XLA cannot compile this model
-            restore(self.model, here)
-            gradients = self._gradients[0](x, y)
-            parts = zip(plain, compiled, strict=True)
-            for index, (one, other) in enumerate(parts):
-                gradients[index] += LAMBDA * (other - one)
-            RIGHT.apply(self.model, gradients)
+                self._step(x, y)  # XLA cannot compile this model: there is one program only
         return state(self.model)
 
-    def _from(self, start: State, gradients: Any, x: Any, y: Any) -> list[Any]:
-        restore(self.model, start)
-        return gradients(x, y)
+    def _step_between_programs(self, x: Any, y: Any, seed: tf.Tensor) -> None:
+        here = [tf.identity(variable.value) for variable in self.model.variables]
+        self._move_weights(seed, NEARBY)
+        nearby = [tf.identity(variable.value) for variable in self.model.variables]
+        parts = []
+        for program in self._programs:
+            _assign(self.model.variables, nearby)
+            parts.append(program(x, y))
+        _assign(self.model.variables, here)
+        gradients = [
+            right + LAMBDA * (other - one)
+            for right, one, other in zip(self._programs[0](x, y), *parts, strict=True)
+        ]
+        RIGHT.apply(self.model, gradients)
 
     def _furthest(
         self,
@@ -258,17 +256,22 @@ class _Squares:
     def __init__(self, expected: State) -> None:
         self._expected = [value.astype(np.float64) for value in expected]
         self._sums = [np.zeros(value.shape) for value in expected]
-        self._count = 0
+        self.count = 0
 
     def add(self, values: State) -> None:
         """Add a state."""
         for index, value in enumerate(values):
             self._sums[index] = self._sums[index] + (value - self._expected[index]) ** 2
-        self._count += 1
+        self.count += 1
 
     def root_mean(self) -> list[Any]:
-        """Return the root of the mean square of the differences."""
-        return [np.sqrt(total / self._count) for total in self._sums]
+        """Return the root of the mean square of the differences, 0 of none."""
+        return [np.sqrt(total / max(1, self.count)) for total in self._sums]
+
+
+def _assign(variables: Sequence[Any], values: Sequence[Any]) -> None:
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
 
 
 def _moved(value: Any, seed: tf.Tensor, distance: float) -> Any:
