@@ -11,13 +11,20 @@ import wrapt
 
 __version__ = "0.1.0"
 
-_WHERE = {"MLP": "model", "MNISTLoader": "data", "load": "model"}
+_WHERE = {
+    "MLP": "model",
+    "MNISTLoader": "data",
+    "assert_loops_agree": "comparison",
+    "load": "model",
+}
 """The public names and the modules they come from, imported at their first use."""
 
-__all__ = ["MLP", "MNISTLoader", "load"]
+__all__ = ["MLP", "MNISTLoader", "assert_loops_agree", "compare", "load"]
 
 
 def __getattr__(name: str) -> Any:
+    if name == "compare":  # the command's module, which can be called
+        return importlib.import_module("kerasmlp.compare")
     if name not in _WHERE:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module(f"kerasmlp.{_WHERE[name]}"), name)

@@ -3,7 +3,7 @@
 import importlib
 import sys
 
-COMMANDS = ("train",)
+COMMANDS = ("train", "compare")
 
 
 def main() -> int:

@@ -1,7 +1,9 @@
 """Whether a loop does what Keras' `fit` does: followed step by step, beside a reference."""
 
 import dataclasses
+import functools
 import math
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,62 +15,18 @@ from numpy.typing import NDArray
 from kerasmlp import causes, lockstep, loops
 from kerasmlp.batches import Batches, in_order
 from kerasmlp.callbacks import BatchLosses
-from kerasmlp.lockstep import Batch, Deviation, Reference, State
+from kerasmlp.lockstep import Batch, Deviation, Reference
+from kerasmlp.remote import Talk
+from kerasmlp.results import Divergence, State, Trajectory, same
+from kerasmlp.rows import Row, Start
 
 Logs = dict[str, Any]
 
 ALL_STEPS_UNTIL = 100
 EACH = 20
 """Where a loop rounds otherwise, the bound is measured at each of the first 100 steps, then at every
-twentieth and at the ends of epochs; what is equal bit for bit needs no bound."""
+twentieth execution and at the ends of epochs; what is equal bit for bit needs no bound."""
 PREDICTIONS = 1000
-
-
-@dataclasses.dataclass(frozen=True)
-class Divergence:
-    """The first place where a loop parts from the reference by more than rounding.
-
-    Attributes:
-        step: the number of the step, from 1, or the last one before it shows.
-        what: the variable or the metric that is furthest out, or what happened.
-        size: its largest absolute difference.
-        bound: what rounding explains of it.
-        cause: what explains it, with how sure that is; None if nothing known does.
-    """
-
-    step: int
-    what: str
-    size: float = math.inf
-    bound: float = 0.0
-    cause: str | None = None
-
-    def __str__(self) -> str:
-        """Return it as a sentence."""
-        size = f" by {self.size:.2g}, where rounding explains {self.bound:.2g}" if self.bound else ""
-        return f"step {self.step}: {self.what}{size}; cause: {self.cause or 'unknown'}"
-
-
-@dataclasses.dataclass
-class Trajectory:
-    """What a loop did, to be held against another's.
-
-    Attributes:
-        losses: of every step; empty if the loop does not compute them with `compute_loss`.
-        history: the metrics of each epoch.
-        initial: the state before the first step.
-        final: the state at the end.
-        predictions: of the trained model on the first test examples.
-        divergence: from the reference, in lockstep; None within rounding.
-        steps: that were compared in lockstep.
-    """
-
-    losses: list[float]
-    history: dict[str, list[float]]
-    initial: State
-    final: State
-    predictions: NDArray[Any]
-    divergence: Divergence | None
-    steps: int
 
 
 class Follower(keras.callbacks.Callback):
@@ -84,7 +42,10 @@ class Follower(keras.callbacks.Callback):
         super().__init__()
         self.divergence: Divergence | None = None
         self.steps = 0
-        self._reference = reference
+        self.measured = 0
+        self.share = 0.0
+        self._executions = 0
+        self.reference = reference
         self._train = train
         self._after = start
         self._next = 0
@@ -94,13 +55,13 @@ class Follower(keras.callbacks.Callback):
         self._epoch = epoch
         self._batches = iter(self._train.epoch(epoch))
         self._next = epoch * self._train.steps_per_epoch
-        self._reference.model.reset_metrics()
-        self._metrics = _Metrics(self._reference.model)
+        self.reference.model.reset_metrics()
+        self._metrics = _Metrics(self.reference.model)
 
     def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
         self._first = batch
         self._before = lockstep.state(self.model)
-        if self.divergence is None and not lockstep.same(self._before, self._after):
+        if self.divergence is None and not same(self._before, self._after):
             self._compare_between(self._next)
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
@@ -110,26 +71,30 @@ class Follower(keras.callbacks.Callback):
         last = min(batch, self._train.steps_per_epoch - 1)
         batches = [next(self._batches) for _ in range(self._first, last + 1)]
         self._next = self._epoch * self._train.steps_per_epoch + last + 1
-        expected, _ = self._reference.step(self._before, batches)
-        self._metrics.add(self._reference.model, sum(len(y) for _, y in batches))
+        expected, _ = self.reference.step(self._before, batches)
+        self._metrics.add(self.reference.model, sum(len(y) for _, y in batches))
         self.steps += len(batches)
-        if lockstep.same(expected, self._after) or not self._measured(last):
+        self._executions += 1
+        if same(expected, self._after) or not self._measured(last):
             return
-        metrics = self._metrics.values(self._reference.model)
-        found = self._reference.deviation(self._before, batches, expected, self._after)
+        metrics = self._metrics.values(self.reference.model)
+        found = self.reference.deviation(self._before, batches, expected, self._after)
+        self.measured += 1
         if found is not None:
-            self._diagnose(batches, found)
-        self._metrics.set(self._reference.model, metrics)
+            self.share = max(self.share, found.share)
+            if found.share > 1:
+                self._diagnose(batches, found)
+        self._metrics.set(self.reference.model, metrics)
 
     def _measured(self, last: int) -> bool:
         """Whether a step that rounds otherwise is measured."""
         at_end = last + 1 == self._train.steps_per_epoch
-        return at_end or self._next <= ALL_STEPS_UNTIL or self._next % EACH == 0
+        return at_end or self._next <= ALL_STEPS_UNTIL or self._executions % EACH == 0
 
     def _diagnose(self, batches: list[Batch], found: Deviation) -> None:
         first = self._next - len(batches)
         cause = causes.find(
-            self._reference, self._before, batches, self._after, self._other_batches(first)
+            self.reference, self._before, batches, self._after, self._other_batches(first)
         )
         self.divergence = Divergence(
             first + 1, found.variable, found.size, found.bound, str(cause) if cause else None
@@ -154,15 +119,15 @@ class Follower(keras.callbacks.Callback):
 
     def _compare_between(self, step: int) -> None:
         """Say what changed the state between two steps, or before the first."""
-        pairs = zip(self._reference.paths, self._after, self._before, strict=True)
-        changed = [(path, one, other) for path, one, other in pairs if not lockstep.same([one], [other])]
+        pairs = zip(self.reference.paths, self._after, self._before, strict=True)
+        changed = [(path, one, other) for path, one, other in pairs if not same([one], [other])]
         path, one, other = changed[0]
         when = "before its first step" if step == 0 else f"after step {step} and before the next"
         cause = f"the loop changes the state outside its steps: {', '.join(p for p, _, _ in changed)}"
         for name, one_of, other_of in changed:
             if name.endswith("learning_rate"):
                 cause = f"another learning rate: {float(other_of):g}, not {float(one_of):g}"
-        size = float(np.abs(other.astype(float) - one).max()) if one.shape == other.shape else math.inf
+        size = float(np.abs(other.astype(float) - one).max()) if one.shape == other.shape else None
         self.divergence = Divergence(step + 1, f"{path}, changed {when}", size, 0.0, cause)
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
@@ -175,10 +140,8 @@ class Follower(keras.callbacks.Callback):
             what = f"{missing} step(s) of epoch {epoch + 1} are missing"
             self.divergence = Divergence(self._next + 1, what, cause=cause)
             return
-        self._sums.append(self._metrics.sums(self._reference.model))
-        self.divergence = self._metrics.compare(
-            self._reference.model, logs or {}, self._next, self._sums
-        )
+        self._sums.append(self._metrics.sums(self.reference.model))
+        self.divergence = self._metrics.compare(self.reference.model, logs or {}, self._next, self._sums)
 
     def on_train_end(self, logs: Logs | None = None) -> None:
         self._end = lockstep.state(self.model)
@@ -192,13 +155,10 @@ class Follower(keras.callbacks.Callback):
             what = f"the loop ended after {self._next} of {steps} steps"
             self.divergence = Divergence(self._next + 1, what)
             return
-        reference, final = self._reference, lockstep.state(model)
-        lockstep.restore(reference.model, self._after)
-        reference.model.optimizer.finalize_variable_values(reference.model.trainable_variables)
-        expected = lockstep.state(reference.model)
-        for path, one, other in zip(reference.paths, expected, final, strict=True):
+        final, expected = lockstep.state(model), self._finalised(self._after)
+        for path, one, other in zip(self.reference.paths, expected, final, strict=True):
             if not np.allclose(one, other, rtol=1e-6, atol=1e-7):
-                unchanged = lockstep.same(self._after, final)
+                unchanged = same(self._after, final)
                 cause = (
                     "EMA is not finalised: optimizer.finalize_variable_values is not called at the end"
                     if unchanged
@@ -207,6 +167,74 @@ class Follower(keras.callbacks.Callback):
                 size = float(np.abs(one.astype(float) - other).max())
                 self.divergence = Divergence(steps, f"{path}, at the end of training", size, 1e-7, cause)
                 return
+
+    def by_calls(self, loop: loops.Loop, model: keras.Model, initial: State, epochs: int) -> None:
+        """Hold a loop that calls no batch hooks to the reference: by what short calls of it do.
+
+        After its run: for single steps of the first epoch, then for two epochs of two steps.
+        """
+        done, steps = int(model.optimizer.iterations), epochs * self._train.steps_per_epoch
+        last = self._train.steps_per_epoch - 1
+        start = initial
+        for step in sorted({0, 1, 2, last} & set(range(last + 1))):
+            start = self._one_call(loop, model, start, (step,), 1)
+            if self.divergence is not None:
+                return
+        self._one_call(loop, model, initial, (0, last) if last else (0,), 2)
+        if self.divergence is None and done != steps:
+            self.divergence = Divergence(done + 1, f"the loop ended after {done} of {steps} steps")
+
+    def _one_call(
+        self, loop: loops.Loop, model: keras.Model, start: State, steps: tuple[int, ...], epochs: int
+    ) -> State:
+        """Let the loop train from `start` on some steps of each epoch; return where it should end."""
+        part, reference = _Part(self._train, steps), self.reference
+        batches = [batch for epoch in range(epochs) for batch in part.epoch(epoch)]
+        lockstep.restore(model, start)
+        loop(model, part, None, epochs, [])
+        received = lockstep.state(model)
+        expected = self._finalised(reference.step(start, batches)[0])
+        self.steps += len(batches)
+        if same(expected, received):
+            return expected
+        self.measured += 1
+        found = reference.deviation(start, batches, expected, received)
+        if found is None or found.share <= 1:
+            self.share = max(self.share, found.share if found is not None else 0.0)
+            return expected
+        cause = None
+        if epochs == 1:
+            cause = causes.find(reference, start, batches, received, [])
+        else:
+            cause = self._cause_between_epochs(start, batches, received)
+        self.divergence = Divergence(
+            steps[0] + 1, found.variable, found.size, found.bound, str(cause) if cause else None
+        )
+        return expected
+
+    def _cause_between_epochs(
+        self, start: State, batches: list[Batch], received: State
+    ) -> causes.Cause | None:
+        """Return what is wrong with a loop whose single steps are right."""
+        half = len(batches) // 2
+        instead = {
+            "another order of the batches: those of the first epoch come again": 2 * batches[:half],
+            "the last batch of the epoch, a partial one, is dropped": [batches[0], batches[half]],
+            "the loop trains one epoch only": batches[:half],
+        }
+        for name, others in instead.items():
+            wrong = self._finalised(self.reference.step(start, others)[0])
+            found = self.reference.deviation(start, others, wrong, received)
+            if found is None or found.share <= 1:
+                return causes.Cause(name, exact=found is None)
+        return None
+
+    def _finalised(self, values: State) -> State:
+        """Return the state that training ends with where the last step leads to `values`."""
+        model = self.reference.model
+        lockstep.restore(model, values)
+        model.optimizer.finalize_variable_values(model.trainable_variables)
+        return lockstep.state(model)
 
 
 class _Metrics:
@@ -276,6 +304,7 @@ class _Metrics:
         total = [np.sum(values, axis=0, dtype=values[0].dtype) for values in zip(*epochs, strict=True)]
         without_last = self._result(model, self._steps[-2])[name] if len(self._steps) > 2 else math.nan
         explained = {
+            "the metric is never updated": self._result(model, self._steps[0])[name],
             "metrics are not reset at the start of an epoch": self._result(model, total)[name],
             "the last partial batch is weighted wrongly: a mean of batch means": float(np.mean(each)),
             "the last batch of the epoch is left out of the metrics": without_last,
@@ -287,6 +316,39 @@ class _Metrics:
             if abs(value - float(logs[name])) <= scale:
                 return f"{cause} (very likely: it gives the reported number to 5 digits)"
         return None
+
+
+def follow(talk: Talk, start: Start, row: Row, first: Row, epochs: int) -> Trajectory:
+    """Follow the loop of `row`, in a process of its own.
+
+    Args:
+        talk: is sent the initial state, answers with the one to start from; then is sent the steps done.
+        start: what to train, and on what.
+        row: the loop.
+        first: the row whose compilation the reference has.
+        epochs: to train for.
+    """
+    loop = row.resolve()
+    reference, model = start.model(first), start.model(row)
+    train = Batches(*start.train, start.batch_size, start.seed)
+    loops.build(model, train)
+    talk.send(lockstep.state(model))
+    initial = talk.receive()
+    return run(loop, model, reference, train, start.test, epochs, initial, [_Progress(talk)])
+
+
+class _Progress(keras.callbacks.Callback):
+    """Sends the number of steps done, a few times a second."""
+
+    def __init__(self, talk: Talk) -> None:
+        super().__init__()
+        self._talk = talk
+        self._sent = 0.0
+
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        if time.monotonic() - self._sent > 0.2:
+            self._sent = time.monotonic()
+            self._talk.send(int(self.model.optimizer.iterations))
 
 
 def run(
@@ -329,56 +391,43 @@ def run(
             f" it returned {type(history).__name__}"
         )
     follower.finish(model, epochs)
-    if not follower.steps and follower.divergence is None:
-        follower.divergence = _by_single_steps(loop, model, follower, train, initial)
+    weights = len(model.variables)
     final = lockstep.state(model)
+    predictions = _predictions(model, test)
+    if not follower.steps and follower.divergence is None:
+        follower.by_calls(loop, model, initial, epochs)
     return Trajectory(
         losses.all,
         {name: [float(value) for value in values] for name, values in history.items()},
-        initial,
-        final,
-        _predictions(model, test),
+        final[:weights],
+        final[weights:],
+        predictions,
         follower.divergence,
         follower.steps,
+        follower.measured,
+        follower.share,
+        follower.reference.unit_roundoff,
+        follower.reference.longest_sum,
+        bool(model.jit_compile),
+        model.steps_per_execution,
     )
 
 
-def _by_single_steps(
-    loop: loops.Loop, model: keras.Model, follower: Follower, train: Batches, initial: State
-) -> Divergence | None:
-    """Hold a loop that calls no batch hooks to the reference: call it for one step at a time."""
-    final, reference = lockstep.state(model), follower._reference
-    before, divergence = initial, None
-    for step in sorted({0, 1, 2, train.steps_per_epoch - 1}):
-        batch = next(iter(train.epoch(0).skip(step)))
-        expected, _ = reference.step(before, [batch])
-        lockstep.restore(model, before)
-        loop(model, _OneStep(train, step), None, 1, [])
-        received = lockstep.state(model)
-        lockstep.restore(reference.model, expected)
-        reference.model.optimizer.finalize_variable_values(reference.model.trainable_variables)
-        found = reference.deviation(before, [batch], lockstep.state(reference.model), received)
-        follower.steps += 1
-        if found is not None:
-            cause = causes.find(reference, before, [batch], received, [])
-            named = str(cause) if cause else None
-            divergence = Divergence(step + 1, found.variable, found.size, found.bound, named)
-            break
-        before = expected
-    lockstep.restore(model, final)
-    return divergence
-
-
 @dataclasses.dataclass(frozen=True)
-class _OneStep:
-    """An epoch of one batch: that of a step of the first epoch."""
+class _Part:
+    """Epochs of a few of the steps."""
 
     train: Batches
-    step: int
-    steps_per_epoch: int = 1
+    steps: tuple[int, ...]
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return len(self.steps)
 
     def epoch(self, epoch: int | tf.Variable) -> tf.data.Dataset:
-        return self.train.epoch(0).skip(self.step).take(1)
+        batches = self.train.epoch(epoch)
+        chosen = [batches.skip(step).take(1) for step in self.steps]
+        return functools.reduce(lambda one, other: one.concatenate(other), chosen)
 
 
 class _Losses(keras.callbacks.Callback):

@@ -14,7 +14,8 @@ import numpy as np
 import tensorflow as tf
 
 from kerasmlp import lockstep
-from kerasmlp.lockstep import RIGHT, Batch, Reference, State, Step
+from kerasmlp.lockstep import RIGHT, Batch, Reference, Step
+from kerasmlp.results import State, same
 
 EPSILONS = (1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3)
 
@@ -56,7 +57,7 @@ def find(
     count = len(reference.model.variables)
     expected = reference.wrong_step(RIGHT, before, batches)
     # An optimizer of the loop's own leaves the model's where it was: then the weights alone tell.
-    own_optimizer = lockstep.same(before[count:], received[count:])
+    own_optimizer = same(before[count:], received[count:])
     within = "with an optimizer of the loop's own, " if own_optimizer else ""
     likely = None
     for name, step in _wrong_steps(reference.model, before, expected, received, len(batches[0][1])):
@@ -92,11 +93,12 @@ def _tried(
     if weights_only:
         count = len(reference.model.variables)
         received = [*received[:count], *wrong[count:]]
-    if lockstep.same(wrong, received):
+    if same(wrong, received):
         return Cause(name, exact=True)
-    if _far(wrong, received) or reference.deviation(before, batches, wrong, received, step):
+    if _far(wrong, received):
         return None
-    return Cause(name, exact=False)
+    left = reference.deviation(before, batches, wrong, received, step)
+    return None if left is not None and left.share > 1 else Cause(name, exact=False)
 
 
 def _far(wrong: State, received: State) -> bool:

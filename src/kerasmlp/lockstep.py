@@ -26,9 +26,9 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
-from numpy.typing import NDArray
 
 from kerasmlp import loops
+from kerasmlp.results import State, same
 
 LAMBDA = 8.0
 PERTURBATION = 16.0  # in units of u
@@ -37,23 +37,24 @@ FEW, MORE, MANY = 4, 8, 40
 """Draws: of moved weights, of two programs, and of both before a deviation is believed: a few can miss
 what rounding does where a unit switches, or where both programs happen to round alike."""
 
-State = list[NDArray[Any]]
 Batch = tuple[Any, Any]
 
 
 @dataclasses.dataclass(frozen=True)
 class Deviation:
-    """Where a state is not what it should be: the variable that is furthest out.
+    """Where a state is furthest from what it should be.
 
     Attributes:
-        variable: its path.
+        variable: the path of the variable.
         size: its largest absolute difference.
-        bound: what rounding explains, at the element that is furthest out of it.
+        bound: what rounding explains, at the element where the difference is the largest part of it.
+        share: that part; above 1, rounding does not explain it.
     """
 
     variable: str
     size: float
     bound: float
+    share: float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,14 +98,6 @@ def restore(model: keras.Model, values: State) -> None:
     _assign(variables(model), values)
 
 
-def same(first: Sequence[NDArray[Any]], second: Sequence[NDArray[Any]]) -> bool:
-    """Whether two states are equal bit for bit."""
-    return len(first) == len(second) and all(
-        one.dtype == other.dtype and one.shape == other.shape and one.tobytes() == other.tobytes()
-        for one, other in zip(first, second, strict=True)
-    )
-
-
 class Reference:
     """Keras' own train step, on a model of its own, from any state.
 
@@ -117,7 +110,8 @@ class Reference:
         self.model = model
         self.paths = [variable.path for variable in variables(model)]
         self.unit_roundoff = max(_unit_roundoff(layer.compute_dtype) for layer in (model, *model.layers))
-        self._factor = LAMBDA * math.sqrt(longest_sum(model, batch_size)) / PERTURBATION
+        self.longest_sum = longest_sum(model, batch_size)
+        self._factor = LAMBDA * math.sqrt(self.longest_sum) / PERTURBATION
         options = {"autograph": False, "reduce_retracing": True}
         self._step = tf.function(
             lambda x, y: loops.train_step(model, x, y), jit_compile=model.jit_compile, **options
@@ -150,7 +144,7 @@ class Reference:
         received: State,
         step: Step = RIGHT,
     ) -> Deviation | None:
-        """Return where `received` differs from `expected` by more than rounding, None for nowhere.
+        """Return where `received` differs most from `expected`, for its bound; None if nowhere.
 
         Args:
             before: the state from which both were reached.
@@ -162,14 +156,13 @@ class Reference:
         if same(expected, received):
             return None
         moved, programs = _Squares(expected), _Squares(expected)
-        found: Deviation | None = None
         for moves, pairs in ((FEW, 0), (FEW, MORE), (MANY, MANY)):
             for draw in range(moved.count, moves):
                 moved.add(self._moved_state(step, before, batches, draw))
             for draw in range(programs.count, pairs):
                 programs.add(self._state_between_programs(before, batches, draw))
             found = self._furthest(before, expected, received, moved.root_mean(), programs.root_mean())
-            if found is None or step is not RIGHT:
+            if found.share <= 1 or step is not RIGHT:
                 break
         return found
 
@@ -231,8 +224,8 @@ class Reference:
         received: State,
         moved: Sequence[Any],
         programs: Sequence[Any],
-    ) -> Deviation | None:
-        worst, furthest = 1.0, None
+    ) -> Deviation:
+        furthest = Deviation("", 0.0, 0.0, -1.0)
         states = (before, expected, received)
         for index, path in enumerate(self.paths):
             exact = expected[index].dtype.kind != "f"
@@ -244,9 +237,9 @@ class Reference:
             bound = np.zeros_like(bound) if exact else np.nan_to_num(bound, nan=0.0)
             excess = difference / np.maximum(bound, np.finfo(np.float32).tiny)
             at = int(excess.argmax())
-            if excess.flat[at] > worst:
-                worst = float(excess.flat[at])
-                furthest = Deviation(path, float(difference.max()), float(bound.flat[at]))
+            if excess.flat[at] > furthest.share:
+                size, share = float(difference.max()), float(excess.flat[at])
+                furthest = Deviation(path, size, float(bound.flat[at]), share)
         return furthest
 
 

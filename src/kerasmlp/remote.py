@@ -1,0 +1,148 @@
+"""A function in a Python process of its own, and what the two processes send each other."""
+
+import importlib
+import os
+import subprocess
+import sys
+import tempfile
+from multiprocessing.connection import Connection, Pipe
+from types import TracebackType
+from typing import Any, Self
+
+import cloudpickle
+
+
+class RemoteError(Exception):
+    """The function raised, its process died, or it was silent for too long."""
+
+
+class Process:
+    """Runs a function, which gets a `Talk` with this side and `args`, in a Python of its own.
+
+    A context, at whose end the process is killed. It imports what this process can (its `sys.path`), and
+    runs no script anew, so a script needs no `if __name__ == "__main__"`. What it prints is kept for the
+    message of its death. POSIX only.
+
+    Args:
+        function: its `package.module:name`. What it returns is sent back last.
+        args: for it; sent by cloudpickle, so they may be or hold closures.
+    """
+
+    def __init__(self, function: str, *args: Any) -> None:
+        self._printed = tempfile.TemporaryFile()  # noqa: SIM115
+        self._talk, other = Pipe()
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", f"from kerasmlp.remote import _serve; _serve({other.fileno()})"],
+            pass_fds=[other.fileno()],
+            stdin=subprocess.DEVNULL,
+            stdout=self._printed,
+            stderr=self._printed,
+            env={
+                **os.environ,
+                "PYTHONPATH": os.pathsep.join(path or str(os.curdir) for path in sys.path),
+                "KERAS_BACKEND": "tensorflow",
+                "TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "3"),
+                "TF_FORCE_GPU_ALLOW_GROWTH": "true",  # several processes share the device
+            },
+        )
+        other.close()
+        self._talk.send_bytes(cloudpickle.dumps((function, args)))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.kill()
+        self._talk.close()
+        self._printed.close()
+
+    def kill(self) -> None:
+        """Stop it at once."""
+        self._process.kill()
+        self._process.wait()
+
+    def send(self, value: Any) -> None:
+        """Send `value` to the function.
+
+        Raises:
+            RemoteError: its process has died.
+        """
+        try:
+            self._talk.send_bytes(cloudpickle.dumps(value))
+        except OSError:
+            raise RemoteError(self._death()) from None
+
+    def receive(self, seconds: float) -> Any:
+        """Return what the function sends next, or at its end what it returns.
+
+        Raises:
+            RemoteError: it raised; its process died; or nothing came for `seconds`.
+        """
+        try:
+            if not self._talk.poll(seconds):
+                raise RemoteError(f"no sign of life for {seconds:g} s (--time-limit); it was stopped")
+            failed, value = self._talk.recv()
+        except (EOFError, ConnectionError):
+            raise RemoteError(self._death()) from None
+        if failed:
+            raise RemoteError(value)
+        return value
+
+    def _death(self) -> str:
+        status = self._process.wait()
+        self._printed.seek(0)
+        lines = self._printed.read().decode(errors="replace").strip().splitlines()
+        how = f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"
+        return f"its process {how}" + (f": {lines[-1]}" if lines else "")
+
+
+class Talk:
+    """The function's side of a `Process`."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def send(self, value: Any) -> None:
+        """Send `value` to the side that started the process."""
+        self._connection.send((False, value))
+
+    def receive(self) -> Any:
+        """Return what the other side sends next."""
+        return cloudpickle.loads(self._connection.recv_bytes())
+
+
+def _serve(descriptor: int) -> None:
+    connection = Connection(descriptor)
+    try:
+        function, args = cloudpickle.loads(connection.recv_bytes())
+        connection.send((False, named(function)(Talk(connection), *args)))
+    except (EOFError, BrokenPipeError):
+        return  # the other side is gone
+    except Exception as error:
+        message = " ".join(str(error).split())
+        connection.send((True, f"{type(error).__name__}: {message}"[:2000]))
+
+
+def named(name: str) -> Any:
+    """Return what `package.module:attribute` names.
+
+    Raises:
+        ValueError: it cannot be imported, or is not there.
+    """
+    module, colon, attribute = name.partition(":")
+    if not (module and colon and attribute):
+        raise ValueError(f"expected package.module:name; received {name!r}")
+    try:
+        found = importlib.import_module(module)
+    except Exception as error:
+        raise ValueError(
+            f"{name}: the module cannot be imported: {type(error).__name__}: {error}"
+        ) from error
+    if not hasattr(found, attribute):
+        raise ValueError(f"{name}: the module {module} has no {attribute!r}")
+    return getattr(found, attribute)

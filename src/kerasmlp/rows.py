@@ -1,0 +1,143 @@
+"""A row of a comparison: which loop, and how it is compiled; and what every row starts from."""
+
+import dataclasses
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from numpy.typing import NDArray
+
+from kerasmlp.remote import named
+
+if TYPE_CHECKING:
+    import keras
+
+    from kerasmlp.loops import Loop
+
+BUILT_IN = ("fit", "graph", "eager")
+_SPELLING = re.compile(r"(?P<loop>[\w.:]+)(?P<jit>\+jit)?(@(?P<steps>[1-9]\d{0,5}))?")
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """A loop, and how it is compiled.
+
+    Attributes:
+        name: what the tables call it.
+        loop: one of `BUILT_IN`, `package.module:name`, or the loop itself.
+        is_step: whether `loop` is a train step, `(model, x, y) -> loss`, to be run under `tf.function`.
+        jit_compile: through XLA; None leaves it as the model was compiled.
+        steps_per_execution: steps in one call; None leaves it as the model was compiled.
+    """
+
+    name: str
+    loop: "str | Loop | Callable[..., Any]"
+    is_step: bool = False
+    jit_compile: bool | None = None
+    steps_per_execution: int | None = None
+
+    @classmethod
+    def parse(
+        cls,
+        spelling: str,
+        name: str | None = None,
+        *,
+        is_step: bool = False,
+        jit_compile: bool | None = None,
+        steps_per_execution: int | None = None,
+    ) -> "Row":
+        """Return the row that is spelled `LOOP`, `LOOP+jit`, `LOOP@100` or `LOOP+jit@100`.
+
+        Args:
+            spelling: the loop is a built-in one or `package.module:name`.
+            name: what to call it; None for its spelling.
+            is_step: whether it names a train step.
+            jit_compile: where the spelling has no `+jit`.
+            steps_per_execution: where the spelling has no `@`.
+
+        Raises:
+            ValueError: it is not so spelled, or asks the eager loop to compile.
+        """
+        match = _SPELLING.fullmatch(spelling)
+        if match is None or (match["loop"] not in BUILT_IN and ":" not in match["loop"]):
+            raise ValueError(
+                f"expected {', '.join(BUILT_IN)} or package.module:name, then +jit and @N at will,"
+                f" as in graph+jit@100; received {spelling!r}"
+            )
+        if match["loop"] == "eager":
+            if match["jit"] or match["steps"]:
+                raise ValueError(
+                    f"the eager loop compiles nothing: expected eager; received {spelling!r}"
+                )
+            return cls(name or spelling, "eager", jit_compile=False, steps_per_execution=1)
+        return cls(
+            name or spelling,
+            match["loop"],
+            is_step,
+            True if match["jit"] else jit_compile,
+            int(match["steps"]) if match["steps"] else steps_per_execution,
+        )
+
+    def compile(self, model: "keras.Model") -> "keras.Model":
+        """Return `model`, its compilation set as the row says."""
+        if self.jit_compile is not None:
+            model.jit_compile = self.jit_compile
+        if self.steps_per_execution is not None:
+            model.steps_per_execution = self.steps_per_execution
+        return model
+
+    def resolve(self) -> "Loop":
+        """Return the loop.
+
+        Raises:
+            ValueError: what it names is not there.
+        """
+        from kerasmlp.loops import LOOPS, traced
+
+        loop = self.loop
+        if isinstance(loop, str):
+            loop = LOOPS[loop] if loop in LOOPS else named(loop)
+        return traced(loop) if self.is_step else loop
+
+
+@dataclasses.dataclass(frozen=True)
+class Start:
+    """What every row starts from, and trains on.
+
+    Attributes:
+        make_model: returns the compiled model, or is the `package.module:name` of what does.
+        train: images and labels.
+        test: images and labels, for evaluation and predictions.
+        batch_size: examples a step.
+        seed: of the initial weights and of the order of the batches.
+    """
+
+    make_model: "str | Callable[[], keras.Model]"
+    train: tuple[NDArray[Any], NDArray[Any]]
+    test: tuple[NDArray[Any], NDArray[Any]]
+    batch_size: int
+    seed: int
+
+    def model(self, row: Row) -> "keras.Model":
+        """Return a new model, compiled as `row` says.
+
+        Raises:
+            ValueError: there is no such factory, or it returns no compiled model, or one whose class has
+                a train step of its own.
+        """
+        import keras
+
+        keras.utils.set_random_seed(self.seed)
+        factory = self.make_model
+        model = (named(factory) if isinstance(factory, str) else factory)()
+        what = factory if isinstance(factory, str) else "the model factory"
+        if not isinstance(model, keras.Model):
+            raise ValueError(f"{what}: expected a compiled keras.Model; received {type(model).__name__}")
+        if not model.compiled or model.optimizer is None:
+            raise ValueError(f"{what}: expected a compiled model; received one without compile()")
+        if type(model).train_step is not keras.Model.train_step:
+            raise ValueError(
+                f"{what}: expected a model that fit trains with Keras' own step; the class"
+                f" {type(model).__name__} has a train_step of its own"
+            )
+        return row.compile(model)
