@@ -43,7 +43,8 @@ def _compare(settings: CompareSettings) -> bool:
     found = comparison.compare_rows(start, rows, settings.epochs, settings.repeats, settings.time_limit)
     print(f"data: {data.name}")
     found.show(Console())
-    report.write(found, folder)
+    with cli.quiet_start(settings.verbose):  # TensorBoard's writer imports TensorFlow
+        report.write(found, folder)
     if settings.explain:
         print(report.explanation(found))
     print(f"report: {folder}")

@@ -36,6 +36,8 @@ NEARBY = 2.0**-8  # relative distance of the weights at which two programs are c
 FEW, MORE, MANY = 4, 8, 40
 """Draws: of moved weights, of two programs, and of both before a deviation is believed: a few can miss
 what rounding does where a unit switches, or where both programs happen to round alike."""
+ENOUGH = 0.5
+"""The share of the bound from which on more draws are made."""
 
 Batch = tuple[Any, Any]
 
@@ -162,7 +164,7 @@ class Reference:
             for draw in range(programs.count, pairs):
                 programs.add(self._state_between_programs(before, batches, draw))
             found = self._furthest(before, expected, received, moved.root_mean(), programs.root_mean())
-            if found.share <= 1 or step is not RIGHT:
+            if found.share <= ENOUGH or step is not RIGHT:
                 break
         return found
 

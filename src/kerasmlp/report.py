@@ -122,7 +122,11 @@ def figure(comparison: Comparison) -> Figure:
         trajectory = outcome.trajectory
         if trajectory is not None and trajectory.losses:
             steps = np.arange(1, len(trajectory.losses) + 1)
-            style = {"color": f"C{number}", "linewidth": 1, "linestyle": ("-", "--", ":")[number % 3]}
+            style: dict[str, Any] = {
+                "color": f"C{number}",
+                "linewidth": 1,
+                "linestyle": ("-", "--", ":")[number % 3],
+            }
             losses.plot(steps, trajectory.losses, label=outcome.name, **style)
             if first is not None and number and first.losses:
                 both = min(len(steps), len(first.losses))

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -210,6 +211,15 @@ def _largest(first: State, second: State) -> float | None:
     return max((float(gap.max()) for gap in gaps), default=None)
 
 
+def _table(title: str, caption: str, words: Sequence[str], numbers: Sequence[str]) -> Table:
+    table = Table(title=title, caption=caption, box=box.SIMPLE_HEAD, pad_edge=False)
+    for word in words:
+        table.add_column(word, no_wrap=True)
+    for number in numbers:
+        table.add_column(number, justify="right", min_width=5)
+    return table
+
+
 @dataclasses.dataclass(frozen=True)
 class Comparison:
     """What a comparison found.
@@ -238,31 +248,27 @@ class Comparison:
 
     def agreement_table(self) -> Table:
         """Return the verdicts, and how far each loop ends from the first."""
-        table = Table(title="Agreement", caption="differences from the first row, largest absolute")
-        table.add_column("loop", no_wrap=True)
-        table.add_column("verdict", no_wrap=True)
-        for column in ("steps", "of bound", "losses", "weights", "optimizer", "predictions"):
-            table.add_column(column, justify="right")
+        caption = "bound: the part of it reached in a step; then the largest differences from the first"
+        columns = ("steps", "bound", "losses", "weights", "optim.", "pred.")
+        table = _table("Agreement", caption, ("loop", "verdict"), columns)
         first = self.outcomes[0].trajectory
         for outcome in self.outcomes:
             cells = ["-"] * 6
             trajectory = outcome.trajectory
             if trajectory is not None:
-                share = f"{trajectory.share:.1%}" if trajectory.measured else "0"
+                share = f"{trajectory.share:.0%}" if trajectory.measured else "0"
                 share = "over" if outcome.verdict == "diverges" else share
                 gaps = differences(first, trajectory).values() if first is not None else [None] * 4
-                numbers = ["-" if gap is None else f"{gap:.2g}" for gap in gaps]
+                numbers = ["-" if gap is None else f"{gap:.0e}" if gap else "0" for gap in gaps]
                 cells = [f"{trajectory.steps:,}", share, *numbers]
             table.add_row(outcome.name, outcome.verdict, *cells)
         return table
 
     def cost_table(self) -> Table:
         """Return what each loop costs."""
-        table = Table(title="Cost", caption="median of the timed epochs, the least and the most beside")
-        table.add_column("loop", no_wrap=True)
-        columns = ("s/epoch", "spread", "steps/s", "first step s", "evaluate s", "peak MB", "x first")
-        for column in columns:
-            table.add_column(column, justify="right")
+        caption = "s/epoch: the median of the timed epochs; x: times the first"
+        columns = ("s/epoch", "least-most", "steps/s", "first step s", "evaluate s", "peak MB", "x")
+        table = _table("Cost", caption, ("loop",), columns)
         base = self.outcomes[0].cost
         for outcome in self.outcomes:
             cost, cells = outcome.cost, ["-"] * len(columns)
