@@ -212,11 +212,13 @@ def _largest(first: State, second: State) -> float | None:
 
 
 def _table(title: str, caption: str, words: Sequence[str], numbers: Sequence[str]) -> Table:
-    table = Table(title=title, caption=caption, box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(
+        title=title, caption=caption, caption_justify="left", box=box.SIMPLE_HEAD, pad_edge=False
+    )
     for word in words:
         table.add_column(word, no_wrap=True)
     for number in numbers:
-        table.add_column(number, justify="right", min_width=5)
+        table.add_column(number, justify="right", no_wrap=True)
     return table
 
 
@@ -248,7 +250,10 @@ class Comparison:
 
     def agreement_table(self) -> Table:
         """Return the verdicts, and how far each loop ends from the first."""
-        caption = "bound: the part of it reached in a step; then the largest differences from the first"
+        caption = (
+            "steps: compared in lockstep; bound: the largest part of the bound on rounding reached in one;"
+            " then the largest differences from the first row: losses, weights, optimizer, predictions"
+        )
         columns = ("steps", "bound", "losses", "weights", "optim.", "pred.")
         table = _table("Agreement", caption, ("loop", "verdict"), columns)
         first = self.outcomes[0].trajectory
@@ -266,8 +271,12 @@ class Comparison:
 
     def cost_table(self) -> Table:
         """Return what each loop costs."""
-        caption = "s/epoch: the median of the timed epochs; x: times the first"
-        columns = ("s/epoch", "least-most", "steps/s", "first step s", "evaluate s", "peak MB", "x")
+        caption = (
+            "s/epoch: median of the timed epochs, the least and the most; first: seconds to the end of"
+            " the first execution, tracing and compiling included; eval.: seconds for the test examples;"
+            " MB: peak memory; x: times the first row"
+        )
+        columns = ("s/epoch", "least", "most", "steps/s", "first", "eval.", "MB", "x")
         table = _table("Cost", caption, ("loop",), columns)
         base = self.outcomes[0].cost
         for outcome in self.outcomes:
@@ -276,8 +285,9 @@ class Comparison:
                 first_step = cost.seconds_to_first_step
                 seconds = cost.seconds_per_epoch
                 cells = [
-                    f"{cost.median:.3g}" + ("" if cost.by_epoch else "*"),
-                    f"{min(seconds):.3g}-{max(seconds):.3g}",
+                    f"{cost.median:.3f}" + ("" if cost.by_epoch else "*"),
+                    f"{min(seconds):.3f}",
+                    f"{max(seconds):.3f}",
                     f"{cost.steps_per_second:,.0f}",
                     "-" if first_step is None else f"{first_step:.2f}",
                     f"{cost.seconds_to_evaluate:.3f}",
