@@ -1,5 +1,9 @@
 """Loops that are wrong, each in one way, and loops that are right but written otherwise."""
 
+import os
+import signal
+import time
+
 import keras
 import tensorflow as tf
 
@@ -195,6 +199,19 @@ FAULTS = {
 }
 """Each fault, and what its diagnosis must say."""
 
+
+def first_wrong_step(fault, epoch):
+    """The number of the first wrong step of two epochs of `epoch` steps, from 1."""
+    shows = {
+        same_order_each_epoch: epoch + 1,
+        partial_batch_dropped: epoch,
+        mean_of_means: epoch,
+        metrics_not_reset: 2 * epoch,
+        ema_not_finalised: 2 * epoch,
+    }
+    return shows.get(fault, 1)
+
+
 STEPS = [no_training_flag, no_regularisation, summed, broadcast, twice_softmax, applied_twice]
 STEPS += [frozen_bias, halved, not_unscaled]
 
@@ -294,3 +311,32 @@ RIGHT = {
     "by_hand": by_hand,
     "without_hooks": without_hooks,
 }
+
+
+# Not what a loop should be.
+
+
+def raises(model, train, validation, epochs, callbacks):
+    raise RuntimeError("no such thing")
+
+
+def hangs(model, train, validation, epochs, callbacks):
+    time.sleep(1000)
+
+
+def dies(model, train, validation, epochs, callbacks):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def returns_nothing(model, train, validation, epochs, callbacks):
+    loops.graph(model, train, validation, epochs, callbacks)
+
+
+def one_epoch(model, train, validation, epochs, callbacks):
+    return loops.graph(model, train, validation, 1, callbacks)
+
+
+def no_metrics(model, x, y):
+    loss, _, gradients = compute_gradients(model, x, y)
+    model.optimizer.apply(gradients, model.trainable_variables)
+    return loss

@@ -15,7 +15,8 @@ bound on rounding is sharp. It is measured at the step itself, from two sides:
   kernels and as XLA compute them, at weights nearby. The step is taken with lambda times their
   difference added to its gradients, and what that moves each number by is added to the bound.
 
-And 16 u of a number's magnitude for the arithmetic of the update.
+And 16 u of a number's magnitude for the arithmetic of the update, and 16 times the smallest normal
+number: XLA takes what is smaller for zero, as the moments of a pixel that is always blank become.
 """
 
 import dataclasses
@@ -38,6 +39,7 @@ FEW, MORE, MANY = 4, 8, 40
 what rounding does where a unit switches, or where both programs happen to round alike."""
 ENOUGH = 0.5
 """The share of the bound from which on more draws are made."""
+_TINY = float(np.finfo(np.float32).tiny)
 
 Batch = tuple[Any, Any]
 
@@ -236,8 +238,9 @@ class Reference:
             difference = np.nan_to_num(difference, nan=np.inf)
             bound = np.atleast_1d(self._factor * moved[index] + programs[index])
             bound += PERTURBATION * self.unit_roundoff * (np.abs(value) + np.abs(value - old))
-            bound = np.zeros_like(bound) if exact else np.nan_to_num(bound, nan=0.0)
-            excess = difference / np.maximum(bound, np.finfo(np.float32).tiny)
+            bound = np.nan_to_num(bound, nan=0.0) + PERTURBATION * _TINY
+            bound = np.zeros_like(bound) if exact else bound
+            excess = difference / np.maximum(bound, _TINY)
             at = int(excess.argmax())
             if excess.flat[at] > furthest.share:
                 size, share = float(difference.max()), float(excess.flat[at])

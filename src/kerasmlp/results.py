@@ -251,7 +251,7 @@ class Comparison:
     def agreement_table(self) -> Table:
         """Return the verdicts, and how far each loop ends from the first."""
         caption = (
-            "steps: compared in lockstep; bound: the largest part of the bound on rounding reached in one;"
+            "steps: compared in lockstep; bound: the largest part of the bound on rounding reached;"
             " then the largest differences from the first row: losses, weights, optimizer, predictions"
         )
         columns = ("steps", "bound", "losses", "weights", "optim.", "pred.")

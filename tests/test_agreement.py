@@ -1,0 +1,113 @@
+"""A wrong loop is called wrong, from which step, and why; a right one is not."""
+
+import keras
+import numpy as np
+import pytest
+
+import faults
+import models
+from kerasmlp import agreement, loops
+from kerasmlp.batches import Batches
+from kerasmlp.data import MNISTLoader
+from kerasmlp.results import judge
+
+EPOCH = 7  # steps: 200 examples by 32 leave a partial batch of 8
+
+
+def followed(loop, factory, data, jit_compile=False, **options):
+    """What a loop does beside a reference, both on a model of `factory`, over two epochs."""
+
+    def make():
+        keras.utils.set_random_seed(3)
+        return factory(**options)
+
+    model, reference = make(), make()
+    model.jit_compile = jit_compile
+    images, labels = data.train_data[:200], data.train_label[:200]
+    train = Batches(images, labels, 32, seed=5)
+    return agreement.run(loop, model, reference, train, (images, labels), 2, None, [])
+
+
+def assert_found(fault, factory, data):
+    options = {
+        "mixed": fault is faults.not_unscaled,
+        "ema": fault is faults.ema_not_finalised,
+    }
+    found = followed(faults.as_loop(fault), factory, data, **options)
+    outcome = judge("it", found, None)
+    assert outcome.verdict == "diverges"
+    assert faults.FAULTS[fault] in outcome.reason
+    assert found.divergence.step == faults.first_wrong_step(fault, EPOCH)
+
+
+@pytest.mark.parametrize("fault", faults.FAULTS, ids=lambda fault: fault.__name__)
+def test_a_fault_is_found_and_named(fault, mnist5k):
+    assert_found(fault, models.cnn, mnist5k)
+
+
+@pytest.mark.mnist
+@pytest.mark.parametrize("fault", faults.FAULTS, ids=lambda fault: fault.__name__)
+def test_a_fault_is_found_and_named_on_mnist(fault, mnist_path):
+    assert_found(fault, models.mlp, MNISTLoader(mnist_path))
+
+
+@pytest.mark.parametrize("name", faults.RIGHT)
+def test_a_right_loop_is_not_called_wrong(name, mnist5k):
+    # Batch normalisation and dropout make halves of a batch another computation.
+    factory, options = (models.mlp, {"dropout": False}) if name == "halves" else (models.cnn, {})
+    found = followed(faults.RIGHT[name], factory, mnist5k, **options)
+    assert found.divergence is None
+    assert found.share <= 1
+    assert found.steps > 0
+
+
+def test_the_loops_of_the_package_are_identical(mnist5k):
+    first, second = (followed(loop, models.mlp, mnist5k) for loop in (loops.fit, loops.eager))
+    assert judge("eager", second, first).verdict == "identical"
+    assert first.steps == second.steps == 2 * EPOCH
+    assert len(first.losses) == 2 * EPOCH
+    assert first.losses == second.losses
+
+
+def test_xla_is_equal_and_measured(mnist5k):
+    # Without dropout: XLA draws other random numbers from the same seed.
+    plain = followed(loops.graph, models.mlp, mnist5k, dropout=False)
+    xla = followed(loops.graph, models.mlp, mnist5k, jit_compile=True, dropout=False)
+    assert judge("xla", xla, plain).verdict == "equal"
+    assert xla.measured > 0
+    assert 0 < xla.share <= 1
+
+
+def test_a_fault_that_begins_late_is_found_where_it_begins(mnist5k):
+    class Late(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            if int(self.model.optimizer.iterations) == 4:
+                self.model.optimizer.learning_rate = 0.002
+
+    def loop(model, train, validation, epochs, callbacks):
+        return loops.graph(model, train, validation, epochs, [*callbacks, Late()])
+
+    found = followed(loop, models.mlp, mnist5k)
+    assert found.divergence.step == 5
+    assert "another learning rate: 0.002, not 0.001" in found.divergence.cause
+
+
+def test_a_step_that_updates_no_metric_is_an_error(mnist5k):
+    with pytest.raises(ValueError, match="metric has not yet been built"):
+        followed(loops.traced(faults.no_metrics), models.mlp, mnist5k)
+
+
+def test_too_few_epochs_are_noticed(mnist5k):
+    found = followed(faults.one_epoch, models.mlp, mnist5k)
+    assert str(found.divergence).startswith(f"step {EPOCH + 1}: the loop ended after 7 of 14 steps")
+
+
+def test_no_history_is_an_error(mnist5k):
+    with pytest.raises(TypeError, match="metrics of each epoch"):
+        followed(faults.returns_nothing, models.mlp, mnist5k)
+
+
+def test_predictions_are_those_of_the_trained_model(mnist5k):
+    found = followed(loops.graph, models.mlp, mnist5k)
+    assert found.predictions.shape == (200, 10)
+    assert np.allclose(found.predictions.sum(axis=1), 1, atol=1e-5)
