@@ -111,3 +111,21 @@ def test_predictions_are_those_of_the_trained_model(mnist5k):
     found = followed(loops.graph, models.mlp, mnist5k)
     assert found.predictions.shape == (200, 10)
     assert np.allclose(found.predictions.sum(axis=1), 1, atol=1e-5)
+
+
+def test_what_xla_flushes_to_zero_is_rounding(mnist5k):
+    """A moment that decays below the smallest normal number, 1.2e-38."""
+    keras.utils.set_random_seed(3)
+    model = models.mlp()
+    model.optimizer.build(model.trainable_variables)
+    reference = agreement.Reference(model, 32)
+    batch = mnist5k.train_data[:32].astype("float32"), mnist5k.train_label[:32].astype("int64")
+    before = agreement.lockstep.state(model)
+    expected, _ = reference.step(before, [batch])
+    at = next(index for index, path in enumerate(reference.paths) if path.endswith("kernel_momentum"))
+    received = [value.copy() for value in expected]
+    blank = np.argwhere(expected[at] == 0)[0]
+    received[at][tuple(blank)] = 1.3e-38
+    assert reference.deviation(before, [batch], expected, received).share <= 1
+    received[at][tuple(blank)] = 1e-30
+    assert reference.deviation(before, [batch], expected, received).share > 1

@@ -27,7 +27,8 @@ def test_the_checks_run_the_readmes_test_command(readme):
 
 
 def test_every_flag_of_the_readme_exists(readme):
-    help_text = python("-m", "kerasmlp.train", "--help").stdout
+    commands = ("kerasmlp.train", "kerasmlp.compare")
+    help_text = "".join(python("-m", command, "--help").stdout for command in commands)
     flags = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", readme)) - {"--help", "--logdir"}
     assert len(flags) > 8
     assert {

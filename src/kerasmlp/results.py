@@ -213,7 +213,7 @@ def _largest(first: State, second: State) -> float | None:
 
 def _table(title: str, caption: str, words: Sequence[str], numbers: Sequence[str]) -> Table:
     table = Table(
-        title=title, caption=caption, caption_justify="left", box=box.SIMPLE_HEAD, pad_edge=False
+        title=title, caption=caption, caption_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0)
     )
     for word in words:
         table.add_column(word, no_wrap=True)
