@@ -9,6 +9,7 @@ import models
 from kerasmlp import agreement, loops
 from kerasmlp.batches import Batches
 from kerasmlp.data import MNISTLoader
+from kerasmlp.model import compiled_mlp
 from kerasmlp.results import judge
 
 EPOCH = 7  # steps: 200 examples by 32 leave a partial batch of 8
@@ -116,8 +117,8 @@ def test_predictions_are_those_of_the_trained_model(mnist5k):
 def test_what_xla_flushes_to_zero_is_rounding(mnist5k):
     """A moment that decays below the smallest normal number, 1.2e-38."""
     keras.utils.set_random_seed(3)
-    model = models.mlp()
-    model.optimizer.build(model.trainable_variables)
+    model = compiled_mlp((28, 28, 1), 10, jit_compile=False, steps_per_execution=1)
+    loops.build(model, Batches(mnist5k.train_data, mnist5k.train_label, 32))
     reference = agreement.Reference(model, 32)
     batch = mnist5k.train_data[:32].astype("float32"), mnist5k.train_label[:32].astype("int64")
     before = agreement.lockstep.state(model)

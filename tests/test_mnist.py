@@ -1,5 +1,6 @@
 """What is promised of all of MNIST."""
 
+import functools
 import time
 
 import numpy as np
@@ -11,6 +12,7 @@ from helpers import assert_same, events, state
 from kerasmlp.batches import Batches
 from kerasmlp.config import Settings
 from kerasmlp.data import MNISTLoader
+from kerasmlp.model import compiled_mlp
 from kerasmlp.train import train
 
 pytestmark = pytest.mark.mnist
@@ -100,3 +102,16 @@ def test_an_epoch_is_drained_inside_a_function(mnist, capsys):
         assert total == int(mnist.train_label.sum())
     with capsys.disabled():
         print(f"\nan epoch of 60,000 images through the pipeline: {np.median(seconds):.3f} s")
+
+
+def test_the_comparison_calls_the_loops_identical_and_xla_equal(mnist_path):
+    """Two epochs; the loops of the package and their compilations."""
+    rows = ("fit", "graph", "eager", "fit+jit", "graph+jit@100")
+    result = kerasmlp.compare(
+        functools.partial(compiled_mlp, (28, 28, 1), 10, jit_compile=False, steps_per_execution=1),
+        mnist_path,
+        {row: row for row in rows},
+        repeats=0,
+    )
+    verdicts = [outcome.verdict for outcome in result.outcomes]
+    assert verdicts == ["identical", "identical", "identical", "equal", "equal"], result.diagnosis
