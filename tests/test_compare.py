@@ -122,3 +122,4 @@ def test_wrong_input_ends_with_2_and_a_line(flags, message, tmp_path, monkeypatc
     assert message in error
     assert error.count("error: ") == 1
     assert "Traceback" not in error
+    assert list(tmp_path.glob("logs/*")) == []

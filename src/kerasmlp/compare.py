@@ -39,12 +39,14 @@ def _compare(settings: CompareSettings) -> bool:
 
         data = MNISTLoader(settings.data)
     start = comparison.handbook_start(data, settings.batch_size, settings.seed, settings.model)
-    folder = report.create(settings.output)
-    found = comparison.compare_rows(start, rows, settings.epochs, settings.repeats, settings.time_limit)
-    print(f"data: {data.name}")
-    found.show(Console())
-    with cli.quiet_start(settings.verbose):  # TensorBoard's writer imports TensorFlow
-        report.write(found, folder)
+    with report.folder(settings.output) as folder:
+        found = comparison.compare_rows(
+            start, rows, settings.epochs, settings.repeats, settings.time_limit
+        )
+        print(f"data: {data.name}")
+        found.show(Console())
+        with cli.quiet_start(settings.verbose):  # TensorBoard's writer imports TensorFlow
+            report.write(found, folder)
     if settings.explain:
         print(report.explanation(found))
     print(f"report: {folder}")

@@ -67,12 +67,12 @@ def compare(
         Row.parse(loop, name) if isinstance(loop, str) else Row(name, loop)
         for name, loop in (loops or {name: name for name in BUILT_IN}).items()
     ]
-    folder = report.create(output) if output is not None else None
     train, test = _arrays(data)
     start = Start(make_model, train, test, batch_size, seed)
-    result = compare_rows(start, rows, epochs, repeats, time_limit)
-    if folder is not None:
-        report.write(result, folder)
+    with contextlib.nullcontext() if output is None else report.folder(output) as folder:
+        result = compare_rows(start, rows, epochs, repeats, time_limit)
+        if folder is not None:
+            report.write(result, folder)
     return result
 
 

@@ -1,5 +1,6 @@
 """The report of a comparison: its JSON, its figure, and its runs side by side in TensorBoard."""
 
+import contextlib
 import dataclasses
 import time
 from collections.abc import Iterable, Iterator
@@ -21,8 +22,9 @@ JSON = "comparison.json"
 FIGURE = "comparison.png"
 
 
-def create(output: str | Path | None) -> Path:
-    """Make the folder of a report, and return its path.
+@contextlib.contextmanager
+def folder(output: str | Path | None) -> Iterator[Path]:
+    """Make the folder of a report for as long as it is worked on; one that stays empty goes again.
 
     Args:
         output: the path; None for a new one in `logs`.
@@ -32,12 +34,17 @@ def create(output: str | Path | None) -> Path:
         OSError: it cannot be made.
     """
     if output is None:
-        return run.create(Path("logs"), None, "compare")
-    output = Path(output)
-    if output.exists():
-        raise FileExistsError(f"--output: expected the path of a new folder; {output} exists")
-    output.mkdir(parents=True)
-    return output
+        made = run.create(Path("logs"), None, "compare")
+    else:
+        made = Path(output)
+        if made.exists():
+            raise FileExistsError(f"--output: expected the path of a new folder; {made} exists")
+        made.mkdir(parents=True)
+    try:
+        yield made
+    finally:
+        if not any(made.iterdir()):
+            made.rmdir()
 
 
 def write(comparison: Comparison, folder: Path) -> None:
