@@ -42,3 +42,8 @@ def mnist_path():
         pytest.skip("KERASMLP_TEST_MNIST names no file")
     assert Path(path).exists(), f"KERASMLP_TEST_MNIST: {path} does not exist"
     return path
+
+
+@pytest.fixture(scope="session")
+def mnist(mnist_path):
+    return MNISTLoader(mnist_path)

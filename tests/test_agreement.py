@@ -8,7 +8,6 @@ import faults
 import models
 from kerasmlp import agreement, loops
 from kerasmlp.batches import Batches
-from kerasmlp.data import MNISTLoader
 from kerasmlp.model import compiled_mlp
 from kerasmlp.results import judge
 
@@ -48,8 +47,8 @@ def test_a_fault_is_found_and_named(fault, mnist5k):
 
 @pytest.mark.mnist
 @pytest.mark.parametrize("fault", faults.FAULTS, ids=lambda fault: fault.__name__)
-def test_a_fault_is_found_and_named_on_mnist(fault, mnist_path):
-    assert_found(fault, models.mlp, MNISTLoader(mnist_path))
+def test_a_fault_is_found_and_named_on_mnist(fault, mnist):
+    assert_found(fault, models.mlp, mnist)
 
 
 @pytest.mark.parametrize("name", faults.RIGHT)

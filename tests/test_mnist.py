@@ -11,16 +11,10 @@ import kerasmlp
 from helpers import assert_same, events, state
 from kerasmlp.batches import Batches
 from kerasmlp.config import Settings
-from kerasmlp.data import MNISTLoader
 from kerasmlp.model import compiled_mlp
 from kerasmlp.train import train
 
 pytestmark = pytest.mark.mnist
-
-
-@pytest.fixture(scope="module")
-def mnist(mnist_path):
-    return MNISTLoader(mnist_path)
 
 
 def variants():

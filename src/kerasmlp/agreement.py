@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import math
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -15,12 +14,12 @@ from numpy.typing import NDArray
 from kerasmlp import causes, lockstep, loops
 from kerasmlp.batches import Batches, in_order
 from kerasmlp.callbacks import BatchLosses
+from kerasmlp.epoch_metrics import EpochMetrics
 from kerasmlp.lockstep import Batch, Deviation, Reference
+from kerasmlp.loops import Logs
 from kerasmlp.remote import Talk
 from kerasmlp.results import Divergence, State, Trajectory, same
 from kerasmlp.rows import Row, Start
-
-Logs = dict[str, Any]
 
 ALL_STEPS_UNTIL = 100
 EACH = 20
@@ -56,7 +55,7 @@ class Follower(keras.callbacks.Callback):
         self._batches = iter(self._train.epoch(epoch))
         self._next = epoch * self._train.steps_per_epoch
         self.reference.model.reset_metrics()
-        self._metrics = _Metrics(self.reference.model)
+        self._metrics = EpochMetrics(self.reference.model)
 
     def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
         self._first = batch
@@ -140,7 +139,7 @@ class Follower(keras.callbacks.Callback):
             what = f"{missing} step(s) of epoch {epoch + 1} are missing"
             self.divergence = Divergence(self._next + 1, what, cause=cause)
             return
-        self._sums.append(self._metrics.sums(self.reference.model))
+        self._sums.append(self._metrics.sums())
         self.divergence = self._metrics.compare(self.reference.model, logs or {}, self._next, self._sums)
 
     def on_train_end(self, logs: Logs | None = None) -> None:
@@ -235,87 +234,6 @@ class Follower(keras.callbacks.Callback):
         lockstep.restore(model, values)
         model.optimizer.finalize_variable_values(model.trainable_variables)
         return lockstep.state(model)
-
-
-class _Metrics:
-    """The metrics of an epoch, step by step, as the reference has them."""
-
-    def __init__(self, model: keras.Model) -> None:
-        self._steps = [self.values(model)]
-        self._sizes: list[int] = []
-
-    @staticmethod
-    def values(model: keras.Model) -> list[NDArray[Any]]:
-        return [np.array(variable) for variable in model.metrics_variables]
-
-    @staticmethod
-    def set(model: keras.Model, values: list[NDArray[Any]]) -> None:
-        for variable, value in zip(model.metrics_variables, values, strict=True):
-            variable.assign(value)
-
-    def add(self, model: keras.Model, examples: int) -> None:
-        values = self.values(model)
-        if len(values) != len(self._steps[0]):  # made by the first step
-            self._steps = [[np.zeros_like(value) for value in values]]
-        self._steps.append(values)
-        self._sizes.append(examples)
-
-    def sums(self, model: keras.Model) -> list[NDArray[Any]]:
-        return self._steps[-1]
-
-    def _result(self, model: keras.Model, values: list[NDArray[Any]]) -> dict[str, float]:
-        now = self.values(model)
-        self.set(model, values)
-        result = {name: float(value) for name, value in model.get_metrics_result().items()}
-        self.set(model, now)
-        return result
-
-    def compare(
-        self, model: keras.Model, logs: Logs, step: int, epochs: list[list[NDArray[Any]]]
-    ) -> Divergence | None:
-        """Return where the metrics that the loop reports are not those of its steps."""
-        expected = self._result(model, self._steps[-1])
-        for name, value in expected.items():
-            if name not in logs:
-                return Divergence(step, f"metric {name} is not reported at the end of the epoch")
-            bound = self._bound(name, value)
-            if not abs(float(logs[name]) - value) <= bound:
-                cause = self._cause(model, logs, name, epochs)
-                size = abs(float(logs[name]) - value)
-                return Divergence(step, f"metric {name} of the epoch", size, bound, cause)
-        return None
-
-    def _bound(self, name: str, value: float) -> float:
-        """Rounding of a mean over steps; for a count, as accuracy is, one example in a thousand too."""
-        rounding = 2.0**-24 * (64 + len(self._sizes)) * max(1.0, abs(value))
-        return (
-            rounding
-            if name == "loss"
-            else rounding + max(1.0, sum(self._sizes) / 1000) / sum(self._sizes)
-        )
-
-    def _cause(
-        self, model: keras.Model, logs: Logs, name: str, epochs: list[list[NDArray[Any]]]
-    ) -> str | None:
-        each = [
-            self._result(model, [after - before for before, after in zip(*pair, strict=True)])[name]
-            for pair in zip(self._steps, self._steps[1:], strict=False)
-        ]
-        total = [np.sum(values, axis=0, dtype=values[0].dtype) for values in zip(*epochs, strict=True)]
-        without_last = self._result(model, self._steps[-2])[name] if len(self._steps) > 2 else math.nan
-        explained = {
-            "the metric is never updated": self._result(model, self._steps[0])[name],
-            "metrics are not reset at the start of an epoch": self._result(model, total)[name],
-            "the last partial batch is weighted wrongly: a mean of batch means": float(np.mean(each)),
-            "the last batch of the epoch is left out of the metrics": without_last,
-            "the metric is that of the last batch, not the mean of the epoch": each[-1],
-            "the metric is the sum over the batches, not their mean": float(np.sum(each)),
-        }
-        scale = 1e-5 * max(1.0, abs(float(logs[name])))
-        for cause, value in explained.items():
-            if abs(value - float(logs[name])) <= scale:
-                return f"{cause} (very likely: it gives the reported number to 5 digits)"
-        return None
 
 
 def follow(talk: Talk, start: Start, row: Row, first: Row, epochs: int) -> Trajectory:

@@ -7,17 +7,15 @@ import functools
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from kerasmlp.data import MNISTLoader
 from kerasmlp.remote import Process, RemoteError
 from kerasmlp.results import Comparison, Cost, Outcome, State, Trajectory, judge
+from kerasmlp.row_progress import RowProgress
 from kerasmlp.rows import BUILT_IN, Row, Start
 
 if TYPE_CHECKING:
@@ -111,7 +109,7 @@ def compare_rows(
             the data, or no model could be made.
     """
     _check(start, rows, epochs)
-    with _Lines(rows) as progress:
+    with RowProgress(rows) as progress:
         outcomes = _agreement(start, rows, epochs, time_limit, progress)
         if repeats:
             outcomes = _costs(start, rows, outcomes, repeats, time_limit, progress)
@@ -186,7 +184,7 @@ def _steps(start: Start, epochs: int) -> int:
 
 
 def _agreement(
-    start: Start, rows: Sequence[Row], epochs: int, time_limit: float, progress: "_Lines"
+    start: Start, rows: Sequence[Row], epochs: int, time_limit: float, progress: "RowProgress"
 ) -> list[Outcome]:
     """Follow each loop; a few at once, since nothing is timed here."""
     initial: concurrent.futures.Future[State] = concurrent.futures.Future()
@@ -239,7 +237,7 @@ def _costs(
     outcomes: Sequence[Outcome],
     repeats: int,
     time_limit: float,
-    progress: "_Lines",
+    progress: "RowProgress",
 ) -> list[Outcome]:
     """Time the loops in turn, an epoch each, so that what else the machine does meets all of them."""
     progress.phase("cost", 1 + repeats)
@@ -277,49 +275,3 @@ def _costs(
         )
         for outcome in outcomes
     ]
-
-
-class _Lines:
-    """Shows on standard error how far each row is: on a terminal live, and a plain line at its end."""
-
-    def __init__(self, rows: Sequence[Row]) -> None:
-        self._names = [row.name for row in rows]
-        self._tasks: dict[str, TaskID] = {}
-        console = Console(stderr=True)
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-        self._live = Progress(
-            *columns,
-            TimeElapsedColumn(),
-            console=console,
-            transient=True,
-            disable=not console.is_terminal,
-        )
-
-    def __enter__(self) -> Self:
-        self._live.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._live.stop()
-
-    def phase(self, name: str, total: int) -> None:
-        """Begin a phase, in which each row has `total` parts to do."""
-        self._phase = name
-        for task in self._tasks.values():
-            self._live.remove_task(task)
-        self._tasks = {row: self._live.add_task(f"{name}: {row}", total=total) for row in self._names}
-
-    def done(self, row: str, parts: int) -> None:
-        """Show how many parts of a row are done."""
-        self._live.update(self._tasks[row], completed=parts)
-
-    def finished(self, row: str, words: str) -> None:
-        """Say how a row ended."""
-        self._live.console.print(
-            f"{self._phase}: {row}: {words}", highlight=False, markup=False, soft_wrap=True
-        )

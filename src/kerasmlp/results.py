@@ -258,8 +258,7 @@ class Comparison:
         table = _table("Agreement", caption, ("loop", "verdict"), columns)
         first = self.outcomes[0].trajectory
         for outcome in self.outcomes:
-            cells = ["-"] * 6
-            trajectory = outcome.trajectory
+            trajectory, cells = outcome.trajectory, ["-"] * len(columns)
             if trajectory is not None:
                 share = f"{trajectory.share:.0%}" if trajectory.measured else "0"
                 share = "over" if outcome.verdict == "diverges" else share
