@@ -1,8 +1,11 @@
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from kerasmlp.batches import Batches, in_order
+from kerasmlp.batches import Batches, in_order, scale
 
 
 def contents(dataset):
@@ -87,3 +90,56 @@ def test_evaluation_keeps_the_order_and_the_last_partial_batch():
     assert [len(y) for _, y in read] == [4, 4, 2]
     assert np.array_equal(np.concatenate([y for _, y in read]), np.arange(10))
     assert np.concatenate([x for x, _ in read]).dtype == np.float32
+
+
+def ungrouped(batches, steps, epochs):
+    """The batches of all groups of `epochs`, in order."""
+    taken = []
+    per_epoch = -(-batches.steps_per_epoch // steps)
+    for group in batches.groups(steps).take(epochs * per_epoch):
+        for count, parts in batches.load(group, steps):
+            for position in range(int(count)):
+                taken.append([part.numpy() for part in batches.prepare(*(p[position] for p in parts))])
+    return taken
+
+
+@pytest.mark.parametrize("mapped", [False, True])
+@pytest.mark.parametrize("sampling", ["shuffle", "replacement"])
+@pytest.mark.parametrize(
+    "steps, count, batch_size", [(1, 40, 7), (3, 40, 7), (5, 40, 7), (3, 40, 8), (50, 40, 7), (2, 3, 3)]
+)
+def test_groups_hold_the_batches_of_the_epochs(
+    steps, count, batch_size, sampling, mapped, tmp_path, digits
+):
+    images, labels = digits[0][:count], digits[1][:count]
+    if mapped:
+        images.tofile(tmp_path / "images")
+        images = np.memmap(tmp_path / "images", np.uint8, "r", shape=images.shape)
+    batches = Batches(images, labels, batch_size, seed=3, sampling=sampling)
+    expected = [batch for epoch in range(3) for batch in contents(batches.epoch(epoch))]
+    received = ungrouped(batches, steps, 3)
+    assert len(received) == len(expected) == 3 * batches.steps_per_epoch
+    for (x, y), (expected_x, expected_y) in zip(received, expected, strict=True):
+        assert x.dtype == np.float32
+        assert np.array_equal(x, expected_x)
+        assert np.array_equal(y, expected_y)
+
+
+def test_bytes_are_scaled_alike_with_xla_and_without():
+    """Each is the nearest float32 to its quotient by 255."""
+    images = np.arange(256, dtype=np.uint8)
+    expected = (images / np.float64(255)).astype(np.float32)
+    for jit_compile in (False, True):
+        scaled = tf.function(lambda x: scale(x), jit_compile=jit_compile)(tf.constant(images))
+        assert np.array_equal(scaled, expected)
+
+
+def test_what_is_read_from_a_mapped_file_is_not_kept_in_memory(tmp_path):
+    path = tmp_path / "images"
+    with path.open("wb") as file:
+        file.truncate(2**28)
+    images = np.memmap(path, np.uint8, "r", shape=(2**18, 32, 32, 1))
+    batches = Batches(images, np.zeros(len(images)), 4096)
+    next(iter(batches.epoch(0)))
+    mapped = re.search(rf"{path}.*?Rss: +(\d+) kB", Path("/proc/self/smaps").read_text(), re.DOTALL)
+    assert int(mapped[1]) < 2**14

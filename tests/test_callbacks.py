@@ -96,9 +96,15 @@ def clock(monkeypatch):
     return Clock
 
 
-def drive(stopwatch, clock, epochs, *, steps=10, group=2):
+class Model:
+    train_function = None
+
+
+def drive(stopwatch, clock, epochs, *, steps=10, group=2, function=None):
     """Ten steps of 1 second an epoch; the first execution takes 30 seconds, validation 500."""
     stopwatch.set_params({"steps": steps, "epochs": epochs})
+    stopwatch.set_model(Model())
+    stopwatch.model.train_function = function
     stopwatch.on_train_begin()
     clock.now += 3
     for epoch in range(epochs):

@@ -71,7 +71,7 @@ def test_a_quiet_start_prints_nothing_and_a_verbose_one_what_tensorflow_says():
     )
     assert (quiet.returncode, quiet.stderr, quiet.stdout) == (0, "", "")
     assert verbose.returncode == 0
-    assert "oneDNN" in verbose.stderr
+    assert verbose.stderr
 
 
 def test_a_start_that_fails_is_not_silenced():

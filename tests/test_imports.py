@@ -45,7 +45,18 @@ EDGES = {
     "run": set(),
     "sources": set(),
     "summaries": {"callbacks"},
-    "train": {"batches", "callbacks", "cli", "config", "data", "loops", "model", "run", "summaries"},
+    "train": {
+        "batches",
+        "callbacks",
+        "cli",
+        "config",
+        "data",
+        "execution",
+        "loops",
+        "model",
+        "run",
+        "summaries",
+    },
 }
 
 

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 from kerasmlp import sources
+from kerasmlp.config import Settings
 from kerasmlp.data import MNISTLoader
+from kerasmlp.train import train
 
 
 def idx(array):
@@ -276,3 +278,18 @@ def test_mnist_in_the_cache_is_read_and_checked(offline, monkeypatch, tmp_path, 
     loader = MNISTLoader("auto")
     assert_holds(loader, arrays)
     assert loader.name == "mnist"
+
+
+def test_a_large_plain_idx_file_stays_on_the_disk_and_trains_alike(
+    folder, arrays, tmp_path, monkeypatch
+):
+    results = []
+    for mapped_from in (sources.MAPPED_FROM, 1):
+        monkeypatch.setattr(sources, "MAPPED_FROM", mapped_from)
+        loader = MNISTLoader(str(folder))
+        assert_holds(loader, arrays)
+        assert isinstance(loader.train_data, np.memmap) == (mapped_from == 1)
+        settings = Settings(batch_size=5, validation_size=1, epochs=2, logdir=tmp_path)
+        results.append(train(settings, loader)[1])
+    for name in ("test_loss", "test_accuracy", "steps"):
+        assert results[0][name] == results[1][name]

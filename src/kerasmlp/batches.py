@@ -2,9 +2,16 @@
 
 The batch is a pure function of (seed, t): no shuffle buffer, no iterator state. So every loop sees the
 same batches, however often it opens a pipeline, and a run can go on from any step without a replay.
+
+They come one by one, or in groups for a program that takes many steps at once (see `execution`). A
+group is gathered in one go and stays bytes, a quarter of what goes through memory, until the program
+scales each batch. What is in memory is gathered where the program runs, just before it: on a CPU the
+batches are then still in its cache. What is mapped from a file is read ahead, by another thread.
 """
 
 import dataclasses
+import functools
+import mmap
 from typing import Any, Literal
 
 import numpy as np
@@ -17,9 +24,21 @@ EVALUATION_BATCH_SIZE = 1000
 """Images evaluated at once. The metrics are means over examples, so it changes them by rounding only."""
 
 
+Group = tuple[tf.Tensor, tuple[tf.Tensor, ...]]
+"""How many steps to take, int32, and the batches, each part stacked: `[steps or more, batch, ...]`."""
+
+
+_as_it_is = tf.autograph.experimental.do_not_convert
+"""For what `Dataset.map` gets: without it, each function's source is parsed and compiled anew."""
+
+
 def scale(x: tf.Tensor) -> tf.Tensor:
     """Return bytes 0-255 as float32 in [0, 1], and anything else as it is."""
-    return tf.cast(x, tf.float32) / 255.0 if x.dtype == tf.uint8 else x
+    if x.dtype != tf.uint8:
+        return x
+    with tf.init_scope():  # a value, not a constant: XLA would multiply by 1 / 255, and round otherwise
+        white = tf.constant(255.0)
+    return tf.cast(x, tf.float32) / white
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -41,6 +60,12 @@ class Batches:
     batch_size: int
     seed: int = 0
     sampling: Sampling = "shuffle"
+
+    @property
+    def input_spec(self) -> tf.TensorSpec:
+        """Of the images of a batch, as `epoch` delivers them."""
+        dtype = tf.float32 if self.images.dtype == np.uint8 else self.images.dtype
+        return tf.TensorSpec([None, *self.images.shape[1:]], dtype)
 
     @property
     def examples_per_epoch(self) -> int:
@@ -65,11 +90,7 @@ class Batches:
             )
         epoch, step_in_epoch = step // self.steps_per_epoch, step % self.steps_per_epoch
         first = step_in_epoch * self.batch_size
-        positions = tf.range(first, tf.minimum(first + self.batch_size, examples))
-        # Element i of the epoch's permutation, without building the permutation.
-        return tf.random.experimental.index_shuffle(
-            positions, seed=[self.seed, epoch], max_index=examples - 1
-        )
+        return self._shuffled(epoch, tf.range(first, tf.minimum(first + self.batch_size, examples)))
 
     def epoch(self, epoch: int | tf.Variable) -> tf.data.Dataset:
         """Return the batches of one epoch in order: pairs of images and labels.
@@ -77,15 +98,103 @@ class Batches:
         Given an int64 variable instead of a number, the dataset is the epoch that the variable
         holds while it is read.
         """
-        images, labels = tf.constant(self.images), tf.constant(_integers_as_int32(self.labels))
 
-        def batch(step_in_epoch: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        @_as_it_is
+        def batch(step_in_epoch: tf.Tensor) -> tuple[tf.Tensor, ...]:
             step = tf.cast(epoch, tf.int64) * self.steps_per_epoch + step_in_epoch
-            chosen = self.indices(step)
-            return scale(tf.gather(images, chosen)), tf.gather(labels, chosen)
+            return self.prepare(*self._take(self.indices(step)))
 
         steps = tf.data.Dataset.range(self.steps_per_epoch)
         return steps.map(batch, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+
+    def groups(self, steps: int) -> tf.data.Dataset:
+        """Return the batches of all epochs, without end, in groups of `steps`, to be loaded by `load`.
+
+        No group goes beyond the end of its epoch.
+        """
+        per_epoch = -(-self.steps_per_epoch // steps)
+
+        @_as_it_is
+        def first_step(number: tf.Tensor) -> tf.Tensor:
+            return number // per_epoch * self.steps_per_epoch + number % per_epoch * steps
+
+        groups = tf.data.Dataset.counter().map(first_step)
+        if self._mapped:
+            groups = groups.map(_as_it_is(lambda first: self._gather(first, steps))).prefetch(1)
+        return groups
+
+    def load(self, group: Any, steps: int) -> tuple[Group, ...]:
+        """Return what is behind an element of `groups(steps)`: full batches, then a partial one if any.
+
+        Their shapes do not depend on the group; where it has fewer batches, it takes fewer steps.
+        """
+        return group if self._mapped else self._gather(group, steps)
+
+    def prepare(self, x: tf.Tensor, y: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        """Return a batch of a group, `(x, y)`, as `epoch` delivers it."""
+        return scale(x), y
+
+    @property
+    def _mapped(self) -> bool:
+        """Whether the images stay in a file, and are read batch by batch."""
+        return isinstance(self.images, np.memmap)
+
+    @functools.cached_property
+    def _images(self) -> tf.Tensor:
+        """The images where the programs run, each a row."""
+        with tf.init_scope():
+            return tf.constant(self.images.reshape(len(self.images), -1))
+
+    @functools.cached_property
+    def _labels(self) -> tf.Tensor:
+        with tf.init_scope():
+            return tf.constant(_integers_as_int32(self.labels))
+
+    def _gather(self, first: tf.Tensor, steps: int) -> tuple[Group, ...]:
+        """Return the group that begins at the step `first`."""
+        full, partial = divmod(len(self.images), self.batch_size)
+        in_epoch = first % self.steps_per_epoch
+        count = tf.clip_by_value(full - in_epoch, 0, steps)
+        groups = [(tf.cast(count, tf.int32), self._take(self._full_batches(first, steps)))]
+        if partial and self.sampling == "shuffle":
+            chosen = tf.reshape(self.indices(first - in_epoch + full), [1, partial])
+            at_end = in_epoch + steps > full
+            groups.append((tf.cast(at_end, tf.int32), self._take(chosen)))
+        return tuple(groups)
+
+    def _full_batches(self, first: tf.Tensor, steps: int) -> tf.Tensor:
+        """Return the indices, `[steps, batch]`, of the batches from the step `first` on.
+
+        Where the epoch's full batches end before, what follows is no batch, only its shape is right.
+        """
+        if self.sampling == "replacement":
+            return tf.map_fn(self.indices, first + tf.range(steps, dtype=tf.int64))
+        epoch, in_epoch = first // self.steps_per_epoch, first % self.steps_per_epoch
+        position = in_epoch * self.batch_size + tf.range(steps * self.batch_size, dtype=tf.int64)
+        return tf.reshape(self._shuffled(epoch, position), [steps, self.batch_size])
+
+    def _shuffled(self, epoch: tf.Tensor, position: tf.Tensor) -> tf.Tensor:
+        """Return the examples at some positions of the epoch's permutation, without building it."""
+        last = tf.constant(len(self.images) - 1, tf.int64)
+        return tf.random.experimental.index_shuffle(
+            tf.minimum(position, last), seed=[self.seed, epoch], max_index=last
+        )
+
+    def _take(self, chosen: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Return the images and labels at the indices `chosen`, of any shape."""
+        if self._mapped:
+            x = tf.numpy_function(self._read, [chosen], self.images.dtype, stateful=False)
+        else:
+            x = tf.gather(self._images, chosen)
+        shape = self.images.shape[1:]
+        x = tf.reshape(x, tf.concat([tf.shape(chosen), shape], 0))
+        return tf.ensure_shape(x, [*chosen.shape, *shape]), tf.gather(self._labels, chosen)
+
+    def _read(self, chosen: NDArray[np.int64]) -> NDArray[Any]:
+        """Return the images at `chosen` from the file, and keep none of its pages in this process."""
+        read = np.asarray(self.images)[chosen]
+        self.images._mmap.madvise(mmap.MADV_DONTNEED)  # type: ignore[attr-defined]
+        return read
 
 
 def in_order(
@@ -94,9 +203,14 @@ def in_order(
     batch_size: int = EVALUATION_BATCH_SIZE,
 ) -> tf.data.Dataset:
     """Return all examples once, in their order, for evaluation: batches as `Batches.epoch` gives."""
-    dataset = tf.data.Dataset.from_tensor_slices((images, _integers_as_int32(labels)))
-    dataset = dataset.batch(batch_size).map(lambda x, y: (scale(x), y))
-    return dataset.prefetch(tf.data.AUTOTUNE)
+    x, y = tf.constant(images), tf.constant(_integers_as_int32(labels))
+
+    @_as_it_is
+    def batch(first: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return scale(x[first : first + batch_size]), y[first : first + batch_size]
+
+    starts = tf.data.Dataset.range(0, len(images), batch_size)
+    return starts.map(batch).prefetch(tf.data.AUTOTUNE)
 
 
 def _integers_as_int32(labels: NDArray[Any]) -> NDArray[Any]:

@@ -1,9 +1,11 @@
 """The callbacks of a run, the same for every loop; what TensorBoard shows is in `summaries`."""
 
 import math
+import shutil
 import statistics
 import sys
 import time
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -19,14 +21,16 @@ Logs = dict[str, Any]
 class Stopwatch(keras.callbacks.Callback):
     """Times the training steps, and nothing else: not validation, not the callbacks of an epoch's end.
 
-    The first execution of a run, which traces and compiles, is timed apart, and left out of the first
-    epoch unless it is the whole of it.
+    Tracing and compiling are timed apart: a loop does so before the training begins, or else in the
+    first execution of a run, which is then left out of the first epoch unless it is the whole of it.
 
     Args:
         examples_per_step: of a full batch.
 
     Attributes:
-        seconds_to_first_step: from the begin of training to the end of the first execution.
+        seconds_to_first_step: from when the loop knows its callbacks to the end of the first execution.
+        seconds_to_trace: of these, what making TensorFlow's graph took, where that is known.
+        seconds_to_compile: and what XLA took.
         seconds_per_step: the mean of each epoch.
     """
 
@@ -34,6 +38,8 @@ class Stopwatch(keras.callbacks.Callback):
         super().__init__()
         self._examples_per_step = examples_per_step
         self.seconds_to_first_step: float | None = None
+        self.seconds_to_trace: float | None = None
+        self.seconds_to_compile: float | None = None
         self.seconds_per_step: list[float] = []
 
     @property
@@ -46,8 +52,14 @@ class Stopwatch(keras.callbacks.Callback):
         """Of the last epoch."""
         return self._examples_per_step / self.seconds_per_step[-1]
 
+    def set_model(self, model: keras.Model) -> None:
+        super().set_model(model)
+        self._start = time.perf_counter()
+
     def on_train_begin(self, logs: Logs | None = None) -> None:
-        self._train_begin = time.perf_counter()
+        function = self.model.train_function
+        self.seconds_to_trace = getattr(function, "seconds_to_trace", None)
+        self.seconds_to_compile = getattr(function, "seconds_to_compile", None)
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         self._begin = time.perf_counter()
@@ -57,8 +69,9 @@ class Stopwatch(keras.callbacks.Callback):
         self._end = time.perf_counter()
         self._steps = min(batch + 1, self.params["steps"])  # Keras counts a shorter last group in full
         if self.seconds_to_first_step is None:
-            self.seconds_to_first_step = self._end - self._train_begin
-            if self._steps < self.params["steps"]:
+            self.seconds_to_first_step = self._end - self._start
+            # What is compiled before the training begins does not slow the first execution.
+            if self.seconds_to_compile is None and self._steps < self.params["steps"]:
                 self._begin, self._first_step = self._end, self._steps
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
@@ -148,6 +161,28 @@ class PrintBatchLoss(keras.callbacks.Callback):
             print(f"batch {step - 1}: loss {loss:f}", flush=True)
 
 
+class Checkpoint(keras.callbacks.Callback):
+    """Saves the model after each epoch, as `last.keras`, and the best one as `best.keras`.
+
+    Args:
+        folder: that holds both.
+        monitor: the metric of the epoch that is lowest for the best model.
+    """
+
+    def __init__(self, folder: Path, monitor: str) -> None:
+        super().__init__()
+        self._last, self._best = folder / "last.keras", folder / "best.keras"
+        self._monitor = monitor
+        self._lowest = math.inf
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        self.model.save(self._last)
+        value = (logs or {})[self._monitor]
+        if value < self._lowest:
+            self._lowest = value
+            shutil.copyfile(self._last, self._best)
+
+
 class ProgressLine(keras.callbacks.Callback):
     """Shows on standard error how far the training is: on a terminal live, else a plain line an epoch.
 
@@ -180,6 +215,13 @@ class ProgressLine(keras.callbacks.Callback):
     ) -> None:
         self._live.stop()
 
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        watch = self._stopwatch
+        if watch.seconds_to_trace is not None and watch.seconds_to_compile is not None:
+            self._say(
+                f"traced in {watch.seconds_to_trace:.2f} s, compiled in {watch.seconds_to_compile:.2f} s"
+            )
+
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         title = f"epoch {epoch + 1}/{self.params['epochs']}"
         self._task = self._live.add_task(title, total=self.params["steps"], metrics="")
@@ -192,7 +234,9 @@ class ProgressLine(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         self._live.remove_task(self._task)
         seconds = self._stopwatch.seconds_per_step[-1] * self.params["steps"]
-        line = f"epoch {epoch + 1}/{self.params['epochs']}  {_in_words(logs)}  {seconds:.2f} s"
+        self._say(f"epoch {epoch + 1}/{self.params['epochs']}  {_in_words(logs)}  {seconds:.2f} s")
+
+    def _say(self, line: str) -> None:
         if self._live.disable:
             print(line, file=sys.stderr, flush=True)
         else:

@@ -106,6 +106,30 @@ def quiet_start(verbose: bool) -> Iterator[None]:
             f"KERAS_BACKEND: expected tensorflow, the one backend these loops are written for;"
             f" received {backend!r}"
         )
+    with _not_imported(*UNUSED), _quiet(verbose):
+        yield
+
+
+UNUSED = ("jax", "matplotlib", "pandas", "sklearn", "torch")
+"""What Keras and TensorFlow import where they find it, for two seconds of a start, and no command uses
+through them."""
+
+
+@contextlib.contextmanager
+def _not_imported(*packages: str) -> Iterator[None]:
+    """Let the packages be found absent; whoever imports them afterwards gets them."""
+    absent = [package for package in packages if package not in sys.modules]
+    sys.modules.update(dict.fromkeys(absent))  # type: ignore[arg-type]
+    try:
+        yield
+    finally:
+        for package in absent:
+            del sys.modules[package]
+
+
+@contextlib.contextmanager
+def _quiet(verbose: bool) -> Iterator[None]:
+    """Drop what is written to standard error, unless verbose; what it says of a failure is kept."""
     if verbose:
         yield
         return

@@ -31,12 +31,12 @@ def _compare(settings: CompareSettings) -> bool:
     }
     rows = [Row.parse(loop, **compilation) for loop in (*settings.loops, *settings.loop)]
     rows += [Row.parse(step, is_step=True, **compilation) for step in settings.train_step]
+    from rich.console import Console
+
+    from kerasmlp import comparison, report
+    from kerasmlp.data import MNISTLoader
+
     with cli.quiet_start(settings.verbose):
-        from rich.console import Console
-
-        from kerasmlp import comparison, report
-        from kerasmlp.data import MNISTLoader
-
         data = MNISTLoader(settings.data)
     start = comparison.handbook_start(data, settings.batch_size, settings.seed, settings.model)
     with report.folder(settings.output) as folder:

@@ -49,8 +49,9 @@ class Settings:
         validation_size: Images held out for validation, the last of the training images; auto is
             a tenth of them, but at most 5,000.
         jit_compile: Compile the step with XLA. The eager loop compiles nothing, and has it off.
-        steps_per_execution: Steps that run in one call. Progress, TensorBoard and Ctrl-C have their
-            turn between calls. The eager loop has 1.
+        steps_per_execution: Steps that run in one call, with XLA in one program. Progress, TensorBoard
+            and Ctrl-C have their turn between calls; auto is so many that they have it four times a
+            second. The eager loop has 1.
         logdir: The folder in which run folders are made.
         name: The name of the run folder. By default made from the time, the loop and the seed.
         recipe: Settings that go together; a flag given beside it wins. The default shuffles and
@@ -72,7 +73,7 @@ class Settings:
     sampling: Literal["shuffle", "replacement"] = "shuffle"
     validation_size: int | Literal["auto"] = "auto"
     jit_compile: bool = True
-    steps_per_execution: int = 100
+    steps_per_execution: int | Literal["auto"] = "auto"
     logdir: Path = Path("logs")
     name: str | None = None
     recipe: RecipeName = "default"
@@ -81,8 +82,12 @@ class Settings:
     def __post_init__(self) -> None:
         for field in ("epochs", "batch_size"):
             _expect(self, getattr(self, field) >= 1, field, "at least 1")
+        steps = self.steps_per_execution
         _expect(
-            self, 1 <= self.steps_per_execution <= 1_000_000, "steps_per_execution", "1 to 1,000,000"
+            self,
+            steps == "auto" or 1 <= steps <= 1_000_000,
+            "steps_per_execution",
+            "auto or 1 to 1,000,000",
         )
         _expect(
             self,

@@ -5,7 +5,8 @@ prints and logs nothing of its own. What `compile` was given (optimizer, loss, m
 `steps_per_execution`) is used by each of them as Keras' `fit` uses it.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 import keras
@@ -89,15 +90,14 @@ def fit(
     # openings: it reads the epoch that it stands for.
     epoch = tf.Variable(0, dtype=tf.int64, trainable=False)
     follow = keras.callbacks.LambdaCallback(on_epoch_begin=lambda number, logs: epoch.assign(number))
-    history = model.fit(
-        train.epoch(epoch),
-        validation_data=validation,
-        epochs=epochs,
-        callbacks=[follow, *callbacks],
-        shuffle=False,
-        verbose=0,
-    )
-    return history.history
+    hooks = _callback_list(model, train, epochs, [follow, *callbacks])
+    options = {"validation_data": validation, "epochs": epochs, "callbacks": hooks}
+    options |= {"shuffle": False, "verbose": 0}
+    program = execution.program(model, lambda model, *batch: model.train_step(batch), train)
+    if program is None:
+        return model.fit(train.epoch(epoch), **options).history
+    with _train_function(model, program):
+        return model.fit(program.groups, steps_per_epoch=train.steps_per_epoch, **options).history
 
 
 def graph(
@@ -122,8 +122,16 @@ def traced(step: execution.TrainStep) -> Loop:
         callbacks: Sequence[keras.callbacks.Callback],
     ) -> History:
         build(model, train)
-        run_steps = execution.compiled(model, step)
-        return _drive(model, train, validation, epochs, callbacks, run_steps)
+        hooks = _callback_list(model, train, epochs, callbacks)
+        program = execution.program(model, step, train)
+        if program is None:
+            begin_epoch = _by_batches(train, execution.compiled(model, step))
+            return _drive(model, train, validation, epochs, hooks, begin_epoch)
+        groups = iter(program.groups)
+        with _train_function(model, program):
+            return _drive(
+                model, train, validation, epochs, hooks, lambda epoch: lambda steps: program(groups)
+            )
 
     return loop
 
@@ -137,8 +145,9 @@ def eager(
 ) -> History:
     """Train with `train_step` as it stands, op by op: the handbook's loop."""
     build(model, train)
+    hooks = _callback_list(model, train, epochs, callbacks)
     run_steps = execution.uncompiled(model, train_step)
-    return _drive(model, train, validation, epochs, callbacks, run_steps)
+    return _drive(model, train, validation, epochs, hooks, _by_batches(train, run_steps))
 
 
 LOOPS: dict[str, Loop] = {"fit": fit, "graph": graph, "eager": eager}
@@ -153,16 +162,14 @@ def build(model: keras.Model, train: TrainingData) -> None:
         model.optimizer.build(model.trainable_variables)
 
 
-def _drive(
+def _callback_list(
     model: keras.Model,
     train: TrainingData,
-    validation: tf.data.Dataset | None,
     epochs: int,
     callbacks: Sequence[keras.callbacks.Callback],
-    run_steps: Callable[[Any, int], Logs],
-) -> History:
-    """Run the epochs of a hand-written loop; callbacks hear what they hear from `fit`."""
-    hooks = keras.callbacks.CallbackList(
+) -> keras.callbacks.CallbackList:
+    """Return what `fit` makes of `callbacks`; they know the model before its step is traced."""
+    return keras.callbacks.CallbackList(
         list(callbacks),
         add_history=True,
         model=model,
@@ -170,6 +177,43 @@ def _drive(
         steps=train.steps_per_epoch,
         verbose=0,
     )
+
+
+@contextmanager
+def _train_function(model: keras.Model, program: execution.Program) -> Iterator[None]:
+    """Let `program` be what `fit` calls for each execution, and what callbacks see of it."""
+    model.make_train_function = lambda force=False: None  # it would make Keras' own
+    model.train_function = program
+    try:
+        yield
+    finally:
+        del model.make_train_function
+        model.train_function = None
+
+
+Execute = Callable[[int], Logs]
+"""Takes so many steps of an epoch, the next ones, and returns the metrics after them."""
+
+
+def _by_batches(train: TrainingData, run_steps: execution.RunSteps) -> Callable[[int], Execute]:
+    """Return what begins an epoch for `run_steps`."""
+
+    def begin(epoch: int) -> Execute:
+        batches = iter(train.epoch(epoch))
+        return lambda steps: run_steps(batches, steps)
+
+    return begin
+
+
+def _drive(
+    model: keras.Model,
+    train: TrainingData,
+    validation: tf.data.Dataset | None,
+    epochs: int,
+    hooks: keras.callbacks.CallbackList,
+    begin_epoch: Callable[[int], Execute],
+) -> History:
+    """Run the epochs of a hand-written loop; callbacks hear what they hear from `fit`."""
     group = model.steps_per_execution
     epoch_logs: Logs = {}
     model.stop_training = False
@@ -177,10 +221,10 @@ def _drive(
     for epoch in range(epochs):
         model.reset_metrics()
         hooks.on_epoch_begin(epoch)
-        batches = iter(train.epoch(epoch))
+        execute = begin_epoch(epoch)
         for first in range(0, train.steps_per_epoch, group):
             hooks.on_train_batch_begin(first)
-            logs = run_steps(batches, min(group, train.steps_per_epoch - first))
+            logs = execute(min(group, train.steps_per_epoch - first))
             hooks.on_train_batch_end(first + group - 1, logs)
             if model.stop_training:
                 break

@@ -37,10 +37,15 @@ IDX_FILES = (
 )
 DEFLATE_LIMIT = 1032
 """The largest ratio of deflate, https://zlib.net/zlib_tech.html: a file that promises more is false."""
+MAPPED_FROM = 2**30
+"""Bytes from which on a plain IDX file is not read into memory but mapped, to be read batch by batch."""
 
 
 class Arrays(NamedTuple):
-    """Images, uint8 `[examples, height, width, channels]`, and labels, int32 `[examples]`."""
+    """Images, uint8 `[examples, height, width, channels]`, and labels, int32 `[examples]`.
+
+    Images that are mapped from a file are a `numpy.memmap`.
+    """
 
     train_data: NDArray[np.uint8]
     train_label: NDArray[np.int32]
@@ -192,6 +197,8 @@ def _idx(path: Path) -> NDArray[np.uint8]:
             limit = path.stat().st_size * (DEFLATE_LIMIT if path.suffix == ".gz" else 1)
             if expected > limit:
                 raise ValueError(f"{path}: its header promises {list(shape)}, more than the file holds")
+            if path.suffix != ".gz" and expected == limit - len(header) >= MAPPED_FROM:
+                return np.memmap(path, np.uint8, "r", len(header), shape)
             body = _read_at_most(file, expected + 1)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise ValueError(f"{path}: expected a gzipped IDX file; {error}") from error

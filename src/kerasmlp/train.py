@@ -49,6 +49,7 @@ def train(settings: Settings, data: "MNISTLoader | None" = None) -> tuple[Path, 
     from kerasmlp.batches import in_order
     from kerasmlp.callbacks import BatchLosses, ProgressLine, Stopwatch
     from kerasmlp.data import MNISTLoader
+    from kerasmlp.execution import responsive_steps
     from kerasmlp.loops import LOOPS
     from kerasmlp.model import compiled_mlp
 
@@ -61,15 +62,19 @@ def train(settings: Settings, data: "MNISTLoader | None" = None) -> tuple[Path, 
         hidden_units=settings.hidden_units,
         learning_rate=settings.learning_rate,
         jit_compile=settings.jit_compile,
-        steps_per_execution=settings.steps_per_execution,
     )
+    steps = settings.steps_per_execution
+    if steps == "auto":
+        steps = responsive_steps(model.count_params(), settings.batch_size, batches.images[0].nbytes)
+        steps = min(steps, batches.steps_per_epoch)
+    model.steps_per_execution = steps
     folder = run.create(settings.logdir, settings.name, f"{settings.loop}-seed{settings.seed}")
     run.write_json(folder / run.SETTINGS, settings)
 
     stopwatch = Stopwatch(settings.batch_size)
     batch_losses = BatchLosses()
     with ProgressLine(stopwatch) as progress:
-        callbacks = _callbacks(settings, folder, batches, stopwatch, batch_losses, progress)
+        callbacks = default_callbacks(settings, folder, batches, stopwatch, batch_losses, progress)
         try:
             LOOPS[settings.loop](model, batches, validation, settings.epochs, callbacks)
         except BaseException:
@@ -87,6 +92,8 @@ def train(settings: Settings, data: "MNISTLoader | None" = None) -> tuple[Path, 
         "steps": int(model.optimizer.iterations),
         "seconds_per_epoch": stopwatch.seconds_per_epoch,
         "seconds_to_first_step": stopwatch.seconds_to_first_step,
+        "seconds_to_trace": stopwatch.seconds_to_trace,
+        "seconds_to_compile": stopwatch.seconds_to_compile,
         "loop": settings.loop,
         "jit_compile": model.jit_compile,
         "steps_per_execution": model.steps_per_execution,
@@ -111,7 +118,7 @@ def _split(settings: Settings, data: "MNISTLoader") -> "tuple[Batches, Any]":
     return batches, in_order(images[kept:], labels[kept:]) if held_out else None
 
 
-def _callbacks(
+def default_callbacks(
     settings: Settings,
     folder: Path,
     batches: "Batches",
@@ -122,7 +129,7 @@ def _callbacks(
     """Return the callbacks of a run, in the order in which they hear of a step."""
     import keras
 
-    from kerasmlp.callbacks import PrintBatchLoss, StopAtNonFinite
+    from kerasmlp.callbacks import Checkpoint, PrintBatchLoss, StopAtNonFinite
     from kerasmlp.summaries import TensorBoard
 
     checkpoints = folder / run.CHECKPOINTS
@@ -134,12 +141,9 @@ def _callbacks(
     return [
         *callbacks,
         StopAtNonFinite(batch_losses),
-        TensorBoard(folder, batches.epoch(0).element_spec[0], stopwatch, batch_losses),
+        TensorBoard(folder, batches.input_spec, stopwatch, batch_losses),
         keras.callbacks.CSVLogger(folder / run.HISTORY),
-        keras.callbacks.ModelCheckpoint(checkpoints / "last.keras"),
-        keras.callbacks.ModelCheckpoint(
-            checkpoints / "best.keras", monitor=monitored, save_best_only=True
-        ),
+        Checkpoint(checkpoints, monitored),
     ]
 
 

@@ -1,0 +1,1 @@
+"""This project beside what a user would pick instead, in one sitting: `python -m benchmarks`."""

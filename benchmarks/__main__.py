@@ -1,0 +1,286 @@
+"""Measure this project beside what a user would pick instead, in one sitting; print tables, write JSON.
+
+Each contender has a process of its own; they train an epoch each in turn, so that what else the machine
+does meets all of them. Ratios are taken within a round, and their median over the rounds is given.
+"""
+
+import dataclasses
+import importlib.util
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.contenders import CONTENDERS
+from benchmarks.worker import Problem
+from kerasmlp import cli, run
+from kerasmlp.remote import Process, RemoteError
+
+Part = Literal["epochs", "callbacks", "commands", "accuracy", "examples", "hidden"]
+TIME_LIMIT = 600.0  # seconds for an epoch
+FIT, GRAPH, FLOOR = "kerasmlp fit", "kerasmlp graph", "floor: two matrix products"
+WITH_CALLBACKS = "kerasmlp fit, all callbacks"
+NEEDS = {"PyTorch": "torch", "JAX": "jax", "scikit-learn": "sklearn"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """Measure kerasmlp beside other frameworks, each in its own process, in turn; print tables.
+
+    Args:
+        data: MNIST, as kerasmlp.train takes it, but a file for the whole commands.
+        parts: What to measure: seconds an epoch of all contenders; the cost of the callbacks; whole
+            commands from the start of the process to the test accuracy; the time to an accuracy from
+            the start of the process; epochs on more and fewer examples; with more and fewer units.
+        repeats: Rounds, after one that warms up.
+        output: The folder for a JSON file and a figure of each part.
+    """
+
+    data: str = "mnist"
+    parts: tuple[Part, ...] = ("epochs", "callbacks", "commands", "accuracy", "examples", "hidden")
+    repeats: int = 5
+    output: Path = Path("benchmarks/results")
+
+
+def rounds(
+    rows: dict[str, tuple[str, Problem]], repeats: int, seldom: Iterable[str] = ()
+) -> dict[str, dict[str, Any]]:
+    """Return the seconds of each epoch, and the peak memory, of contenders that train in turn.
+
+    Args:
+        rows: the contender and the problem of each, by the name of the row.
+        repeats: epochs of each to time.
+        seldom: rows that are so slow that they have a turn in the first round only.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    processes = {}
+    try:
+        for row, (contender, problem) in rows.items():
+            print(f"warming up: {row}", file=sys.stderr)
+            process = Process("benchmarks.worker:serve", contender, problem)
+            try:
+                process.send(False)
+                found[row] = {"seconds_to_first_epoch": process.receive(TIME_LIMIT)[0], "seconds": []}
+                processes[row] = process
+            except RemoteError as error:
+                process.kill()
+                print(f"{row}: {error}", file=sys.stderr)
+        for number in range(repeats):
+            print(f"round {number + 1}/{repeats}", file=sys.stderr)
+            for row, process in processes.items():
+                if number and row in seldom:
+                    continue
+                process.send(False)
+                seconds, _, megabytes = process.receive(TIME_LIMIT)
+                found[row]["seconds"].append(seconds)
+                found[row]["peak_megabytes"] = megabytes
+    finally:
+        for process in processes.values():
+            process.kill()
+    return found
+
+
+def median(row: dict[str, Any]) -> float:
+    """Return the median of a row's seconds."""
+    return statistics.median(row["seconds"])
+
+
+def ratio(one: dict[str, Any], other: dict[str, Any]) -> float:
+    """Return how many times as long as `one` `other` takes: the median over the rounds."""
+    return statistics.median(b / a for a, b in zip(one["seconds"], other["seconds"], strict=False))
+
+
+def installed(contender: str) -> bool:
+    """Whether the framework of a contender is there; its absence is said."""
+    package = next((needs for name, needs in NEEDS.items() if contender.startswith(name)), None)
+    if package is None or importlib.util.find_spec(package):
+        return True
+    print(
+        f"skipped: {contender}: {package} is not installed; pip install -e '.[peers]'", file=sys.stderr
+    )
+    return False
+
+
+def epochs(settings: Settings) -> dict[str, Any]:
+    """Measure an epoch of each contender."""
+    names = [name for name in CONTENDERS if name != WITH_CALLBACKS and installed(name)]
+    problem = Problem(settings.data)
+    return rounds({name: (name, problem) for name in names}, settings.repeats, ["handbook's loop"])
+
+
+def callbacks(settings: Settings) -> dict[str, Any]:
+    """Measure an epoch of fit without callbacks and with all that a run has."""
+    problem = Problem(settings.data)
+    rows = {name: (name, problem) for name in (FIT, WITH_CALLBACKS)}
+    return rounds(rows, 3 * settings.repeats)
+
+
+def commands(settings: Settings) -> dict[str, Any]:
+    """Time whole programs, 5 epochs each, in turn."""
+    with tempfile.TemporaryDirectory() as logs:
+        train = ["-m", "kerasmlp.train", "--data", settings.data, "--logdir", logs]
+        programs = {
+            "python -m kerasmlp.train": train,
+            "python -m kerasmlp.train --loop graph": [*train, "--loop", "graph"],
+            "plain Keras script": ["-m", "benchmarks.programs.plain_keras", settings.data],
+            "handbook's program": ["-m", "benchmarks.programs.handbook", settings.data],
+        }
+        found: dict[str, Any] = {name: {"seconds": [], "accuracy": []} for name in programs}
+        for number in range(settings.repeats):
+            for name, arguments in programs.items():
+                if number and name == "handbook's program":
+                    continue
+                print(f"round {number + 1}/{settings.repeats}: {name}", file=sys.stderr)
+                begin = time.perf_counter()
+                done = subprocess.run(
+                    [sys.executable, *arguments], capture_output=True, text=True, check=True
+                )
+                found[name]["seconds"].append(time.perf_counter() - begin)
+                found[name]["accuracy"].append(float(done.stdout.rpartition(": ")[2]))
+    return found
+
+
+def accuracy(
+    settings: Settings, goals: Sequence[float] = (0.97, 0.98), most: int = 40
+) -> dict[str, Any]:
+    """Time contenders from the start of their process to a test accuracy, their evaluations included."""
+    names = [FIT, GRAPH, "Keras fit", "PyTorch, fused Adam", "JAX, lax.scan"]
+    found: dict[str, Any] = {}
+    for name in filter(installed, names):
+        print(f"to an accuracy of {goals[-1]:.0%}: {name}", file=sys.stderr)
+        begin, curve = time.perf_counter(), []
+        with Process("benchmarks.worker:serve", name, Problem(settings.data)) as process:
+            while len(curve) < most and not (curve and curve[-1][1] >= goals[-1]):
+                process.send(True)
+                reached = process.receive(TIME_LIMIT)[1]
+                curve.append((time.perf_counter() - begin, reached))
+        found[name] = {"curve": curve}
+        for goal in goals:
+            seconds = next((at for at, reached in curve if reached >= goal), None)
+            found[name][f"seconds_to_{goal:.0%}"] = seconds
+    return found
+
+
+def examples(settings: Settings) -> dict[str, Any]:
+    """Measure epochs of fit on 6,000 to 6,000,000 random images, in memory and mapped from a file."""
+    sizes = (6_000, 60_000, 600_000, 6_000_000)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "images"
+        with path.open("wb") as file:
+            random = np.random.default_rng(0)
+            for _ in range(100):
+                file.write(random.bytes(sizes[-1] // 100 * 784))
+        rows = {f"{size:,} in memory": (FIT, Problem(None, size)) for size in sizes}
+        rows |= {f"{size:,} mapped": (FIT, Problem(None, size, mapped=path)) for size in sizes[1::2]}
+        return rounds(rows, min(3, settings.repeats))
+
+
+def hidden(settings: Settings) -> dict[str, Any]:
+    """Measure epochs on 6,000 images with 10 to 4,096 hidden units."""
+    names = [name for name in (FIT, "PyTorch, fused Adam", "JAX, lax.scan") if installed(name)]
+    return rounds(
+        {
+            f"{name}, {units:,} units": (name, Problem(settings.data, 6000, units))
+            for units in (10, 100, 1024, 4096)
+            for name in names
+        },
+        settings.repeats,
+    )
+
+
+PARTS = {
+    "epochs": epochs,
+    "callbacks": callbacks,
+    "commands": commands,
+    "accuracy": accuracy,
+    "examples": examples,
+    "hidden": hidden,
+}
+BASE = {
+    "epochs": FIT,
+    "callbacks": FIT,
+    "commands": "python -m kerasmlp.train",
+    "examples": "60,000 in memory",
+}
+"""The row that the others are told as multiples of."""
+
+
+def table(part: str, rows: dict[str, Any]) -> Table:
+    """Return what was found, to be printed, and pasted into the README."""
+    drawn = Table(title=part, box=box.MARKDOWN)
+    drawn.add_column("", no_wrap=True)
+    if part == "accuracy":
+        columns = [key for key in next(iter(rows.values())) if key.startswith("seconds")]
+        for column in columns:
+            drawn.add_column(column.replace("_", " "), justify="right")
+        for name, row in rows.items():
+            cells = (row[column] for column in columns)
+            drawn.add_row(name, *("-" if cell is None else f"{cell:.1f}" for cell in cells))
+        return drawn
+    base = rows.get(BASE.get(part, ""))
+    for column in ("median s", "least", "most", "x", "peak MB"):
+        drawn.add_column(column, justify="right")
+    for name, row in rows.items():
+        seconds = row["seconds"]
+        cells = [f"{median(row):.3f}", f"{min(seconds):.3f}", f"{max(seconds):.3f}"]
+        cells.append("" if base is None else f"{ratio(base, row):.2f}")
+        cells.append(f"{row['peak_megabytes']:,.0f}" if "peak_megabytes" in row else "")
+        drawn.add_row(name, *cells)
+    return drawn
+
+
+def figure(part: str, rows: dict[str, Any], path: Path) -> None:
+    """Draw the medians, with the least and the most, or the way to an accuracy."""
+    from matplotlib.figure import Figure
+
+    drawn = Figure(figsize=(9, 1.5 + 0.3 * len(rows)), layout="constrained")
+    axes = drawn.add_subplot()
+    if part == "accuracy":
+        for name, row in rows.items():
+            axes.plot(*zip(*row["curve"], strict=True), marker=".", label=name)
+        axes.set(
+            xlabel="seconds from the start of the process", ylabel="test accuracy", ylim=(0.95, None)
+        )
+        axes.legend()
+    else:
+        for name, row in rows.items():
+            middle, seconds = median(row), row["seconds"]
+            spread = [[middle - min(seconds)], [max(seconds) - middle]]
+            axes.barh(name, middle, xerr=spread, color="C0" if "kerasmlp" in name else "C7")
+        axes.set(xlabel="seconds: median, least, most", xscale="log")
+        axes.invert_yaxis()
+    drawn.savefig(path, dpi=100)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command, and return its exit status."""
+
+    def command() -> None:
+        settings = cli.parse(Settings(), "benchmarks", argv)
+        if not Path(settings.data).exists() and "commands" in settings.parts:
+            raise ValueError(
+                f"--data: expected an .npz file for the whole commands; received {settings.data!r}"
+            )
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+        settings.output.mkdir(parents=True, exist_ok=True)
+        for part in settings.parts:
+            rows = PARTS[part](settings)
+            run.write_json(settings.output / f"{part}.json", {"rows": rows, **run.environment()})
+            figure(part, rows, settings.output / f"{part}.png")
+            Console(width=120).print(table(part, rows))
+
+    return cli.run(command)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Whole programs, to be timed from the start of the process beside `kerasmlp.train`."""
