@@ -4,6 +4,7 @@ Each contender has a process of its own; they train an epoch each in turn, so th
 does meets all of them. Ratios are taken within a round, and their median over the rounds is given.
 """
 
+import contextlib
 import dataclasses
 import importlib.util
 import os
@@ -17,17 +18,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from rich import box
-from rich.console import Console
-from rich.table import Table
 
 from benchmarks.contenders import CONTENDERS
 from benchmarks.worker import Problem
 from kerasmlp import cli, run
-from kerasmlp.remote import Process, RemoteError
+from kerasmlp.remote import Process
 
 Part = Literal["epochs", "callbacks", "commands", "accuracy", "examples", "hidden"]
 TIME_LIMIT = 600.0  # seconds for an epoch
+PAUSE = 0.5  # seconds before each turn: threads of the one before may still spin, as OpenBLAS' do
 FIT, GRAPH, FLOOR = "kerasmlp fit", "kerasmlp graph", "floor: two matrix products"
 WITH_CALLBACKS = "kerasmlp fit, all callbacks"
 NEEDS = {"PyTorch": "torch", "JAX": "jax", "scikit-learn": "sklearn"}
@@ -42,51 +41,57 @@ class Settings:
         parts: What to measure: seconds an epoch of all contenders; the cost of the callbacks; whole
             commands from the start of the process to the test accuracy; the time to an accuracy from
             the start of the process; epochs on more and fewer examples; with more and fewer units.
-        repeats: Rounds, after one that warms up.
+        repeats: Rounds of a sitting, after one that warms up.
+        sittings: How often all processes are started anew.
         output: The folder for a JSON file and a figure of each part.
     """
 
     data: str = "mnist"
     parts: tuple[Part, ...] = ("epochs", "callbacks", "commands", "accuracy", "examples", "hidden")
     repeats: int = 5
+    sittings: int = 3
     output: Path = Path("benchmarks/results")
 
 
 def rounds(
-    rows: dict[str, tuple[str, Problem]], repeats: int, seldom: Iterable[str] = ()
+    rows: dict[str, tuple[str, Problem]],
+    settings: Settings,
+    seldom: Iterable[str] = (),
 ) -> dict[str, dict[str, Any]]:
     """Return the seconds of each epoch, and the peak memory, of contenders that train in turn.
 
+    The memory that a process happens to get makes it fast or slow for its life, so there are several
+    sittings, each with new processes.
+
     Args:
         rows: the contender and the problem of each, by the name of the row.
-        repeats: epochs of each to time.
+        settings: how many sittings and rounds.
         seldom: rows that are so slow that they have a turn in the first round only.
     """
-    found: dict[str, dict[str, Any]] = {}
-    processes = {}
-    try:
-        for row, (contender, problem) in rows.items():
-            print(f"warming up: {row}", file=sys.stderr)
-            process = Process("benchmarks.worker:serve", contender, problem)
-            try:
-                process.send(False)
-                found[row] = {"seconds_to_first_epoch": process.receive(TIME_LIMIT)[0], "seconds": []}
-                processes[row] = process
-            except RemoteError as error:
-                process.kill()
-                print(f"{row}: {error}", file=sys.stderr)
-        for number in range(repeats):
-            print(f"round {number + 1}/{repeats}", file=sys.stderr)
-            for row, process in processes.items():
-                if number and row in seldom:
+    found: dict[str, dict[str, Any]] = {row: {"seconds": [], "peak_megabytes": 0} for row in rows}
+    for sitting in range(settings.sittings):
+        with contextlib.ExitStack() as stack:
+            processes = {}
+            for row, (contender, problem) in rows.items():
+                if sitting and row in seldom:
                     continue
+                print(f"sitting {sitting + 1}/{settings.sittings}: warming up {row}", file=sys.stderr)
+                processes[row] = process = stack.enter_context(
+                    Process("benchmarks.worker:serve", contender, problem)
+                )
                 process.send(False)
-                seconds, _, megabytes = process.receive(TIME_LIMIT)
-                found[row]["seconds"].append(seconds)
-                found[row]["peak_megabytes"] = megabytes
-    finally:
-        for process in processes.values():
-            process.kill()
+                found[row]["seconds_of_first_epoch"] = process.receive(TIME_LIMIT)[0]
+            for number in range(settings.repeats):
+                print(f"round {number + 1}/{settings.repeats}", file=sys.stderr)
+                turn = list(processes.items())
+                for row, process in turn[number:] + turn[:number]:  # each row first, in its turn
+                    if number and row in seldom:
+                        continue
+                    time.sleep(PAUSE)
+                    process.send(False)
+                    seconds, _, megabytes = process.receive(TIME_LIMIT)
+                    found[row]["seconds"].append(seconds)
+                    found[row]["peak_megabytes"] = max(found[row]["peak_megabytes"], megabytes)
     return found
 
 
@@ -115,14 +120,14 @@ def epochs(settings: Settings) -> dict[str, Any]:
     """Measure an epoch of each contender."""
     names = [name for name in CONTENDERS if name != WITH_CALLBACKS and installed(name)]
     problem = Problem(settings.data)
-    return rounds({name: (name, problem) for name in names}, settings.repeats, ["handbook's loop"])
+    return rounds({name: (name, problem) for name in names}, settings, ["handbook's loop"])
 
 
 def callbacks(settings: Settings) -> dict[str, Any]:
     """Measure an epoch of fit without callbacks and with all that a run has."""
     problem = Problem(settings.data)
     rows = {name: (name, problem) for name in (FIT, WITH_CALLBACKS)}
-    return rounds(rows, 3 * settings.repeats)
+    return rounds(rows, settings)
 
 
 def commands(settings: Settings) -> dict[str, Any]:
@@ -182,7 +187,7 @@ def examples(settings: Settings) -> dict[str, Any]:
                 file.write(random.bytes(sizes[-1] // 100 * 784))
         rows = {f"{size:,} in memory": (FIT, Problem(None, size)) for size in sizes}
         rows |= {f"{size:,} mapped": (FIT, Problem(None, size, mapped=path)) for size in sizes[1::2]}
-        return rounds(rows, min(3, settings.repeats))
+        return rounds(rows, dataclasses.replace(settings, repeats=2, sittings=1))
 
 
 def hidden(settings: Settings) -> dict[str, Any]:
@@ -194,7 +199,7 @@ def hidden(settings: Settings) -> dict[str, Any]:
             for units in (10, 100, 1024, 4096)
             for name in names
         },
-        settings.repeats,
+        dataclasses.replace(settings, sittings=1),
     )
 
 
@@ -215,28 +220,32 @@ BASE = {
 """The row that the others are told as multiples of."""
 
 
-def table(part: str, rows: dict[str, Any]) -> Table:
-    """Return what was found, to be printed, and pasted into the README."""
-    drawn = Table(title=part, box=box.MARKDOWN)
-    drawn.add_column("", no_wrap=True)
-    if part == "accuracy":
-        columns = [key for key in next(iter(rows.values())) if key.startswith("seconds")]
-        for column in columns:
-            drawn.add_column(column.replace("_", " "), justify="right")
-        for name, row in rows.items():
-            cells = (row[column] for column in columns)
-            drawn.add_row(name, *("-" if cell is None else f"{cell:.1f}" for cell in cells))
-        return drawn
+def markdown(part: str, rows: dict[str, Any]) -> str:
+    """Return what was found as a table, to be printed, and pasted into the README."""
     base = rows.get(BASE.get(part, ""))
-    for column in ("median s", "least", "most", "x", "peak MB"):
-        drawn.add_column(column, justify="right")
+    lines = []
     for name, row in rows.items():
-        seconds = row["seconds"]
-        cells = [f"{median(row):.3f}", f"{min(seconds):.3f}", f"{max(seconds):.3f}"]
-        cells.append("" if base is None else f"{ratio(base, row):.2f}")
-        cells.append(f"{row['peak_megabytes']:,.0f}" if "peak_megabytes" in row else "")
-        drawn.add_row(name, *cells)
-    return drawn
+        if part == "accuracy":
+            cells = {key: row[key] for key in row if key.startswith("seconds")}
+            cells = {key.replace("_", " "): _number(value, 1) for key, value in cells.items()}
+        else:
+            seconds = row["seconds"]
+            values = {"median s": median(row), "least": min(seconds), "most": max(seconds)}
+            cells = {key: _number(value, 3) for key, value in values.items()}
+            cells |= {"x": _number(ratio(base, row), 2)} if base else {}
+            cells |= {"peak MB": _number(row["peak_megabytes"], 0)} if "peak_megabytes" in row else {}
+        if not lines:
+            lines = [_line("", *cells), _line("---", *("---:" for _ in cells))]
+        lines.append(_line(name, *cells.values()))
+    return "\n".join(lines)
+
+
+def _line(*cells: str) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "-" if value is None else f"{value:,.{digits}f}"
 
 
 def figure(part: str, rows: dict[str, Any], path: Path) -> None:
@@ -277,7 +286,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             rows = PARTS[part](settings)
             run.write_json(settings.output / f"{part}.json", {"rows": rows, **run.environment()})
             figure(part, rows, settings.output / f"{part}.png")
-            Console(width=120).print(table(part, rows))
+            print(markdown(part, rows))
 
     return cli.run(command)
 

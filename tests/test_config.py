@@ -36,7 +36,10 @@ def test_what_is_given_wins_over_the_recipe_and_the_recipe_over_the_default():
         ({"hidden_units": ()}, "--hidden-units: expected one number or more"),
         ({"hidden_units": (8, 0)}, r"received \(8, 0\)"),
         ({"validation_size": -1}, "--validation-size: expected auto or a number"),
-        ({"steps_per_execution": 0}, "--steps-per-execution: expected auto or 1 to 1,000,000; received 0"),
+        (
+            {"steps_per_execution": 0},
+            "--steps-per-execution: expected auto or 1 to 1,000,000; received 0",
+        ),
         ({"name": "a/b"}, "--name: expected the name of a folder"),
         ({"name": ".."}, "--name"),
         ({"loop": "eager"}, "the eager loop compiles nothing"),

@@ -1,10 +1,12 @@
 """The README says what is so."""
 
+import json
 import re
 from pathlib import Path
 
 import pytest
 
+from benchmarks.__main__ import markdown
 from helpers import events, python
 from kerasmlp.config import Settings
 from kerasmlp.train import train
@@ -27,8 +29,8 @@ def test_the_checks_run_the_readmes_test_command(readme):
 
 
 def test_every_flag_of_the_readme_exists(readme):
-    commands = ("kerasmlp.train", "kerasmlp.compare")
-    help_text = "".join(python("-m", command, "--help").stdout for command in commands)
+    commands = ("kerasmlp.train", "kerasmlp.compare", "benchmarks")
+    help_text = "".join(python("-m", command, "--help", cwd=ROOT).stdout for command in commands)
     flags = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", readme)) - {"--help", "--logdir"}
     assert len(flags) > 8
     assert {
@@ -50,3 +52,10 @@ def test_the_table_of_files_names_what_a_run_writes(readme, tmp_path, npz):
     named = {name.split("/")[0] for cell in first_cells for name in re.findall(r"`(.*?)`", cell)}
     folder, _ = train(Settings(data=str(npz), batch_size=8, epochs=1, logdir=tmp_path, name="x"))
     assert named - {"best.keras"} == {path.name for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize("part", ["epochs", "callbacks", "commands", "accuracy", "hidden", "examples"])
+def test_the_tables_of_speed_are_those_that_were_measured(part, readme):
+    rows = json.loads((ROOT / f"benchmarks/results/{part}.json").read_text(encoding="utf-8"))["rows"]
+    for line in markdown(part, rows).splitlines():
+        assert line in readme

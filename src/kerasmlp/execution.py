@@ -147,7 +147,8 @@ def program(model: keras.Model, train_step: TrainStep, data: Any) -> Program | N
     Where XLA cannot compile the step, a line on standard error says so, and `jit_compile` is
     set to False.
     """
-    if not (model.jit_compile and model.steps_per_execution > 1 and hasattr(data, "groups")):
+    many = model.steps_per_execution > 1 and not model.run_eagerly
+    if not (model.jit_compile and many and hasattr(data, "groups")):
         return None
     try:
         return Program(model, train_step, data)
