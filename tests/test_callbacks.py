@@ -132,6 +132,29 @@ def test_an_epoch_of_one_execution_is_timed_with_it(clock):
     assert stopwatch.seconds_per_epoch == 30
 
 
+def test_what_was_compiled_before_leaves_the_first_execution_in_its_epoch(clock):
+    class Program:
+        seconds_to_trace = 2.0
+        seconds_to_compile = 7.0
+
+    stopwatch = Stopwatch(examples_per_step=50)
+    drive(stopwatch, clock, 1, function=Program)
+    assert (stopwatch.seconds_to_trace, stopwatch.seconds_to_compile) == (2, 7)
+    assert stopwatch.seconds_per_epoch == 30 + 8
+
+
+@pytest.mark.parametrize("loop", ["fit", "graph"])
+def test_tracing_and_compiling_are_told_apart(loop, digits, capsys):
+    stopwatch = Stopwatch(7)
+    model = compiled(dense, jit_compile=True, steps_per_execution=4)
+    with ProgressLine(stopwatch) as progress:
+        run(loop, model, digits, callbacks=[stopwatch, progress])
+    traced, compiled_in = stopwatch.seconds_to_trace, stopwatch.seconds_to_compile
+    assert 0 < traced + compiled_in < stopwatch.seconds_to_first_step
+    line = capsys.readouterr().err.splitlines()[0]
+    assert line == f"traced in {traced:.2f} s, compiled in {compiled_in:.2f} s"
+
+
 @pytest.mark.parametrize("loop", LOOPS)
 def test_progress_elsewhere_than_on_a_terminal_is_a_plain_line_an_epoch(loop, digits, capsys):
     stopwatch = Stopwatch(7)

@@ -74,6 +74,18 @@ def test_a_quiet_start_prints_nothing_and_a_verbose_one_what_tensorflow_says():
     assert verbose.stderr
 
 
+def test_a_start_leaves_out_what_keras_imports_only_because_it_is_there():
+    program = """
+import sys
+from kerasmlp import cli
+with cli.quiet_start(False): import keras
+print({"matplotlib", "pandas", "sklearn"} & set(sys.modules))
+import matplotlib, pandas, sklearn
+"""
+    done = python("-c", program)
+    assert (done.returncode, done.stdout) == (0, "set()\n"), done.stderr
+
+
 def test_a_start_that_fails_is_not_silenced():
     program = """
 import os

@@ -24,6 +24,9 @@ EVALUATION_BATCH_SIZE = 1000
 """Images evaluated at once. The metrics are means over examples, so it changes them by rounding only."""
 
 
+MAPPED_AT_ONCE = 1000
+"""Images of a mapped file that are in this process's memory at once, besides what is read of them."""
+
 Group = tuple[tf.Tensor, tuple[tf.Tensor, ...]]
 """How many steps to take, int32, and the batches, each part stacked: `[steps or more, batch, ...]`."""
 
@@ -192,8 +195,13 @@ class Batches:
 
     def _read(self, chosen: NDArray[np.int64]) -> NDArray[Any]:
         """Return the images at `chosen` from the file, and keep none of its pages in this process."""
-        read = np.asarray(self.images)[chosen]
-        self.images._mmap.madvise(mmap.MADV_DONTNEED)  # type: ignore[attr-defined]
+        images, flat = np.asarray(self.images), chosen.ravel()
+        read = np.empty((flat.size, *images.shape[1:]), images.dtype)
+        # A touch of an image maps the 64 KiB around it, so a part at a time.
+        for first in range(0, flat.size, MAPPED_AT_ONCE):
+            part = slice(first, first + MAPPED_AT_ONCE)
+            np.take(images, flat[part], axis=0, out=read[part], mode="clip")
+            self.images._mmap.madvise(mmap.MADV_DONTNEED)  # type: ignore[attr-defined]
         return read
 
 
