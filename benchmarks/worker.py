@@ -1,7 +1,6 @@
 """A contender in a process of its own, which trains an epoch whenever it is told to."""
 
 import dataclasses
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.contenders import CONTENDERS
-from kerasmlp.remote import Talk
+from kerasmlp.remote import Talk, peak_megabytes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,7 +69,7 @@ class Turns:
     def end(self, accuracy: Callable[[], float]) -> None:
         seconds = time.perf_counter() - self._begin
         reached = accuracy() if self._with_accuracy else None
-        self._talk.send((seconds, reached, _peak_megabytes()))
+        self._talk.send((seconds, reached, peak_megabytes()))
 
     def each(self, accuracy: Callable[[], float]) -> Iterator[None]:
         while True:
@@ -82,10 +81,3 @@ class Turns:
 def serve(talk: Talk, name: str, problem: Problem) -> Any:
     """Train the contender `name` on `problem`, at each message an epoch."""
     return CONTENDERS[name](Data(problem), Turns(talk))
-
-
-def _peak_megabytes() -> float:
-    import resource
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (2**20 if sys.platform == "darwin" else 2**10)

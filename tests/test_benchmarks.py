@@ -51,7 +51,7 @@ def test_a_turn_is_answered_with_its_seconds_and_the_accuracy_when_asked():
             self.sent.append(value)
 
     talk = Talk()
-    for _ in zip(range(3), Turns(talk).each(lambda: 0.5), strict=False):
+    for _ in zip(range(4), Turns(talk).each(lambda: 0.5), strict=False):
         pass
     assert [accuracy for _, accuracy, _ in talk.sent] == [None, 0.5, None]
 

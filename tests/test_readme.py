@@ -54,8 +54,10 @@ def test_the_table_of_files_names_what_a_run_writes(readme, tmp_path, npz):
     assert named - {"best.keras"} == {path.name for path in folder.iterdir()}
 
 
-@pytest.mark.parametrize("part", ["epochs", "callbacks", "commands", "accuracy", "hidden", "examples"])
-def test_the_tables_of_speed_are_those_that_were_measured(part, readme):
-    rows = json.loads((ROOT / f"benchmarks/results/{part}.json").read_text(encoding="utf-8"))["rows"]
-    for line in markdown(part, rows).splitlines():
-        assert line in readme
+def test_the_tables_of_speed_are_those_that_were_measured(readme):
+    results = list((ROOT / "benchmarks/results").glob("*.json"))
+    assert len(results) >= 3
+    for path in results:
+        rows = json.loads(path.read_text(encoding="utf-8"))["rows"]
+        for line in markdown(path.stem, rows).splitlines():
+            assert line in readme

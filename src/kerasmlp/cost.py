@@ -1,7 +1,6 @@
 """What a loop costs: measured in a process of its own, an epoch at a time, when its turn comes."""
 
 import statistics
-import sys
 import time
 from typing import Any
 
@@ -10,7 +9,7 @@ import tensorflow as tf
 
 from kerasmlp import loops
 from kerasmlp.batches import Batches, in_order
-from kerasmlp.remote import Talk
+from kerasmlp.remote import Talk, peak_megabytes
 from kerasmlp.results import Cost
 from kerasmlp.rows import Row, Start
 
@@ -57,7 +56,7 @@ def measure(talk: Talk, start: Start, row: Row, repeats: int) -> Cost:
         train.steps_per_epoch,
         turns.seconds_to_first_step,
         statistics.median(evaluations[1:]),
-        _peak_megabytes(),
+        peak_megabytes(),
         by_epoch,
     )
 
@@ -96,10 +95,3 @@ class _Turns(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self.end()
-
-
-def _peak_megabytes() -> float:
-    import resource
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (2**20 if sys.platform == "darwin" else 2**10)

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 from multiprocessing.connection import Connection, Pipe
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -146,3 +147,15 @@ def named(name: str) -> Any:
     if not hasattr(found, attribute):
         raise ValueError(f"{name}: the module {module} has no {attribute!r}")
     return getattr(found, attribute)
+
+
+def peak_megabytes() -> float:
+    """Return the most memory that this process has had."""
+    status = Path("/proc/self/status")
+    if status.exists():  # getrusage would begin with what the process that started this one had
+        (line,) = (line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
+        return int(line.split()[1]) / 2**10
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (2**20 if sys.platform == "darwin" else 2**10)
