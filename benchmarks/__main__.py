@@ -60,8 +60,7 @@ def rounds(
 ) -> dict[str, dict[str, Any]]:
     """Return the seconds of each epoch, and the peak memory, of contenders that train in turn.
 
-    The memory that a process happens to get makes it fast or slow for its life, so there are several
-    sittings, each with new processes.
+    Several sittings, each with new processes, so that no row rests on what one process met.
 
     Args:
         rows: the contender and the problem of each, by the name of the row.
