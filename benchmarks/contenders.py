@@ -67,17 +67,20 @@ def _ours(
     import keras
 
     from kerasmlp.batches import Batches, in_order
-    from kerasmlp.callbacks import BatchLosses, ProgressLine, Stopwatch
+    from kerasmlp.callbacks import Stopwatch
+    from kerasmlp.checkpoints import Checkpoints
     from kerasmlp.config import Settings
     from kerasmlp.execution import responsive_steps
+    from kerasmlp.interruption import Interruption
     from kerasmlp.loops import LOOPS
     from kerasmlp.model import compiled_mlp
     from kerasmlp.train import default_callbacks
 
     model = compiled_mlp(data.images.shape[1:], 10, hidden_units=(data.hidden,), jit_compile=True)
-    steps = steps or responsive_steps(model.count_params(), BATCH, data.images[0].nbytes)
-    model.steps_per_execution = min(steps, -(-len(data.images) // BATCH))
     train = Batches(data.images, data.labels, BATCH)
+    model.steps_per_execution = steps or responsive_steps(
+        model.count_params(), BATCH, data.images[0].nbytes, train.steps_per_epoch
+    )
     test = in_order(data.test_images, data.test_labels)
 
     class Turn(keras.callbacks.Callback):
@@ -90,9 +93,11 @@ def _ours(
     all_callbacks: list[Any] = [Turn()]
     if callbacks:
         folder = Path(tempfile.mkdtemp())
-        watch, losses = Stopwatch(BATCH), BatchLosses()
+        files = Checkpoints(folder / "checkpoints", 3)
         settings = Settings(validation_size=0)
-        written = default_callbacks(settings, folder, train, watch, losses, ProgressLine(watch))
+        written = default_callbacks(
+            settings, folder, train, Stopwatch(BATCH), files, Interruption(), None, ""
+        )
         all_callbacks = [*written, *all_callbacks]
     LOOPS[loop](model, train, None, 1_000_000, all_callbacks)
 

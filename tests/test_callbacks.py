@@ -110,6 +110,7 @@ def drive(stopwatch, clock, epochs, *, steps=10, group=2, function=None):
     for epoch in range(epochs):
         stopwatch.on_epoch_begin(epoch)
         for first in range(0, steps, group):
+            stopwatch.on_train_batch_begin(first)
             clock.now += 30 if epoch == first == 0 else min(group, steps - first)
             stopwatch.on_train_batch_end(first + group - 1)
         clock.now += 500
@@ -147,8 +148,7 @@ def test_what_was_compiled_before_leaves_the_first_execution_in_its_epoch(clock)
 def test_tracing_and_compiling_are_told_apart(loop, digits, capsys):
     stopwatch = Stopwatch(7)
     model = compiled(dense, jit_compile=True, steps_per_execution=4)
-    with ProgressLine(stopwatch) as progress:
-        run(loop, model, digits, callbacks=[stopwatch, progress])
+    run(loop, model, digits, callbacks=[stopwatch, ProgressLine(stopwatch)])
     traced, compiled_in = stopwatch.seconds_to_trace, stopwatch.seconds_to_compile
     assert 0 < traced + compiled_in < stopwatch.seconds_to_first_step
     line = capsys.readouterr().err.splitlines()[0]
@@ -158,8 +158,7 @@ def test_tracing_and_compiling_are_told_apart(loop, digits, capsys):
 @pytest.mark.parametrize("loop", LOOPS)
 def test_progress_elsewhere_than_on_a_terminal_is_a_plain_line_an_epoch(loop, digits, capsys):
     stopwatch = Stopwatch(7)
-    with ProgressLine(stopwatch) as progress:
-        history = run(loop, compiled(dense), digits, callbacks=[stopwatch, progress])
+    history = run(loop, compiled(dense), digits, callbacks=[stopwatch, ProgressLine(stopwatch)])
     output = capsys.readouterr()
     assert output.out == ""
     lines = output.err.splitlines()
@@ -175,8 +174,7 @@ def test_progress_on_a_terminal_is_live_and_leaves_the_cursor(digits, monkeypatc
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.delenv("NO_COLOR", raising=False)
     stopwatch = Stopwatch(7)
-    with ProgressLine(stopwatch) as progress:
-        run("fit", compiled(dense), digits, callbacks=[stopwatch, progress])
+    run("fit", compiled(dense), digits, callbacks=[stopwatch, ProgressLine(stopwatch)])
     error = capsys.readouterr().err
     assert "epoch 1/2  accuracy " in error
     assert "\x1b[?25l" in error, "the cursor is hidden"

@@ -62,6 +62,9 @@ def test_peek_finds_what_decides_the_defaults():
     }
     assert cli.peek(["--loop", "x", "--rec", "handbook"], **choices) == {}
     assert cli.peek(["--loop"], **choices) == {}
+    place = {"resume": (), "name": None}
+    assert cli.peek(["--name=x", "--resume", "--seed", "1"], **place) == {"resume": True, "name": "x"}
+    assert cli.peek([], **place) == {}
 
 
 def test_a_quiet_start_prints_nothing_and_a_verbose_one_what_tensorflow_says():

@@ -161,8 +161,8 @@ def test_the_reported_loss_is_the_mean_over_examples(loop, digits):
 @pytest.mark.parametrize("loop", loops.LOOPS)
 def test_sample_weights_reach_the_loss(loop, digits):
     class Weighted(Batches):
-        def epoch(self, epoch):
-            return super().epoch(epoch).map(lambda x, y: (x, y, tf.cast(y, tf.float32)))
+        def epoch(self, epoch, first_step=0):
+            return super().epoch(epoch, first_step).map(lambda x, y: (x, y, tf.cast(y, tf.float32)))
 
     histories = []
     for name in ("fit", loop):

@@ -342,9 +342,9 @@ class _Part:
     def steps_per_epoch(self) -> int:
         return len(self.steps)
 
-    def epoch(self, epoch: int | tf.Variable) -> tf.data.Dataset:
+    def epoch(self, epoch: int | tf.Variable, first_step: int = 0) -> tf.data.Dataset:
         batches = self.train.epoch(epoch)
-        chosen = [batches.skip(step).take(1) for step in self.steps]
+        chosen = [batches.skip(step).take(1) for step in self.steps[first_step:]]
         return functools.reduce(lambda one, other: one.concatenate(other), chosen)
 
 

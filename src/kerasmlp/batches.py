@@ -95,8 +95,8 @@ class Batches:
         first = step_in_epoch * self.batch_size
         return self._shuffled(epoch, tf.range(first, tf.minimum(first + self.batch_size, examples)))
 
-    def epoch(self, epoch: int | tf.Variable) -> tf.data.Dataset:
-        """Return the batches of one epoch in order: pairs of images and labels.
+    def epoch(self, epoch: int | tf.Variable, first_step: int = 0) -> tf.data.Dataset:
+        """Return the batches of one epoch in order, from `first_step` on: pairs of images and labels.
 
         Given an int64 variable instead of a number, the dataset is the epoch that the variable
         holds while it is read.
@@ -107,21 +107,23 @@ class Batches:
             step = tf.cast(epoch, tf.int64) * self.steps_per_epoch + step_in_epoch
             return self.prepare(*self._take(self.indices(step)))
 
-        steps = tf.data.Dataset.range(self.steps_per_epoch)
+        steps = tf.data.Dataset.range(first_step, self.steps_per_epoch)
         return steps.map(batch, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
 
-    def groups(self, steps: int) -> tf.data.Dataset:
-        """Return the batches of all epochs, without end, in groups of `steps`, to be loaded by `load`.
+    def groups(self, steps: int, initial_step: int = 0) -> tf.data.Dataset:
+        """Return the batches from `initial_step` on, without end, in groups to be loaded by `load`.
 
-        No group goes beyond the end of its epoch.
+        In each epoch a group ends after every `steps` steps, and with the epoch.
         """
         per_epoch = -(-self.steps_per_epoch // steps)
+        epoch, in_epoch = divmod(initial_step, self.steps_per_epoch)
 
         @_as_it_is
         def first_step(number: tf.Tensor) -> tf.Tensor:
-            return number // per_epoch * self.steps_per_epoch + number % per_epoch * steps
+            first = number // per_epoch * self.steps_per_epoch + number % per_epoch * steps
+            return tf.maximum(first, tf.constant(initial_step, tf.int64))
 
-        groups = tf.data.Dataset.counter().map(first_step)
+        groups = tf.data.Dataset.counter(epoch * per_epoch + in_epoch // steps).map(first_step)
         if self._mapped:
             groups = groups.map(_as_it_is(lambda first: self._gather(first, steps))).prefetch(1)
         return groups
@@ -157,12 +159,12 @@ class Batches:
         """Return the group that begins at the step `first`."""
         full, partial = divmod(len(self.images), self.batch_size)
         in_epoch = first % self.steps_per_epoch
-        count = tf.clip_by_value(full - in_epoch, 0, steps)
+        end = (in_epoch // steps + 1) * steps
+        count = tf.maximum(tf.minimum(end, full) - in_epoch, 0)
         groups = [(tf.cast(count, tf.int32), self._take(self._full_batches(first, steps)))]
         if partial and self.sampling == "shuffle":
             chosen = tf.reshape(self.indices(first - in_epoch + full), [1, partial])
-            at_end = in_epoch + steps > full
-            groups.append((tf.cast(at_end, tf.int32), self._take(chosen)))
+            groups.append((tf.cast(end > full, tf.int32), self._take(chosen)))
         return tuple(groups)
 
     def _full_batches(self, first: tf.Tensor, steps: int) -> tf.Tensor:

@@ -1,19 +1,22 @@
 """The callbacks of a run, the same for every loop; what TensorBoard shows is in `summaries`."""
 
 import math
-import shutil
 import statistics
 import sys
 import time
-from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+from kerasmlp.checkpoints import Checkpoints, Contents
+from kerasmlp.interruption import Interrupted, Interruption
+from kerasmlp.training_state import put_callbacks, put_variables, take
 
 Logs = dict[str, Any]
 
@@ -33,6 +36,8 @@ class Stopwatch(keras.callbacks.Callback):
         seconds_to_compile: and what XLA took.
         seconds_per_step: the mean of each epoch.
     """
+
+    checkpointed = ("seconds_per_step",)
 
     def __init__(self, examples_per_step: int) -> None:
         super().__init__()
@@ -63,7 +68,11 @@ class Stopwatch(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         self._begin = time.perf_counter()
-        self._first_step = 0
+        self._first_step: int | None = None
+
+    def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+        if self._first_step is None:  # that of the epoch, or where a run goes on
+            self._first_step = batch
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         self._end = time.perf_counter()
@@ -75,7 +84,7 @@ class Stopwatch(keras.callbacks.Callback):
                 self._begin, self._first_step = self._end, self._steps
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        steps = max(1, self._steps - self._first_step)
+        steps = max(1, self._steps - (self._first_step or 0))
         self.seconds_per_step.append((self._end - self._begin) / steps)
 
 
@@ -162,31 +171,110 @@ class PrintBatchLoss(keras.callbacks.Callback):
 
 
 class Checkpoint(keras.callbacks.Callback):
-    """Saves the model after each epoch, as `last.keras`, and the best one as `best.keras`.
+    """Writes checkpoints, and puts back what one holds; keeps the best weights. The last in the list.
+
+    One is written after the last epoch in any case, and when the run is interrupted by a signal: then
+    `Interrupted` is raised. One that is due at the last step of an epoch waits for the epoch's end, so
+    that what happens there happens once.
 
     Args:
-        folder: that holds both.
-        monitor: the metric of the epoch that is lowest for the best model.
+        checkpoints: the files.
+        every: how often one is written: a number of `epoch`, `step` or seconds, `s`.
+        monitor: the metric of an epoch that is lowest for the best weights.
+        others: the callbacks before this one, whose state is saved too.
+        before: is called before each checkpoint, and returns what it is to hold besides.
+        interruption: knows of a signal.
+        resumed: the checkpoint that the training goes on from. Model and optimizer are to have its
+            values already.
+
+    Attributes:
+        best_weights: the weights of the model after the best epoch, as `get_weights` returns them.
     """
 
-    def __init__(self, folder: Path, monitor: str) -> None:
+    checkpointed = ("_lowest", "best_weights")
+
+    def __init__(
+        self,
+        checkpoints: Checkpoints,
+        every: tuple[int, str],
+        monitor: str,
+        others: Sequence[keras.callbacks.Callback],
+        before: Callable[[], dict[str, Any]],
+        interruption: Interruption,
+        resumed: Contents | None = None,
+    ) -> None:
         super().__init__()
-        self._last, self._best = folder / "last.keras", folder / "best.keras"
+        self._checkpoints = checkpoints
+        self._number, self._unit = every
         self._monitor = monitor
+        self._callbacks = [*others, self]
+        self._before = before
+        self._interruption = interruption
+        self._resumed = resumed
         self._lowest = math.inf
+        self.best_weights: list[NDArray[Any]] = []
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        self._saved_step, self._saved_at = 0, time.monotonic()
+        if self._resumed is not None:
+            state = self._resumed.state
+            self._saved_step = state["step"]
+            put_callbacks(self._callbacks, self._resumed.arrays, state["callbacks"])
+
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
+        self._epoch = epoch
+        if self._resumed is not None and self._saved_step % self.params["steps"]:
+            put_variables(self.model, self._resumed.arrays, "metrics")
+        self._resumed = None
+
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        if batch + 1 < self.params["steps"]:
+            self._save_if_due(batch + 1)
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        self.model.save(self._last)
         value = (logs or {})[self._monitor]
-        if value < self._lowest:
+        if value < self._lowest or not self.best_weights:
             self._lowest = value
-            shutil.copyfile(self._last, self._best)
+            self.best_weights = self.model.get_weights()
+        last = epoch + 1 == self.params["epochs"] or self.model.stop_training
+        self._save_if_due(self.params["steps"], last or self._epochs_due(epoch))
+
+    def on_train_end(self, logs: Logs | None = None) -> None:
+        self._checkpoints.wait()
+
+    def _epochs_due(self, epoch: int) -> bool:
+        return self._unit == "epoch" and (epoch + 1) % self._number == 0
+
+    def _save_if_due(self, step_in_epoch: int, due: bool = False) -> None:
+        step = self._epoch * self.params["steps"] + step_in_epoch
+        if self._unit == "step":
+            due |= step // self._number > self._saved_step // self._number
+        elif self._unit == "s":
+            due |= time.monotonic() - self._saved_at >= self._number
+        if due or self._interruption.received is not None:
+            self._save(step)
+        if self._interruption.received is not None:
+            self._checkpoints.wait()
+            raise Interrupted(self._interruption.received, f"interrupted after step {step:,}")
+
+    def _save(self, step: int) -> None:
+        arrays, callbacks = take(self.model, self._callbacks)
+        for name, array in arrays.items():
+            if name.startswith("model/") and not np.isfinite(array).all():
+                raise FloatingPointError(
+                    f"a weight is not finite after step {step:,}; training stopped, and the checkpoints"
+                    " before are kept; a smaller learning rate may help"
+                )
+        stopped = bool(self.model.stop_training)
+        state = {"step": step, "stopped": stopped, "callbacks": callbacks, **self._before()}
+        self._checkpoints.save(step, Contents(arrays, state))
+        self._saved_step, self._saved_at = step, time.monotonic()
 
 
 class ProgressLine(keras.callbacks.Callback):
     """Shows on standard error how far the training is: on a terminal live, else a plain line an epoch.
 
-    A context, so that the terminal is left as it was, however the training ends.
+    `on_train_end` leaves the terminal as it was.
     """
 
     def __init__(self, stopwatch: Stopwatch) -> None:
@@ -203,24 +291,16 @@ class ProgressLine(keras.callbacks.Callback):
             disable=not console.is_terminal,
         )
 
-    def __enter__(self) -> Self:
-        self._live.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._live.stop()
-
     def on_train_begin(self, logs: Logs | None = None) -> None:
+        self._live.start()
         watch = self._stopwatch
         if watch.seconds_to_trace is not None and watch.seconds_to_compile is not None:
             self._say(
                 f"traced in {watch.seconds_to_trace:.2f} s, compiled in {watch.seconds_to_compile:.2f} s"
             )
+
+    def on_train_end(self, logs: Logs | None = None) -> None:
+        self._live.stop()
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         title = f"epoch {epoch + 1}/{self.params['epochs']}"

@@ -1,6 +1,7 @@
 """How every command starts, reads its flags, fails and ends. Imports no TensorFlow.
 
-Exit status: 0; 1, the training failed; 2, the user's input is wrong; 130, interrupted by Ctrl-C.
+Exit status: 0; 1, the training failed; 2, the user's input is wrong; 130, interrupted by Ctrl-C; 143,
+by SIGTERM.
 """
 
 import argparse
@@ -28,9 +29,9 @@ def run(command: Callable[[], None]) -> int:
         return _failed(error, 1)
     except (ValueError, OSError) as error:
         return _failed(error, 2)
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 130
+    except KeyboardInterrupt as error:
+        print(str(error) or "interrupted", file=sys.stderr)
+        return getattr(error, "status", 130)
     return 0
 
 
@@ -67,17 +68,26 @@ def parse(default: Settings, module: str, argv: Sequence[str] | None) -> Setting
         raise ValueError(_one_line(errors.getvalue())) from None
 
 
-def peek(argv: Sequence[str] | None, **choices: Sequence[str]) -> dict[str, Any]:
-    """Return those of the flags `choices` that `argv` gives, where the value is one of the choices.
+def peek(argv: Sequence[str] | None, **flags: Sequence[str] | None) -> dict[str, Any]:
+    """Return those of the flags that `argv` gives, where the value is one of the choices.
 
     For flags that decide the defaults of others, and so must be known before `parse`.
+
+    Args:
+        argv: the flags; None for those of the process.
+        flags: the choices of each; None for any value, none at all for a flag that takes no value.
     """
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
-    for flag in choices:
-        parser.add_argument(f"--{flag}")
+    for flag, choices in flags.items():
+        valueless: dict[str, Any] = {} if choices or choices is None else {"action": "store_true"}
+        parser.add_argument(f"--{flag}", default=None, **valueless)
     with contextlib.suppress(argparse.ArgumentError):
         given, _ = parser.parse_known_args(argv)
-        return {flag: value for flag, value in vars(given).items() if value in choices[flag]}
+        return {
+            flag: value
+            for flag, value in vars(given).items()
+            if value is not None and (value in (flags[flag] or (value,)))
+        }
     return {}
 
 

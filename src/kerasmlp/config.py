@@ -1,10 +1,13 @@
 """The settings of a run: each field, its default, its bounds; and the recipes. Imports no TensorFlow."""
 
 import dataclasses
+import json
 import math
 import os
+import re
 from pathlib import Path
-from typing import Any, Literal
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 LoopName = Literal["fit", "graph", "eager"]
 RecipeName = Literal["default", "handbook"]
@@ -26,6 +29,39 @@ RECIPES: dict[RecipeName, dict[str, Any]] = {
     "handbook": {"sampling": "replacement", "validation_size": 0},
 }
 """What each recipe sets. A setting given beside a recipe wins over it."""
+
+COMPILATION: dict[LoopName, dict[str, Any]] = {
+    "fit": {"jit_compile": True, "steps_per_execution": "auto"},
+    "graph": {"jit_compile": True, "steps_per_execution": "auto"},
+    "eager": {"jit_compile": False, "steps_per_execution": 1},
+}
+"""How each loop is compiled by default."""
+
+CHANGED_BY_RESUME = {
+    *("data", "epochs", "loop", "jit_compile", "steps_per_execution", "logdir", "name", "resume"),
+    *("checkpoint_every", "keep_checkpoints", "verbose"),
+}
+"""What may be given anew when a run goes on. The data is checked by what it holds, not by its name."""
+
+EVERY = re.compile(r"([1-9]\d{0,8})(?:(epoch|step)s?|(s))")
+"""A number and a unit, `epoch`, `step` or `s`."""
+
+
+def _typed(name: str, value: Any, expected: Any) -> Any:
+    """Return a value of a JSON file as one of the type of a setting."""
+    kinds = get_args(expected) if get_origin(expected) in (UnionType, Union) else (expected,)
+    for kind in kinds:
+        if get_origin(kind) is Literal and value in get_args(kind):
+            return value
+        if get_origin(kind) is tuple and isinstance(value, list):
+            return tuple(_typed(name, part, get_args(kind)[0]) for part in value)
+        if kind is Path and isinstance(value, str):
+            return Path(value)
+        if kind is float and type(value) is int:
+            return float(value)
+        if get_origin(kind) is None and type(value) is kind:
+            return value
+    raise ValueError(f"expected {name} as {expected}; received {value!r:.100}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,6 +90,11 @@ class Settings:
             second. The eager loop has 1.
         logdir: The folder in which run folders are made.
         name: The name of the run folder. By default made from the time, the loop and the seed.
+        resume: Go on with the run of that name, from its last checkpoint, with its settings. More epochs
+            may be asked for, and the loop and its compilation be changed.
+        checkpoint_every: How often a checkpoint is written: a number and epoch, steps or s for seconds,
+            as in 1epoch, 1000steps, 30s. One is written after the last epoch in any case.
+        keep_checkpoints: How many checkpoints to keep, the newest.
         recipe: Settings that go together; a flag given beside it wins. The default shuffles and
             validates; handbook is the handbook's experiment, all images drawn with replacement and no
             validation.
@@ -76,11 +117,14 @@ class Settings:
     steps_per_execution: int | Literal["auto"] = "auto"
     logdir: Path = Path("logs")
     name: str | None = None
+    resume: bool = False
+    checkpoint_every: str = "1epoch"
+    keep_checkpoints: int = 3
     recipe: RecipeName = "default"
     verbose: bool = False
 
     def __post_init__(self) -> None:
-        for field in ("epochs", "batch_size"):
+        for field in ("epochs", "batch_size", "keep_checkpoints"):
             _expect(self, getattr(self, field) >= 1, field, "at least 1")
         steps = self.steps_per_execution
         _expect(
@@ -115,6 +159,13 @@ class Settings:
                 "name",
                 "the name of a folder, without path separators",
             )
+        _expect(
+            self,
+            EVERY.fullmatch(self.checkpoint_every) is not None,
+            "checkpoint_every",
+            "a positive number and epoch, steps or s, as in 1epoch, 1000steps, 30s",
+        )
+        _expect(self, self.name is not None or not self.resume, "name", "the name of the run to resume")
         if self.loop == "eager" and (self.jit_compile or self.steps_per_execution != 1):
             raise ValueError(
                 "the eager loop compiles nothing: expected --no-jit-compile and"
@@ -126,8 +177,51 @@ class Settings:
     @classmethod
     def of(cls, recipe: RecipeName = "default", loop: LoopName = "fit", **given: Any) -> "Settings":
         """Return the settings of a recipe and a loop, with those `given` in their place."""
-        compilation = {"jit_compile": False, "steps_per_execution": 1} if loop == "eager" else {}
-        return cls(**{**RECIPES[recipe], **compilation, "recipe": recipe, "loop": loop, **given})
+        return cls(**{**RECIPES[recipe], **COMPILATION[loop], "recipe": recipe, "loop": loop, **given})
+
+    @classmethod
+    def read(cls, path: Path) -> "Settings":
+        """Return the settings that were saved in a run folder.
+
+        Raises:
+            ValueError: the file does not hold settings.
+            OSError: it cannot be read.
+        """
+        content = path.read_bytes()
+        try:
+            saved = json.loads(content)
+            types = get_type_hints(cls)
+            if not isinstance(saved, dict) or saved.keys() - types.keys():
+                raise ValueError("expected the settings of a run")
+            return cls(**{name: _typed(name, value, types[name]) for name, value in saved.items()})
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f"{path}: {error}") from error
+
+    def resuming(self, loop: LoopName | None) -> "Settings":
+        """Return these settings as the defaults of going on with their run, by another loop if given."""
+        change = {} if loop in (None, self.loop) else {"loop": loop, **COMPILATION[loop]}
+        return dataclasses.replace(self, resume=True, **change)
+
+    def check_resumes(self, saved: "Settings") -> None:
+        """Check that a run with the settings `saved` can go on with these.
+
+        Raises:
+            ValueError: a setting differs that would make it another run.
+        """
+        for field in dataclasses.fields(self):
+            received, expected = getattr(self, field.name), getattr(saved, field.name)
+            if field.name not in CHANGED_BY_RESUME and received != expected:
+                flag = f"--{field.name.replace('_', '-')}"
+                raise ValueError(
+                    f"{flag}: expected {expected!r}, as the run was begun with, or no {flag};"
+                    f" received {received!r}"
+                )
+
+    @property
+    def checkpoint_interval(self) -> tuple[int, str]:
+        """The number and the unit, `epoch`, `step` or `s`, of `checkpoint_every`."""
+        number, *units = EVERY.fullmatch(self.checkpoint_every).groups()  # type: ignore[union-attr]
+        return int(number), next(filter(None, units))
 
     def validation_images(self, training_images: int) -> int:
         """Return how many of the training images to hold out.

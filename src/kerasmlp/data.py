@@ -1,5 +1,7 @@
 """The data of a run, as `MNISTLoader` holds it. Where it comes from is in `sources`."""
 
+import hashlib
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -52,6 +54,16 @@ class MNISTLoader:
     def classes(self) -> int:
         """Number of classes: labels are below it."""
         return int(max(self.train_label.max(), self.test_label.max())) + 1
+
+    @property
+    def fingerprint(self) -> str:
+        """The SHA-256 of the shapes, all labels and about a thousand of the images, hexadecimal."""
+        digest = hashlib.sha256()
+        for images, labels in ((self.train_data, self.train_label), (self.test_data, self.test_label)):
+            digest.update(str(images.shape).encode())
+            digest.update(labels.tobytes())
+            digest.update(images[:: max(1, len(images) // 500)].tobytes())
+        return digest.hexdigest()
 
     def get_batch(self, batch_size: int) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
         """Draw `batch_size` training examples with replacement: pixels in [0, 1], and labels."""

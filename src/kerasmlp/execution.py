@@ -29,7 +29,7 @@ GROUP_BYTES = 2**26
 """At most so much memory the batches of an execution should take."""
 
 
-def responsive_steps(parameters: int, batch_size: int, example_bytes: int) -> int:
+def responsive_steps(parameters: int, batch_size: int, example_bytes: int, steps_per_epoch: int) -> int:
     """Return how many steps of an MLP make an execution that is still short.
 
     Args:
@@ -37,16 +37,18 @@ def responsive_steps(parameters: int, batch_size: int, example_bytes: int) -> in
             pass, the gradient by the weights and the gradient by the activations.
         batch_size: examples a step.
         example_bytes: of an example.
+        steps_per_epoch: where an execution ends in any case.
     """
     seconds = STEP_SECONDS + 6 * parameters * batch_size / SLOW_FLOPS
-    return max(1, min(int(UPDATE_SECONDS / seconds), GROUP_BYTES // (batch_size * example_bytes)))
+    in_memory = GROUP_BYTES // (batch_size * example_bytes)
+    return max(1, min(int(UPDATE_SECONDS / seconds), in_memory, steps_per_epoch))
 
 
 class Groups(Protocol):
     """Batches that can be had many at once."""
 
-    def groups(self, steps: int) -> tf.data.Dataset:
-        """Return the batches of all epochs in groups of `steps`, to be loaded by `load`."""
+    def groups(self, steps: int, initial_step: int = 0) -> tf.data.Dataset:
+        """Return the batches from `initial_step` on in groups of `steps`, to be loaded by `load`."""
 
     def load(self, group: Any, steps: int) -> tuple[tuple[tf.Tensor, tuple[tf.Tensor, ...]], ...]:
         """Return how many steps to take, and the parts of the batches, stacked, for each shape."""
@@ -97,6 +99,7 @@ class Program:
         model: compiled and built; `steps_per_execution` says how many steps make an execution.
         train_step: to be taken for each batch.
         data: the batches.
+        initial_step: the number of the first step to take, from 0.
 
     Attributes:
         groups: of the batches, an execution each, epoch after epoch without end.
@@ -107,7 +110,9 @@ class Program:
         tf.errors.OpError: XLA cannot compile the step. Nothing has been trained.
     """
 
-    def __init__(self, model: keras.Model, train_step: TrainStep, data: Groups) -> None:
+    def __init__(
+        self, model: keras.Model, train_step: TrainStep, data: Groups, initial_step: int
+    ) -> None:
         steps = model.steps_per_execution
 
         def take(count: tf.Tensor, parts: tuple[tf.Tensor, ...]) -> dict[str, Any]:
@@ -126,7 +131,7 @@ class Program:
             return logs
 
         self._run = tf.function(run, autograph=False, reduce_retracing=True)
-        self.groups = data.groups(steps)
+        self.groups = data.groups(steps, initial_step)
         groups = iter(self.groups)
         begin = time.perf_counter()
         self._run.get_concrete_function(groups, tf.constant(True))
@@ -140,7 +145,9 @@ class Program:
         return self._run(groups, tf.constant(False))
 
 
-def program(model: keras.Model, train_step: TrainStep, data: Any) -> Program | None:
+def program(
+    model: keras.Model, train_step: TrainStep, data: Any, initial_step: int = 0
+) -> Program | None:
     """Return the program of an execution, or None where there is to be none, or can be none.
 
     There is one if `model` has `jit_compile` and more than one step an execution, and `data` has groups.
@@ -151,7 +158,7 @@ def program(model: keras.Model, train_step: TrainStep, data: Any) -> Program | N
     if not (model.jit_compile and many and hasattr(data, "groups")):
         return None
     try:
-        return Program(model, train_step, data)
+        return Program(model, train_step, data, initial_step)
     except tf.errors.OpError as error:
         reason = error.message.splitlines()[0]
         print(

@@ -5,6 +5,8 @@ prints and logs nothing of its own. What `compile` was given (optimizer, loss, m
 `steps_per_execution`) is used by each of them as Keras' `fit` uses it.
 """
 
+import functools
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
@@ -25,8 +27,8 @@ class TrainingData(Protocol):
     def steps_per_epoch(self) -> int:
         """Batches of an epoch."""
 
-    def epoch(self, epoch: int | tf.Variable) -> tf.data.Dataset:
-        """Return the batches of one epoch: tuples `(x, y)` or `(x, y, sample_weight)`."""
+    def epoch(self, epoch: int | tf.Variable, first_step: int = 0) -> tf.data.Dataset:
+        """Return the batches of one epoch from a step on: `(x, y)` or `(x, y, sample_weight)`."""
 
 
 class Loop(Protocol):
@@ -39,6 +41,24 @@ class Loop(Protocol):
         validation: tf.data.Dataset | None,
         epochs: int,
         callbacks: Sequence[keras.callbacks.Callback],
+    ) -> History: ...
+
+
+class ResumableLoop(Protocol):
+    """A loop that can begin at any step: `initial_step`, from 0, counted over all epochs.
+
+    Model, optimizer and callbacks are to be as the steps before left them; the metrics as well, once
+    the first epoch has begun. Executions end where they end in a run from the start.
+    """
+
+    def __call__(
+        self,
+        model: keras.Model,
+        train: TrainingData,
+        validation: tf.data.Dataset | None,
+        epochs: int,
+        callbacks: Sequence[keras.callbacks.Callback],
+        initial_step: int = 0,
     ) -> History: ...
 
 
@@ -83,6 +103,7 @@ def fit(
     validation: tf.data.Dataset | None,
     epochs: int,
     callbacks: Sequence[keras.callbacks.Callback],
+    initial_step: int = 0,
 ) -> History:
     """Train with Keras' own `model.fit`."""
     build(model, train)
@@ -90,14 +111,24 @@ def fit(
     # openings: it reads the epoch that it stands for.
     epoch = tf.Variable(0, dtype=tf.int64, trainable=False)
     follow = keras.callbacks.LambdaCallback(on_epoch_begin=lambda number, logs: epoch.assign(number))
-    hooks = _callback_list(model, train, epochs, [follow, *callbacks])
+    hooks = _callback_list(model, train, epochs, [follow, *callbacks], initial_step)
     options = {"validation_data": validation, "epochs": epochs, "callbacks": hooks}
-    options |= {"shuffle": False, "verbose": 0}
-    program = execution.program(model, lambda model, *batch: model.train_step(batch), train)
-    if program is None:
-        return model.fit(train.epoch(epoch), **options).history
-    with _train_function(model, program):
-        return model.fit(program.groups, steps_per_epoch=train.steps_per_epoch, **options).history
+    options |= {"initial_epoch": hooks.initial_epoch, "shuffle": False, "verbose": 0}
+    program = execution.program(
+        model, lambda model, *batch: model.train_step(batch), train, initial_step
+    )
+    if program is not None:
+        options["steps_per_epoch"] = train.steps_per_epoch
+        with _train_function(model, hooks.left_out(program)):
+            return model.fit(program.groups, **options).history
+    if hooks.initial_step_in_epoch:
+        # Keras' own function, but on batches that begin within an epoch.
+        build_metrics(model, train)
+        model.make_train_function()
+        own = hooks.left_out(model.train_function, _rest(model, train, initial_step))
+        with _train_function(model, own):
+            return model.fit(train.epoch(epoch), **options).history
+    return model.fit(train.epoch(epoch), **options).history
 
 
 def graph(
@@ -106,12 +137,13 @@ def graph(
     validation: tf.data.Dataset | None,
     epochs: int,
     callbacks: Sequence[keras.callbacks.Callback],
+    initial_step: int = 0,
 ) -> History:
     """Train with `train_step` under `tf.function`, traced once."""
-    return traced(train_step)(model, train, validation, epochs, callbacks)
+    return traced(train_step)(model, train, validation, epochs, callbacks, initial_step)
 
 
-def traced(step: execution.TrainStep) -> Loop:
+def traced(step: execution.TrainStep) -> ResumableLoop:
     """Return the loop that trains with `step`, a function as `train_step` is, under `tf.function`."""
 
     def loop(
@@ -120,17 +152,18 @@ def traced(step: execution.TrainStep) -> Loop:
         validation: tf.data.Dataset | None,
         epochs: int,
         callbacks: Sequence[keras.callbacks.Callback],
+        initial_step: int = 0,
     ) -> History:
         build(model, train)
-        hooks = _callback_list(model, train, epochs, callbacks)
-        program = execution.program(model, step, train)
+        hooks = _callback_list(model, train, epochs, callbacks, initial_step)
+        program = execution.program(model, step, train, initial_step)
         if program is None:
             begin_epoch = _by_batches(train, execution.compiled(model, step))
             return _drive(model, train, validation, epochs, hooks, begin_epoch)
         groups = iter(program.groups)
         with _train_function(model, program):
             return _drive(
-                model, train, validation, epochs, hooks, lambda epoch: lambda steps: program(groups)
+                model, train, validation, epochs, hooks, lambda *_: lambda steps: program(groups)
             )
 
     return loop
@@ -142,15 +175,16 @@ def eager(
     validation: tf.data.Dataset | None,
     epochs: int,
     callbacks: Sequence[keras.callbacks.Callback],
+    initial_step: int = 0,
 ) -> History:
     """Train with `train_step` as it stands, op by op: the handbook's loop."""
     build(model, train)
-    hooks = _callback_list(model, train, epochs, callbacks)
+    hooks = _callback_list(model, train, epochs, callbacks, initial_step)
     run_steps = execution.uncompiled(model, train_step)
     return _drive(model, train, validation, epochs, hooks, _by_batches(train, run_steps))
 
 
-LOOPS: dict[str, Loop] = {"fit": fit, "graph": graph, "eager": eager}
+LOOPS: dict[str, ResumableLoop] = {"fit": fit, "graph": graph, "eager": eager}
 
 
 def build(model: keras.Model, train: TrainingData) -> None:
@@ -162,15 +196,74 @@ def build(model: keras.Model, train: TrainingData) -> None:
         model.optimizer.build(model.trainable_variables)
 
 
+def build_metrics(model: keras.Model, train: TrainingData) -> None:
+    """Create the variables of the metrics, which Keras does with the first batch."""
+    evaluate = tf.function(lambda *batch: model.test_step(batch), autograph=False)
+    evaluate.get_concrete_function(*train.epoch(0).element_spec)
+
+
+class _Hooks(keras.callbacks.CallbackList):
+    """What `fit` makes of a list of callbacks, for a training that may begin within an epoch.
+
+    Keras' `fit` can begin with any epoch, but not within one: of the epoch that was begun before it
+    makes all calls. Those of the steps that were taken before are left out here.
+    """
+
+    def __init__(
+        self, *args: Any, initial_epoch: int, initial_step_in_epoch: int, **kwargs: Any
+    ) -> None:
+        self.initial_epoch, self.initial_step_in_epoch = initial_epoch, initial_step_in_epoch
+        self._first_step = 0
+        super().__init__(*args, **kwargs)
+
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
+        self._first_step = self.initial_step_in_epoch if epoch == self.initial_epoch else 0
+        super().on_epoch_begin(epoch, logs)
+
+    def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+        self._leave_out = batch + self.model.steps_per_execution <= self._first_step
+        if not self._leave_out:
+            super().on_train_batch_begin(max(batch, self._first_step), logs)
+
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        if not self._leave_out:
+            super().on_train_batch_end(batch, logs)
+
+    def left_out(
+        self, train_function: Callable[[Any], Logs], rest: Iterator[Any] | None = None
+    ) -> Callable[[Any], Logs]:
+        """Return `train_function` without the calls that are left out.
+
+        Args:
+            train_function: takes an execution from an iterator over batches.
+            rest: the iterators for the executions of the epoch that was begun, instead of those that
+                Keras opens at its start.
+        """
+        if not self.initial_step_in_epoch:
+            return train_function
+
+        @functools.wraps(train_function)
+        def call(iterator: Any) -> Logs:
+            if self._leave_out:
+                return {}
+            return train_function(next(rest) if rest and self._first_step else iterator)
+
+        return call
+
+
 def _callback_list(
     model: keras.Model,
     train: TrainingData,
     epochs: int,
     callbacks: Sequence[keras.callbacks.Callback],
-) -> keras.callbacks.CallbackList:
+    initial_step: int,
+) -> _Hooks:
     """Return what `fit` makes of `callbacks`; they know the model before its step is traced."""
-    return keras.callbacks.CallbackList(
+    initial_epoch, in_epoch = divmod(initial_step, train.steps_per_epoch)
+    return _Hooks(
         list(callbacks),
+        initial_epoch=initial_epoch,
+        initial_step_in_epoch=in_epoch,
         add_history=True,
         model=model,
         epochs=epochs,
@@ -180,10 +273,10 @@ def _callback_list(
 
 
 @contextmanager
-def _train_function(model: keras.Model, program: execution.Program) -> Iterator[None]:
-    """Let `program` be what `fit` calls for each execution, and what callbacks see of it."""
+def _train_function(model: keras.Model, function: Callable[[Any], Logs]) -> Iterator[None]:
+    """Let `function` be what `fit` calls for each execution, and what callbacks see of it."""
     model.make_train_function = lambda force=False: None  # it would make Keras' own
-    model.train_function = program
+    model.train_function = function
     try:
         yield
     finally:
@@ -195,11 +288,21 @@ Execute = Callable[[int], Logs]
 """Takes so many steps of an epoch, the next ones, and returns the metrics after them."""
 
 
-def _by_batches(train: TrainingData, run_steps: execution.RunSteps) -> Callable[[int], Execute]:
-    """Return what begins an epoch for `run_steps`."""
+def _rest(model: keras.Model, train: TrainingData, initial_step: int) -> Iterator[Any]:
+    """Yield iterators over batches, for each execution of the epoch that begins within it."""
+    epoch, first = divmod(initial_step, train.steps_per_epoch)
+    if past := first % model.steps_per_execution:
+        short = model.steps_per_execution - past
+        yield iter(train.epoch(epoch, first).take(short))
+        first = min(first + short, train.steps_per_epoch)
+    yield from itertools.repeat(iter(train.epoch(epoch, first)))
 
-    def begin(epoch: int) -> Execute:
-        batches = iter(train.epoch(epoch))
+
+def _by_batches(train: TrainingData, run_steps: execution.RunSteps) -> Callable[[int, int], Execute]:
+    """Return what begins an epoch at a step for `run_steps`."""
+
+    def begin(epoch: int, first_step: int) -> Execute:
+        batches = iter(train.epoch(epoch, first_step))
         return lambda steps: run_steps(batches, steps)
 
     return begin
@@ -210,24 +313,30 @@ def _drive(
     train: TrainingData,
     validation: tf.data.Dataset | None,
     epochs: int,
-    hooks: keras.callbacks.CallbackList,
-    begin_epoch: Callable[[int], Execute],
+    hooks: _Hooks,
+    begin_epoch: Callable[[int, int], Execute],
 ) -> History:
     """Run the epochs of a hand-written loop; callbacks hear what they hear from `fit`."""
     group = model.steps_per_execution
+    first = hooks.initial_step_in_epoch
+    if first:
+        build_metrics(model, train)
     epoch_logs: Logs = {}
     model.stop_training = False
     hooks.on_train_begin()
-    for epoch in range(epochs):
+    for epoch in range(hooks.initial_epoch, epochs):
         model.reset_metrics()
         hooks.on_epoch_begin(epoch)
-        execute = begin_epoch(epoch)
-        for first in range(0, train.steps_per_epoch, group):
+        execute = begin_epoch(epoch, first)
+        while first < train.steps_per_epoch:
+            end = (first // group + 1) * group
             hooks.on_train_batch_begin(first)
-            logs = execute(min(group, train.steps_per_epoch - first))
-            hooks.on_train_batch_end(first + group - 1, logs)
+            logs = execute(min(end, train.steps_per_epoch) - first)
+            hooks.on_train_batch_end(end - 1, logs)
+            first = end
             if model.stop_training:
                 break
+        first = 0
         epoch_logs = dict(model.get_metrics_result())
         if validation is not None:
             results = model.evaluate(validation, callbacks=hooks, return_dict=True, verbose=0)

@@ -1,19 +1,26 @@
 """The run folder: its place, its name, its files of settings and metrics."""
 
+import contextlib
 import dataclasses
 import datetime
+import fcntl
 import importlib.metadata
 import json
 import os
 import platform
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from kerasmlp import atomic
 
 SETTINGS = "config.json"
 METRICS = "metrics.json"
 HISTORY = "history.csv"
 MODEL = "model.keras"
 CHECKPOINTS = "checkpoints"
+BEST = "best.keras"
+EVENTS = "*/events.out.tfevents.*"
 
 
 def create(logdir: Path, name: str | None, default_name: str) -> Path:
@@ -46,23 +53,77 @@ def create(logdir: Path, name: str | None, default_name: str) -> Path:
             number += 1
 
 
+def existing(logdir: Path, name: str) -> Path:
+    """Return the path of the run folder of that name.
+
+    Raises:
+        FileNotFoundError: there is none, or nothing has been begun in it.
+    """
+    folder = logdir / name
+    if not (folder / SETTINGS).is_file():
+        runs = sorted(logdir.glob(f"*/{SETTINGS}"), key=lambda path: path.stat().st_mtime)
+        newest = f"; the newest in {logdir} is {runs[-1].parent.name}" if runs else ""
+        raise FileNotFoundError(f"--name: expected a run to resume; {folder} has no {SETTINGS}{newest}")
+    return folder
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold the run folder, so that no other process trains into it.
+
+    Raises:
+        BlockingIOError: another process holds it.
+    """
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise BlockingIOError(f"{folder}: another process is training this run") from None
+    try:
+        yield
+    finally:
+        os.close(descriptor)  # which releases it; so does the end of the process, however it ends
+
+
+def lengths(folder: Path) -> dict[str, int]:
+    """Return how many bytes there are so far of the files that a training adds to."""
+    files = [folder / HISTORY, *folder.glob(EVENTS)]
+    return {str(path.relative_to(folder)): path.stat().st_size for path in files if path.exists()}
+
+
+def cut(folder: Path, lengths: dict[str, int]) -> None:
+    """Cut those files to these lengths, and remove what was being written when the run ended."""
+    for path in [folder / HISTORY, *folder.glob(EVENTS)]:
+        length = lengths.get(str(path.relative_to(folder)), 0)
+        if not length:
+            path.unlink(missing_ok=True)
+        elif path.exists() and path.stat().st_size > length:
+            os.truncate(path, length)
+    for path in folder.rglob(f"{atomic.PART}*"):
+        path.unlink()
+
+
 def write_json(path: Path, content: Any) -> None:
     """Write `content` to `path`, whole or not at all."""
     if dataclasses.is_dataclass(content) and not isinstance(content, type):
         content = dataclasses.asdict(content)
-    part = path.with_name(f"{path.name}.part")
-    part.write_text(json.dumps(content, indent=2, default=str) + "\n", encoding="utf-8")
-    part.replace(path)
+    atomic.write(path, (json.dumps(content, indent=2, default=str) + "\n").encode())
+
+
+def versions() -> dict[str, str]:
+    """Return the versions that a result depends on."""
+    packages = ("kerasmlp", "tensorflow", "keras", "numpy", "tensorboard")
+    return {
+        "python": platform.python_version(),
+        **{package: importlib.metadata.version(package) for package in packages},
+    }
 
 
 def environment() -> dict[str, Any]:
     """Return what a figure depends on beside the settings: versions and machine."""
-    packages = ("kerasmlp", "tensorflow", "keras", "numpy", "tensorboard")
     return {
-        "versions": {
-            "python": platform.python_version(),
-            **{package: importlib.metadata.version(package) for package in packages},
-        },
+        "versions": versions(),
         "machine": {
             "platform": platform.platform(),
             "processor": _processor(),

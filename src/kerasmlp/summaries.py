@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 import tensorflow as tf
-from tensorboard.compat.proto.event_pb2 import Event
+from tensorboard.compat.proto.event_pb2 import Event, SessionLog
 from tensorboard.plugins.histogram.summary_v2 import histogram_pb
 from tensorboard.plugins.scalar.summary_v2 import scalar_pb
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
@@ -50,10 +50,21 @@ class TensorBoard(keras.callbacks.Callback):
     def _add(self, sub_run: str, step: int, **content: Any) -> None:
         """Add an event to a sub-run, whose event file is made at its first."""
         if sub_run not in self._writers:
-            self._writers[sub_run] = EventFileWriter(str(self._folder / sub_run))
+            self._writers[sub_run] = writer = EventFileWriter(str(self._folder / sub_run))
+            if self._initial_step:  # a TensorBoard that is open forgets what it read beyond
+                start = SessionLog(status=SessionLog.START)
+                writer.add_event(Event(step=self._initial_step + 1, session_log=start))
         self._writers[sub_run].add_event(Event(wall_time=time.time(), step=step, **content))
 
+    def flush(self) -> None:
+        """Write to the files what has been added so far."""
+        for writer in self._writers.values():
+            writer.flush()
+
     def on_train_begin(self, logs: Logs | None = None) -> None:
+        self._initial_step = int(self.model.optimizer.iterations)
+        if self._initial_step:
+            return  # it goes on, and has drawn the graph
         forward = tf.function(lambda x: self.model(x, training=False), autograph=False)
         graph = forward.get_concrete_function(self._inputs).graph
         self._add("train", 0, graph_def=graph.as_graph_def().SerializeToString())

@@ -1,27 +1,31 @@
 """Train the handbook's MLP with one of the three loops, and write a run folder."""
 
+import contextlib
+import dataclasses
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
-from kerasmlp import cli, run
+from kerasmlp import atomic, cli, run
 from kerasmlp.config import RECIPES, LoopName, Settings
 
 if TYPE_CHECKING:
     import keras
 
     from kerasmlp.batches import Batches
-    from kerasmlp.callbacks import BatchLosses, ProgressLine, Stopwatch
+    from kerasmlp.callbacks import Stopwatch
+    from kerasmlp.checkpoints import Checkpoints, Contents
     from kerasmlp.data import MNISTLoader
+    from kerasmlp.interruption import Interruption
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command, and return its exit status."""
 
     def command() -> None:
-        given = cli.peek(argv, recipe=list(RECIPES), loop=get_args(LoopName))
-        settings = cli.parse(Settings.of(**given), "kerasmlp.train", argv)
+        settings = cli.parse(_defaults(argv), "kerasmlp.train", argv)
         with cli.quiet_start(settings.verbose):
             import keras  # noqa: F401
         folder, metrics = train(settings)
@@ -32,6 +36,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     return cli.run(command)
 
 
+def _defaults(argv: Sequence[str] | None) -> Settings:
+    """Return the settings where `argv` is silent: those of the recipe and the loop, or of the run."""
+    given = cli.peek(argv, recipe=list(RECIPES), loop=get_args(LoopName))
+    place = cli.peek(argv, resume=(), name=None, logdir=None)
+    if not {"resume", "name"} <= place.keys():
+        return Settings.of(**given)
+    folder = run.existing(Path(place.get("logdir", Settings.logdir)), place["name"])
+    return Settings.read(folder / run.SETTINGS).resuming(given.get("loop"))
+
+
 def train(settings: Settings, data: "MNISTLoader | None" = None) -> tuple[Path, dict[str, Any]]:
     """Train as `settings` say; return the run folder and what is in its `metrics.json`.
 
@@ -40,22 +54,46 @@ def train(settings: Settings, data: "MNISTLoader | None" = None) -> tuple[Path, 
         data: to train on, instead of what `settings.data` names.
 
     Raises:
-        ValueError: the data is not what it should be, or does not fit the settings.
+        ValueError: the data is not what it should be, or does not fit the settings; or these are not
+            those of the run that is to be resumed; or none of its checkpoints is whole.
         OSError: the data cannot be read, or the run folder cannot be written.
         FloatingPointError: a loss is infinite or NaN.
+        MemoryError: memory ran out.
+        Interrupted: SIGINT or SIGTERM came, and the run has been saved.
     """
     import keras
+    import tensorflow as tf
 
-    from kerasmlp.batches import in_order
-    from kerasmlp.callbacks import BatchLosses, ProgressLine, Stopwatch
     from kerasmlp.data import MNISTLoader
-    from kerasmlp.execution import responsive_steps
-    from kerasmlp.loops import LOOPS
-    from kerasmlp.model import compiled_mlp
+    from kerasmlp.interruption import Interrupted
 
+    if settings.resume:
+        folder = run.existing(settings.logdir, settings.name or "")
+        settings.check_resumes(Settings.read(folder / run.SETTINGS))
     data = data or MNISTLoader(settings.data)
     batches, validation = _split(settings, data)
     keras.utils.set_random_seed(settings.seed)
+    model = _model(settings, data, batches)
+    if not settings.resume:
+        folder = run.create(settings.logdir, settings.name, f"{settings.loop}-seed{settings.seed}")
+    with run.locked(folder):
+        try:
+            seconds = _fit(settings, folder, model, data, batches, validation)
+            return folder, _finished(settings, folder, model, data, seconds)
+        except Interrupted as error:
+            command = ["python", "-m", "kerasmlp.train", "--resume", "--name", folder.name]
+            command += ["--logdir", str(settings.logdir)] if settings.logdir != Settings.logdir else []
+            message = f"{error}; to go on: {shlex.join(command)}"
+            raise Interrupted(error.number, message) from None
+        except tf.errors.ResourceExhaustedError as error:
+            raise MemoryError from error
+
+
+def _model(settings: Settings, data: "MNISTLoader", batches: "Batches") -> "keras.Model":
+    """Return the model of the run, compiled."""
+    from kerasmlp.execution import responsive_steps
+    from kerasmlp.model import compiled_mlp
+
     model = compiled_mlp(
         data.image_shape,
         data.classes,
@@ -65,22 +103,118 @@ def train(settings: Settings, data: "MNISTLoader | None" = None) -> tuple[Path, 
     )
     steps = settings.steps_per_execution
     if steps == "auto":
-        steps = responsive_steps(model.count_params(), settings.batch_size, batches.images[0].nbytes)
-        steps = min(steps, batches.steps_per_epoch)
+        example_bytes = batches.images[0].nbytes
+        steps = responsive_steps(
+            model.count_params(), settings.batch_size, example_bytes, batches.steps_per_epoch
+        )
     model.steps_per_execution = steps
-    folder = run.create(settings.logdir, settings.name, f"{settings.loop}-seed{settings.seed}")
-    run.write_json(folder / run.SETTINGS, settings)
+    return model
 
-    stopwatch = Stopwatch(settings.batch_size)
-    batch_losses = BatchLosses()
-    with ProgressLine(stopwatch) as progress:
-        callbacks = default_callbacks(settings, folder, batches, stopwatch, batch_losses, progress)
+
+def _fit(
+    settings: Settings,
+    folder: Path,
+    model: "keras.Model",
+    data: "MNISTLoader",
+    batches: "Batches",
+    validation: Any,
+) -> dict[str, Any]:
+    """Train the model, from its last checkpoint if it is to be resumed; return what time that took.
+
+    The best weights are saved.
+    """
+    from kerasmlp.callbacks import Stopwatch
+    from kerasmlp.checkpoints import Checkpoints
+    from kerasmlp.interruption import Interrupted, Interruption
+    from kerasmlp.loops import LOOPS
+
+    with (
+        contextlib.closing(Checkpoints(folder / run.CHECKPOINTS, settings.keep_checkpoints)) as files,
+        Interruption() as interruption,
+    ):
+        resumed = files.newest() if settings.resume else None
+        initial_step = _put_back(settings, folder, model, data, batches, resumed)
+        run.write_json(folder / run.SETTINGS, dataclasses.replace(settings, resume=False))
+        stopwatch = Stopwatch(settings.batch_size)
+        callbacks = default_callbacks(
+            settings, folder, batches, stopwatch, files, interruption, resumed, data.fingerprint
+        )
         try:
-            LOOPS[settings.loop](model, batches, validation, settings.epochs, callbacks)
+            LOOPS[settings.loop](
+                model, batches, validation, settings.epochs, callbacks, initial_step=initial_step
+            )
         except BaseException:
             for callback in callbacks:  # Keras leaves their files open
-                callback.on_train_end()
+                with contextlib.suppress(Exception):
+                    callback.on_train_end()
             raise
+        if interruption.received is not None:
+            raise Interrupted(interruption.received, "interrupted after the last step")
+    _save_best(model, folder, callbacks[-1].best_weights)
+    return {
+        "seconds_per_epoch": stopwatch.seconds_per_epoch,
+        "seconds_to_first_step": stopwatch.seconds_to_first_step,
+        "seconds_to_trace": stopwatch.seconds_to_trace,
+        "seconds_to_compile": stopwatch.seconds_to_compile,
+    }
+
+
+def _put_back(
+    settings: Settings,
+    folder: Path,
+    model: "keras.Model",
+    data: "MNISTLoader",
+    batches: "Batches",
+    resumed: "Contents | None",
+) -> int:
+    """Make model and files what they were at the checkpoint `resumed`; return the number of its step.
+
+    Without one, the files become what they are before the first step.
+    """
+    from kerasmlp.loops import build
+    from kerasmlp.training_state import put_variables
+
+    if resumed is None:
+        run.cut(folder, {})
+        return 0
+    state = resumed.state
+    if state["data"] != data.fingerprint:
+        raise ValueError(f"--data: expected the data that the run was begun on; received {data.name}")
+    epoch, step = divmod(state["step"], batches.steps_per_epoch)
+    if settings.epochs < epoch + bool(step):
+        raise ValueError(
+            f"--epochs: expected at least {epoch + bool(step)}, as many as the run has begun;"
+            f" received {settings.epochs}"
+        )
+    if state["versions"] != run.versions():
+        print(
+            "warning: the run was begun with other versions; they may round otherwise", file=sys.stderr
+        )
+    build(model, batches)
+    put_variables(model, resumed.arrays, "model", "optimizer")
+    run.cut(folder, state["files"])
+    print(f"going on after step {state['step']:,}, {step:,} of epoch {epoch + 1}", file=sys.stderr)
+    return settings.epochs * batches.steps_per_epoch if state["stopped"] else state["step"]
+
+
+def _save_best(model: "keras.Model", folder: Path, weights: list[Any]) -> None:
+    """Save the model with the best weights, without the optimizer, which is not of their epoch."""
+    last = model.get_weights()
+    model.set_weights(weights)
+    with atomic.replacing(folder / run.CHECKPOINTS / run.BEST) as part:
+        model.save(part, include_optimizer=False)
+    model.set_weights(last)
+
+
+def _finished(
+    settings: Settings,
+    folder: Path,
+    model: "keras.Model",
+    data: "MNISTLoader",
+    seconds: dict[str, Any],
+) -> dict[str, Any]:
+    """Evaluate and save the trained model; return the metrics of the run."""
+    from kerasmlp.batches import in_order
 
     test = model.evaluate(in_order(data.test_data, data.test_label), return_dict=True, verbose=0)
     metrics = {
@@ -90,19 +224,17 @@ def train(settings: Settings, data: "MNISTLoader | None" = None) -> tuple[Path, 
         "parameters": model.count_params(),
         "epochs": settings.epochs,
         "steps": int(model.optimizer.iterations),
-        "seconds_per_epoch": stopwatch.seconds_per_epoch,
-        "seconds_to_first_step": stopwatch.seconds_to_first_step,
-        "seconds_to_trace": stopwatch.seconds_to_trace,
-        "seconds_to_compile": stopwatch.seconds_to_compile,
+        **seconds,
         "loop": settings.loop,
         "jit_compile": model.jit_compile,
         "steps_per_execution": model.steps_per_execution,
         "seed": settings.seed,
         **run.environment(),
     }
-    model.save(folder / run.MODEL)
+    with atomic.replacing(folder / run.MODEL) as part:
+        model.save(part)
     run.write_json(folder / run.METRICS, metrics)
-    return folder, metrics
+    return metrics
 
 
 def _split(settings: Settings, data: "MNISTLoader") -> "tuple[Batches, Any]":
@@ -123,28 +255,57 @@ def default_callbacks(
     folder: Path,
     batches: "Batches",
     stopwatch: "Stopwatch",
-    batch_losses: "BatchLosses",
-    progress: "ProgressLine",
-) -> "list[keras.callbacks.Callback]":
-    """Return the callbacks of a run, in the order in which they hear of a step."""
+    files: "Checkpoints",
+    interruption: "Interruption",
+    resumed: "Contents | None",
+    fingerprint: str,
+) -> "list[Any]":
+    """Return the callbacks of a run, in the order in which they hear of a step, `Checkpoint` last.
+
+    Args:
+        settings: of the run.
+        folder: of the run.
+        batches: of the training.
+        stopwatch: the first of the callbacks.
+        files: the checkpoints of the run.
+        interruption: knows of a signal.
+        resumed: the checkpoint that the run goes on from.
+        fingerprint: of the data.
+    """
     import keras
 
-    from kerasmlp.callbacks import Checkpoint, PrintBatchLoss, StopAtNonFinite
+    from kerasmlp.callbacks import (
+        BatchLosses,
+        Checkpoint,
+        PrintBatchLoss,
+        ProgressLine,
+        StopAtNonFinite,
+    )
     from kerasmlp.summaries import TensorBoard
 
-    checkpoints = folder / run.CHECKPOINTS
-    checkpoints.mkdir()
-    monitored = "loss" if settings.validation_size == 0 else "val_loss"
-    callbacks = [stopwatch, batch_losses, progress]
-    if settings.verbose:
-        callbacks.append(PrintBatchLoss(batch_losses))
-    return [
-        *callbacks,
+    batch_losses = BatchLosses()
+    tensorboard = TensorBoard(folder, batches.input_spec, stopwatch, batch_losses)
+    callbacks = [
+        stopwatch,
+        batch_losses,
+        ProgressLine(stopwatch),
+        *([PrintBatchLoss(batch_losses)] if settings.verbose else []),
         StopAtNonFinite(batch_losses),
-        TensorBoard(folder, batches.input_spec, stopwatch, batch_losses),
-        keras.callbacks.CSVLogger(folder / run.HISTORY),
-        Checkpoint(checkpoints, monitored),
+        tensorboard,
+        keras.callbacks.CSVLogger(folder / run.HISTORY, append=True),
+        keras.callbacks.History(),
     ]
+
+    def state_of_the_run() -> dict[str, Any]:
+        tensorboard.flush()
+        return {"files": run.lengths(folder), "data": fingerprint, "versions": run.versions()}
+
+    monitored = "loss" if settings.validation_size == 0 else "val_loss"
+    interval = settings.checkpoint_interval
+    checkpoint = Checkpoint(
+        files, interval, monitored, callbacks, state_of_the_run, interruption, resumed
+    )
+    return [*callbacks, checkpoint]
 
 
 if __name__ == "__main__":

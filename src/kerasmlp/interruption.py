@@ -1,0 +1,56 @@
+"""What becomes of Ctrl-C and SIGTERM while a model is trained: the step is finished, then saved."""
+
+import os
+import signal
+import threading
+from types import FrameType, TracebackType
+from typing import Any, Self
+
+
+class Interrupted(KeyboardInterrupt):
+    """The training was interrupted by a signal.
+
+    Args:
+        number: of the signal.
+        message: what to tell the user.
+    """
+
+    def __init__(self, number: int, message: str = "interrupted") -> None:
+        super().__init__(message)
+        self.number = number
+        self.status = 128 + number
+        """What the process is to exit with: 130 for Ctrl-C, 143 for SIGTERM."""
+
+
+class Interruption:
+    """A context in which a first SIGINT or SIGTERM is noted, and a second one raises `Interrupted`.
+
+    Attributes:
+        received: the number of the first, None until it comes.
+    """
+
+    def __init__(self) -> None:
+        self.received: int | None = None
+        self._handlers: dict[int, Any] = {}
+
+    def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread():  # the only one that may
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._handlers[number] = signal.signal(number, self._note)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        if self.received is not None:
+            raise Interrupted(number)
+        self.received = number
+        # Not through sys.stderr: the signal may have come while it is written to.
+        os.write(2, b"stopping after this step; once more to stop at once\n")

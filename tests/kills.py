@@ -1,0 +1,196 @@
+"""Runs that are killed again and again, and held against runs that were not.
+
+`python tests/kills.py --kills 200` kills as often, spread over the loops and how they are compiled, and
+prints what came of it; the tests do a few.
+"""
+
+import dataclasses
+import itertools
+import json
+import multiprocessing
+import os
+import random
+import signal
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import tyro
+
+from kerasmlp import atomic, checkpoints, run
+
+MODES = {
+    "fit": "--loop fit --no-jit-compile --steps-per-execution 1",
+    "fit@7": "--loop fit --no-jit-compile --steps-per-execution 7",
+    "fit+jit": "--loop fit --jit-compile --steps-per-execution 1",
+    "fit+jit@7": "--loop fit --jit-compile --steps-per-execution 7",
+    "graph": "--loop graph --no-jit-compile --steps-per-execution 1",
+    "graph@7": "--loop graph --no-jit-compile --steps-per-execution 7",
+    "graph+jit": "--loop graph --jit-compile --steps-per-execution 1",
+    "graph+jit@7": "--loop graph --jit-compile --steps-per-execution 7",
+    "eager": "--loop eager",
+}
+EVERY = ("1step", "5steps", "1epoch")
+TIME_LIMIT = 120.0
+
+_context = multiprocessing.get_context("forkserver")
+_context.set_forkserver_preload(["keras", "kerasmlp.train", "kerasmlp.loops", "kerasmlp.summaries"])
+
+
+def write_data(path: Path) -> None:
+    """Write 230 small images: without 20 held out, 13 full batches of 16 and a partial one."""
+    numbers = np.random.default_rng(7)
+    labels = numbers.integers(3, size=230).astype(np.uint8)
+    images = numbers.integers(0, 200, size=(230, 6, 6, 1)).astype(np.uint8)
+    images[np.arange(230), labels] += 50
+    np.savez(path, x_train=images, y_train=labels, x_test=images[:50], y_test=labels[:50])
+
+
+def _child(argv: list[str], log: str, fatal_flush: int | None) -> None:
+    """Run the command, its output in a file; die at that flush of a file or folder to the disk."""
+    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
+    if fatal_flush is not None:
+        flush, flushes = os.fsync, itertools.count()
+
+        def fsync(number: int) -> None:
+            if next(flushes) == fatal_flush:
+                os.kill(os.getpid(), signal.SIGKILL)
+            flush(number)
+
+        os.fsync = fsync
+    from kerasmlp.train import main
+
+    sys.exit(main(argv))
+
+
+@dataclasses.dataclass
+class Runs:
+    """Runs of one mode in a folder.
+
+    Attributes:
+        mode: of `MODES`.
+        folder: for the data, the run folders and the output.
+        epochs: of each run.
+    """
+
+    mode: str
+    folder: Path
+    epochs: int = 6
+
+    def __post_init__(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.data = self.folder / "data.npz"
+        if not self.data.exists():
+            write_data(self.data)
+
+    def start(self, name: str, *flags: str, fatal_flush: int | None = None):
+        """Start a run, or go on with it, in a process of its own."""
+        argv = ["--logdir", str(self.folder), "--name", name, *flags]
+        if (self.folder / name / run.SETTINGS).exists():
+            argv.append("--resume")
+        else:
+            argv += ["--data", str(self.data), "--epochs", str(self.epochs)]
+            argv += ["--batch-size", "16", "--validation-size", "20"]
+            argv += MODES[self.mode].split()
+        process = _context.Process(
+            target=_child, args=(argv, str(self.folder / f"{name}.log"), fatal_flush)
+        )
+        process.start()
+        return process
+
+    def finish(self, name: str, *flags: str) -> None:
+        """Run to the end."""
+        process = self.start(name, *flags)
+        process.join(TIME_LIMIT)
+        assert process.exitcode == 0, (self.folder / f"{name}.log").read_text()
+
+    def wait_for_training(self, name: str, process) -> None:
+        """Return when the run has called its callbacks for the first time, or ended."""
+        history = self.folder / name / run.HISTORY
+        began = history.stat().st_mtime_ns if history.exists() else 0
+        limit = time.monotonic() + TIME_LIMIT
+        while process.is_alive() and not (history.exists() and history.stat().st_mtime_ns > began):
+            assert time.monotonic() < limit, "the training does not begin"
+            time.sleep(0.001)
+
+    def result(self, name: str) -> dict:
+        """All that has to be the same: every variable, the best weights, histories, metrics, events."""
+        from helpers import events
+
+        folder = self.folder / name
+        newest = max((folder / run.CHECKPOINTS).glob(checkpoints.PATTERN))
+        contents = checkpoints.read(newest)
+        arrays = {name: (a.dtype.str, a.shape, a.tobytes()) for name, a in contents.arrays.items()}
+        metrics = json.loads((folder / run.METRICS).read_text())
+        shown = {
+            key: {step: np.asarray(value).tobytes() for step, value in steps.items()}
+            for key, steps in events(folder).items()
+            if key not in {("train", "examples_per_second"), ("train", "graph")}
+        }
+        return {
+            "step": contents.state["step"],
+            "arrays": arrays,
+            "best": contents.state["callbacks"][-1],
+            "history": (folder / run.HISTORY).read_text(),
+            "test": (metrics["test_accuracy"], metrics["test_loss"], metrics["steps"]),
+            "events": shown,
+        }
+
+
+def kill(runs: Runs, name: str, numbers: random.Random, seconds: float) -> tuple[int, int]:
+    """Kill a run until it comes to its end; return how often, and how often while a file was written."""
+    kills = while_writing = 0
+    while True:
+        every = numbers.choice(EVERY)
+        fatal = numbers.randrange(60) if numbers.random() < 0.3 else None
+        process = runs.start(name, "--checkpoint-every", every, fatal_flush=fatal)
+        if fatal is None:
+            runs.wait_for_training(name, process)
+            process.join(numbers.uniform(0, seconds))
+            process.kill()
+        process.join(TIME_LIMIT)
+        if process.exitcode == 0:
+            return kills, while_writing
+        assert process.exitcode == -signal.SIGKILL, (runs.folder / f"{name}.log").read_text()
+        kills += 1
+        while_writing += any((runs.folder / name).rglob(f"{atomic.PART}*"))
+
+
+def main(kills: int = 200, seed: int = 0) -> None:
+    """Kill runs of all modes, and hold each against one that was not killed.
+
+    Args:
+        kills: How often, over all modes.
+        seed: What the moments follow from.
+    """
+    numbers = random.Random(seed)
+    total = 0
+    with tempfile.TemporaryDirectory() as temporary:
+        for place, mode in enumerate(MODES):
+            runs = Runs(mode, Path(temporary) / mode)
+            begin = time.monotonic()
+            runs.finish("whole")
+            expected = runs.result("whole")
+            goal = kills * (place + 1) // len(MODES)
+            done = killed = writing = 0
+            while total + killed < goal:
+                name = f"killed{done}"
+                seconds = min(3.0, time.monotonic() - begin)
+                often, inside = kill(runs, name, numbers, seconds)
+                assert runs.result(name) == expected, f"{mode}: {name} is not what it was to be"
+                done, killed, writing = done + 1, killed + often, writing + inside
+            total += killed
+            print(
+                f"{mode}: {done} runs killed {killed} times, {writing} of them while a file was written:"
+                " each resumed, and ended bit for bit as the run that was not killed",
+                flush=True,
+            )
+    print(f"{total} kills in all")
+
+
+if __name__ == "__main__":
+    tyro.cli(main)
