@@ -28,7 +28,11 @@ Part = Literal["epochs", "callbacks", "commands", "accuracy", "examples", "hidde
 TIME_LIMIT = 600.0  # seconds for an epoch
 PAUSE = 0.5  # seconds before each turn: threads of the one before may still spin, as OpenBLAS' do
 FIT, GRAPH, FLOOR = "kerasmlp fit", "kerasmlp graph", "floor: two matrix products"
-WITH_CALLBACKS = "kerasmlp fit, all callbacks"
+WITH_CALLBACKS = (
+    "kerasmlp fit, a checkpoint an epoch",
+    "kerasmlp fit, a checkpoint a second",
+    "kerasmlp fit, all callbacks",
+)
 NEEDS = {"PyTorch": "torch", "JAX": "jax", "scikit-learn": "sklearn"}
 
 
@@ -117,15 +121,15 @@ def installed(contender: str) -> bool:
 
 def epochs(settings: Settings) -> dict[str, Any]:
     """Measure an epoch of each contender."""
-    names = [name for name in CONTENDERS if name != WITH_CALLBACKS and installed(name)]
+    names = [name for name in CONTENDERS if name not in WITH_CALLBACKS and installed(name)]
     problem = Problem(settings.data)
     return rounds({name: (name, problem) for name in names}, settings, ["handbook's loop"])
 
 
 def callbacks(settings: Settings) -> dict[str, Any]:
-    """Measure an epoch of fit without callbacks and with all that a run has."""
+    """Measure an epoch of fit without callbacks, with checkpoints, and with all that a run has."""
     problem = Problem(settings.data)
-    rows = {name: (name, problem) for name in (FIT, WITH_CALLBACKS)}
+    rows = {name: (name, problem) for name in (FIT, *WITH_CALLBACKS)}
     return rounds(rows, settings)
 
 

@@ -48,7 +48,17 @@ def fit(data: Data, turns: Turns) -> None:
 
 def fit_with_callbacks(data: Data, turns: Turns) -> None:
     """The same with all that `kerasmlp.train` writes: TensorBoard, history, checkpoints, progress."""
-    _ours("fit", data, turns, callbacks=True)
+    _ours("fit", data, turns, written="all")
+
+
+def fit_with_checkpoints(data: Data, turns: Turns) -> None:
+    """`fit` with a checkpoint after each epoch, and nothing else."""
+    _ours("fit", data, turns, written="1epoch")
+
+
+def fit_with_checkpoints_by_time(data: Data, turns: Turns) -> None:
+    """`fit` with a checkpoint a second, and nothing else."""
+    _ours("fit", data, turns, written="1s")
 
 
 def graph(data: Data, turns: Turns) -> None:
@@ -62,12 +72,12 @@ def graph_responsive(data: Data, turns: Turns) -> None:
 
 
 def _ours(
-    loop: str, data: Data, turns: Turns, *, steps: int | None = None, callbacks: bool = False
+    loop: str, data: Data, turns: Turns, *, steps: int | None = None, written: str = "nothing"
 ) -> None:
     import keras
 
     from kerasmlp.batches import Batches, in_order
-    from kerasmlp.callbacks import Stopwatch
+    from kerasmlp.callbacks import Checkpoint, Stopwatch
     from kerasmlp.checkpoints import Checkpoints
     from kerasmlp.config import Settings
     from kerasmlp.execution import responsive_steps
@@ -91,14 +101,16 @@ def _ours(
             turns.end(lambda: model.evaluate(test, return_dict=True, verbose=0)["accuracy"])
 
     all_callbacks: list[Any] = [Turn()]
-    if callbacks:
+    if written != "nothing":
         folder = Path(tempfile.mkdtemp())
         files = Checkpoints(folder / "checkpoints", 3)
-        settings = Settings(validation_size=0)
-        written = default_callbacks(
-            settings, folder, train, Stopwatch(BATCH), files, Interruption(), None, ""
-        )
-        all_callbacks = [*written, *all_callbacks]
+        if written == "all":
+            settings, watch = Settings(validation_size=0), Stopwatch(BATCH)
+            made = default_callbacks(settings, folder, train, watch, files, Interruption(), None, "")
+        else:
+            every = Settings(checkpoint_every=written).checkpoint_interval
+            made = [Checkpoint(files, every, "loss", [], dict, Interruption())]
+        all_callbacks = [*made, *all_callbacks]
     LOOPS[loop](model, train, None, 1_000_000, all_callbacks)
 
 
@@ -333,6 +345,8 @@ def floor(data: Data, turns: Turns) -> None:
 CONTENDERS: dict[str, Callable[[Data, Turns], None]] = {
     "kerasmlp fit": fit,
     "kerasmlp fit, all callbacks": fit_with_callbacks,
+    "kerasmlp fit, a checkpoint an epoch": fit_with_checkpoints,
+    "kerasmlp fit, a checkpoint a second": fit_with_checkpoints_by_time,
     "kerasmlp graph": graph,
     "kerasmlp graph, responsive": graph_responsive,
     "Keras fit": stock_fit,

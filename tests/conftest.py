@@ -4,10 +4,16 @@ from pathlib import Path
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.pop("KERASMLP_DATA", None)
 
+import hypothesis
 import numpy as np
 import pytest
 
 from kerasmlp.data import MNISTLoader
+
+
+hypothesis.settings.register_profile("default", deadline=None, max_examples=60)
+hypothesis.settings.register_profile("thorough", deadline=None, max_examples=2000)
+hypothesis.settings.load_profile("default")
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,8 @@ from kerasmlp import callbacks, checkpoints, run
 from kerasmlp import train as command
 from kerasmlp.config import Settings
 
-FLAGS = "--batch-size 7 --validation-size 0 --epochs 3 --loop graph --no-jit-compile --steps-per-execution 2"
+FLAGS = "--batch-size 7 --validation-size 0 --epochs 3 --loop graph --no-jit-compile"
+PAIRS = ("--steps-per-execution", "2")
 STEPS = 6  # 40 images by 7
 
 

@@ -37,6 +37,8 @@ IDX_FILES = (
 )
 DEFLATE_LIMIT = 1032
 """The largest ratio of deflate, https://zlib.net/zlib_tech.html: a file that promises more is false."""
+IN_MEMORY_LIMIT = 2**33
+"""Bytes that an array may have that is read into memory: 8 GiB."""
 MAPPED_FROM = 2**30
 """Bytes from which on a plain IDX file is not read into memory but mapped, to be read batch by batch."""
 
@@ -151,6 +153,19 @@ def _npz_member(archive: zipfile.ZipFile, name: str) -> NDArray[Any]:
     if info.file_size > DEFLATE_LIMIT * (info.compress_size + 1):
         raise ValueError(f"{name} promises {info.file_size:,} bytes, more than the file can hold")
     with archive.open(info) as file:
+        version = np.lib.format.read_magic(file)
+        read_header = {
+            (1, 0): np.lib.format.read_array_header_1_0,
+            (2, 0): np.lib.format.read_array_header_2_0,
+        }[version]
+        shape, _, dtype = read_header(file)
+    promised = math.prod(shape) * dtype.itemsize
+    if promised > min(info.file_size, IN_MEMORY_LIMIT):
+        raise ValueError(
+            f"{name} promises {promised:,} bytes; it holds {info.file_size:,}, and at most"
+            f" {IN_MEMORY_LIMIT:,} are read (plain IDX files can be larger)"
+        )
+    with archive.open(info) as file:
         return np.lib.format.read_array(file, allow_pickle=False)
 
 
@@ -199,6 +214,11 @@ def _idx(path: Path) -> NDArray[np.uint8]:
                 raise ValueError(f"{path}: its header promises {list(shape)}, more than the file holds")
             if path.suffix != ".gz" and expected == limit - len(header) >= MAPPED_FROM:
                 return np.memmap(path, np.uint8, "r", len(header), shape)
+            if expected > IN_MEMORY_LIMIT:
+                raise ValueError(
+                    f"{path}: its header promises {expected:,} bytes; at most {IN_MEMORY_LIMIT:,} are read"
+                    " into memory (a plain IDX file can be larger)"
+                )
             body = _read_at_most(file, expected + 1)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise ValueError(f"{path}: expected a gzipped IDX file; {error}") from error

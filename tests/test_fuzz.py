@@ -1,0 +1,180 @@
+"""Whatever is in a file, it is read, or refused with a line that names it, in no more memory than it holds.
+
+`python -m pytest tests/test_fuzz.py --hypothesis-profile thorough` tries more than 10,000 files.
+"""
+
+import dataclasses
+import gzip
+import io
+import json
+import struct
+import tracemalloc
+import zipfile
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kerasmlp import sources
+from kerasmlp.config import Settings
+
+MEMORY = 2**23
+"""Bytes that reading a small file may take: Python's own buffers, and no array that was only promised."""
+
+X, Y = np.arange(6 * 4 * 5, dtype=np.uint8).reshape(6, 4, 5), np.arange(6, dtype=np.uint8) % 3
+ARRAYS = dict(zip(sources.NPZ_MEMBERS, (X, Y, X, Y), strict=True))
+
+
+def idx(array):
+    return struct.pack(f">BBBB{array.ndim}I", 0, 0, 8, array.ndim, *array.shape) + array.tobytes()
+
+
+def npz(save):
+    buffer = io.BytesIO()
+    save(buffer, **ARRAYS)
+    return buffer.getvalue()
+
+
+WHOLE = {
+    "npz": npz(np.savez),
+    "npz compressed": npz(np.savez_compressed),
+    "idx": idx(X),
+    "idx gzipped": gzip.compress(idx(X), mtime=0),
+    "config": json.dumps(dataclasses.asdict(Settings()), default=str).encode(),
+}
+NUMBERS = st.sampled_from([b"\xff" * 4, b"\x7f\xff\xff\xff", b"\0" * 4, b"\x80\0\0\0", b"\xff" * 8])
+
+
+@st.composite
+def damaged(draw, whole):
+    """Some bytes changed, left out, put in, doubled; or others altogether."""
+    content = bytearray(whole)
+    for _ in range(draw(st.integers(0, 4))):
+        first = draw(st.integers(0, len(content)))
+        last = draw(st.integers(first, min(len(content), first + 40)))
+        content[first:last] = draw(
+            st.one_of(st.binary(max_size=16), NUMBERS, st.just(bytes(content[first:last]) * 2))
+        )
+        if draw(st.booleans()):
+            del content[draw(st.integers(0, len(content))) :]
+    return bytes(content)
+
+
+def assert_read_or_refused(read, path, *names):
+    """It ends with a result, or a ValueError or OSError that names the file, and takes little memory."""
+    tracemalloc.start()
+    try:
+        read()
+    except (ValueError, OSError) as error:
+        assert any(name in f"{error} {getattr(error, 'filename', '')}" for name in (str(path), *names))
+    finally:
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert peak < MEMORY
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    return tmp_path_factory.mktemp("fuzz")
+
+
+@pytest.mark.parametrize("kind", ["npz", "npz compressed"])
+def test_npz(kind, place):
+    path = place / "data.npz"
+
+    @given(content=st.one_of(damaged(WHOLE[kind]), st.binary(max_size=200)))
+    def check(content):
+        path.write_bytes(content)
+        assert_read_or_refused(lambda: sources.read(str(path)), path)
+
+    check()
+
+
+@pytest.mark.parametrize("kind", ["idx", "idx gzipped"])
+@pytest.mark.parametrize("which", [0, 1])
+def test_idx(kind, which, place):
+    folder = place / f"{kind}{which}"
+    folder.mkdir()
+    for name, array in zip(sources.IDX_FILES, (X, Y, X, Y), strict=True):
+        (folder / name).write_bytes(idx(array))
+    path = folder / sources.IDX_FILES[which]
+    whole = idx((X, Y)[which])
+    if kind == "idx gzipped":
+        path.unlink()
+        path = path.with_name(f"{path.name}.gz")
+        whole = gzip.compress(whole, mtime=0)
+
+    @given(content=st.one_of(damaged(whole), st.binary(max_size=200)))
+    def check(content):
+        path.write_bytes(content)
+        assert_read_or_refused(lambda: sources.read(str(folder)), folder)
+
+    check()
+
+
+JSON = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=8)),
+    lambda part: st.one_of(st.lists(part, max_size=3), st.dictionaries(st.text(max_size=5), part)),
+    max_leaves=8,
+)
+
+
+@given(data=st.data())
+def test_config(data, place):
+    path = place / "config.json"
+    changed = data.draw(
+        st.dictionaries(
+            st.sampled_from([f.name for f in dataclasses.fields(Settings)]), JSON, max_size=3
+        )
+    )
+    settings = {**json.loads(WHOLE["config"]), **changed}
+    content = st.one_of(st.just(json.dumps(settings).encode()), damaged(WHOLE["config"]))
+    path.write_bytes(data.draw(content))
+    assert_read_or_refused(lambda: Settings.read(path), path)
+
+
+def bomb(path, size):
+    """A compressed .npz whose x_train holds that many zeros, in a thousandth of the bytes."""
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(
+        header, {"descr": "|u1", "fortran_order": False, "shape": (size // 784, 28, 28)}
+    )
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+        with archive.open("x_train.npy", "w", force_zip64=True) as file:
+            file.write(header.getvalue())
+            for _ in range(size // 2**24):
+                file.write(bytes(2**24))
+        for name in sources.NPZ_MEMBERS[1:]:
+            archive.writestr(f"{name}.npy", header.getvalue())
+
+
+def test_what_inflates_beyond_the_limit_is_refused_before_it_is_read(place, monkeypatch):
+    monkeypatch.setattr(sources, "IN_MEMORY_LIMIT", 2**26)
+    path = place / "bomb.npz"
+    bomb(path, 2**28)
+    assert path.stat().st_size < 2**19
+    with pytest.raises(ValueError, match=r"bomb\.npz: .*x_train promises 268,\d+,\d+ bytes"):
+        sources.read(str(path))
+    assert_read_or_refused(lambda: sources.read(str(path)), path)
+    folder = place / "bomb"
+    folder.mkdir()
+    for name, array in zip(sources.IDX_FILES, (X, Y, X, Y), strict=True):
+        (folder / name).write_bytes(idx(array))
+    packed = gzip.compress(struct.pack(">BBBB3I", 0, 0, 8, 3, 2**28 // 784, 28, 28) + bytes(2**28), 9)
+    (folder / sources.IDX_FILES[0]).unlink()
+    (folder / f"{sources.IDX_FILES[0]}.gz").write_bytes(packed)
+    assert_read_or_refused(lambda: sources.read(str(folder)), folder)
+    with pytest.raises(ValueError, match="at most 67,108,864 are read into memory"):
+        sources.read(str(folder))
+
+
+def test_a_header_that_promises_two_billion_images_is_refused(place):
+    folder = place / "promise"
+    folder.mkdir()
+    for name, array in zip(sources.IDX_FILES, (X, Y, X, Y), strict=True):
+        (folder / name).write_bytes(idx(array))
+    (folder / sources.IDX_FILES[0]).write_bytes(struct.pack(">BBBB3I", 0, 0, 8, 3, 2**31, 28, 28))
+    assert_read_or_refused(lambda: sources.read(str(folder)), folder)
+    with pytest.raises(ValueError, match=r"promises \[2147483648, 28, 28\], more than the file holds"):
+        sources.read(str(folder))
