@@ -1,4 +1,4 @@
-"""Whatever is in a file, it is read, or refused with a line that names it, in no more memory than it holds.
+"""Whatever is in a file, it is read or refused with a line that names it, in bounded memory.
 
 `python -m pytest tests/test_fuzz.py --hypothesis-profile thorough` tries more than 10,000 files.
 """
@@ -20,7 +20,7 @@ from kerasmlp import sources
 from kerasmlp.config import Settings
 
 MEMORY = 2**23
-"""Bytes that reading a small file may take: Python's own buffers, and no array that was only promised."""
+"""Bytes that reading a small file may take: buffers, and no array that was only promised."""
 
 X, Y = np.arange(6 * 4 * 5, dtype=np.uint8).reshape(6, 4, 5), np.arange(6, dtype=np.uint8) % 3
 ARRAYS = dict(zip(sources.NPZ_MEMBERS, (X, Y, X, Y), strict=True))

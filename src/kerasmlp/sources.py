@@ -216,8 +216,8 @@ def _idx(path: Path) -> NDArray[np.uint8]:
                 return np.memmap(path, np.uint8, "r", len(header), shape)
             if expected > IN_MEMORY_LIMIT:
                 raise ValueError(
-                    f"{path}: its header promises {expected:,} bytes; at most {IN_MEMORY_LIMIT:,} are read"
-                    " into memory (a plain IDX file can be larger)"
+                    f"{path}: its header promises {expected:,} bytes; at most"
+                    f" {IN_MEMORY_LIMIT:,} are read into memory (a plain IDX file can be larger)"
                 )
             body = _read_at_most(file, expected + 1)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
