@@ -84,7 +84,7 @@ def _ours(
     from kerasmlp.interruption import Interruption
     from kerasmlp.loops import LOOPS
     from kerasmlp.model import compiled_mlp
-    from kerasmlp.train import default_callbacks
+    from kerasmlp.train import Training, default_callbacks
 
     model = compiled_mlp(data.images.shape[1:], 10, hidden_units=(data.hidden,), jit_compile=True)
     train = Batches(data.images, data.labels, BATCH)
@@ -105,8 +105,8 @@ def _ours(
         folder = Path(tempfile.mkdtemp())
         files = Checkpoints(folder / "checkpoints", 3)
         if written == "all":
-            settings, watch = Settings(validation_size=0), Stopwatch(BATCH)
-            made = default_callbacks(settings, folder, train, watch, files, Interruption(), None, "")
+            training = Training(Settings(validation_size=0), folder, model, train, "")
+            made = default_callbacks(training, Stopwatch(BATCH), files, Interruption())
         else:
             every = Settings(checkpoint_every=written).checkpoint_interval
             made = [Checkpoint(files, every, "loss", [], dict, Interruption())]

@@ -7,11 +7,19 @@ from collections import defaultdict
 
 import keras
 import numpy as np
+import pytest
 import tensorflow as tf
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 
 from kerasmlp.batches import Batches, in_order
 from kerasmlp.loops import LOOPS
+
+
+def cases(names, *, default):
+    """Parameters of a test: those of `default`, and the others when the tests are to be thorough."""
+    return [
+        name if name in default else pytest.param(name, marks=pytest.mark.thorough) for name in names
+    ]
 
 
 def compiled(layers, *, optimizer=None, jit_compile=False, steps_per_execution=1, dtype="float32"):

@@ -6,6 +6,7 @@ import pytest
 
 import faults
 import models
+from helpers import cases
 from kerasmlp import agreement, loops
 from kerasmlp.batches import Batches
 from kerasmlp.model import compiled_mlp
@@ -40,18 +41,27 @@ def assert_found(fault, factory, data):
     assert found.divergence.step == faults.first_wrong_step(fault, EPOCH)
 
 
-@pytest.mark.parametrize("fault", faults.FAULTS, ids=lambda fault: fault.__name__)
+TELLING = (
+    *(faults.no_regularisation, faults.applied_twice, faults.summed),
+    *(faults.metrics_not_reset, faults.same_order_each_epoch),
+)
+
+
+@pytest.mark.parametrize(
+    "fault", cases(faults.FAULTS, default=TELLING), ids=lambda fault: fault.__name__
+)
 def test_a_fault_is_found_and_named(fault, mnist5k):
     assert_found(fault, models.cnn, mnist5k)
 
 
 @pytest.mark.mnist
+@pytest.mark.thorough
 @pytest.mark.parametrize("fault", faults.FAULTS, ids=lambda fault: fault.__name__)
 def test_a_fault_is_found_and_named_on_mnist(fault, mnist):
     assert_found(fault, models.mlp, mnist)
 
 
-@pytest.mark.parametrize("name", faults.RIGHT)
+@pytest.mark.parametrize("name", cases(faults.RIGHT, default=("halves",)))
 def test_a_right_loop_is_not_called_wrong(name, mnist5k):
     # Batch normalisation and dropout make halves of a batch another computation.
     factory, options = (models.mlp, {"dropout": False}) if name == "halves" else (models.cnn, {})

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from keras import layers
 
-from helpers import compiled, run
+from helpers import cases, compiled, run
 from kerasmlp import callbacks
 from kerasmlp.callbacks import BatchLosses, PrintBatchLoss, ProgressLine, StopAtNonFinite, Stopwatch
 from kerasmlp.loops import LOOPS
@@ -28,18 +28,15 @@ class Collector(keras.callbacks.Callback):
         self.means.append(logs["loss"])
 
 
-@pytest.mark.parametrize(
-    "loop, steps_per_execution, jit_compile",
-    [
-        ("fit", 1, False),
-        ("fit", 4, False),
-        ("fit", 4, True),
-        ("graph", 1, False),
-        ("graph", 4, True),
-        ("eager", 1, False),
-    ],
-)
-def test_batch_losses_are_known_whatever_the_loop(loop, steps_per_execution, jit_compile, digits):
+WAYS = [
+    *(("fit", 1, False), ("fit", 4, False), ("fit", 4, True)),
+    *(("graph", 1, False), ("graph", 4, True), ("eager", 1, False)),
+]
+
+
+@pytest.mark.parametrize("way", cases(WAYS, default=WAYS[1:4]), ids=str)
+def test_batch_losses_are_known_whatever_the_loop(way, digits):
+    loop, steps_per_execution, jit_compile = way
     model = compiled(dense, steps_per_execution=steps_per_execution, jit_compile=jit_compile)
     collector = Collector(BatchLosses())
     history = run(loop, model, digits, callbacks=[collector.batch_losses, collector])

@@ -3,7 +3,7 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from helpers import assert_same, compiled, run, state
+from helpers import assert_same, cases, compiled, run, state
 from kerasmlp import execution, loops
 from kerasmlp.batches import Batches
 from test_loops import MODELS, Recorder, dense
@@ -18,7 +18,7 @@ def steps_one_by_one(name, digits):
     return run("fit", model, digits), state(model)
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", cases(MODELS, default=("plain", "dropout", "loss scale")))
 def test_the_program_is_keras_own_xla_step_bit_for_bit(name, digits):
     """Over 6 steps an epoch, the last one on a partial batch, in groups of 4 and 2."""
     history, final = steps_one_by_one(name, digits)
@@ -38,7 +38,7 @@ def test_the_program_is_keras_own_xla_step_bit_for_bit(name, digits):
     assert_same(*states)
 
 
-@pytest.mark.parametrize("steps", [2, 3, 6, 50])
+@pytest.mark.parametrize("steps", cases((2, 3, 6, 50), default=(3,)))
 def test_the_number_of_steps_in_a_program_changes_nothing(steps, digits):
     history, final = steps_one_by_one("dropout", digits)
     model = compiled(**MODELS["dropout"], jit_compile=True, steps_per_execution=steps)
@@ -46,7 +46,7 @@ def test_the_number_of_steps_in_a_program_changes_nothing(steps, digits):
     assert_same(state(model), final)
 
 
-@pytest.mark.parametrize("loop", ["fit", "graph"])
+@pytest.mark.parametrize("loop", cases(("fit", "graph"), default=("fit",)))
 def test_replacement_has_no_partial_batch(loop, digits):
     reference, model = compiled(dense, jit_compile=True), compiled(dense, **PROGRAM)
     expected = run("fit", reference, digits, sampling="replacement")
@@ -54,7 +54,8 @@ def test_replacement_has_no_partial_batch(loop, digits):
     assert_same(state(model), state(reference))
 
 
-@pytest.mark.parametrize("loop, stop_at", [("fit", None), ("fit", 4), ("graph", None), ("graph", 5)])
+@pytest.mark.parametrize("loop", ["fit", "graph"])
+@pytest.mark.parametrize("stop_at", cases((None, 5), default=(5,)))
 def test_callbacks_hear_of_a_program_what_they_hear_of_keras_executions(loop, stop_at, digits):
     heard = []
     for name, jit_compile in (("fit", False), (loop, True)):
@@ -109,7 +110,7 @@ def uncompilable():
     return [layers.Flatten(), Layer(), layers.Dense(3), layers.Softmax()]
 
 
-@pytest.mark.parametrize("loop", ["fit", "graph"])
+@pytest.mark.parametrize("loop", cases(("fit", "graph"), default=("fit",)))
 def test_what_xla_cannot_compile_is_trained_without_it_and_said(loop, digits, capsys):
     reference, model = compiled(uncompilable, steps_per_execution=4), compiled(uncompilable, **PROGRAM)
     expected = run("fit", reference, digits)

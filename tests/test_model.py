@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 import kerasmlp
-from helpers import python
+from helpers import cases, python
 from kerasmlp.model import MLP, compiled_mlp
 
 
@@ -48,14 +48,14 @@ def test_layers_follow_hidden_units_and_data():
     assert [w.shape for w in model.get_weights()[::2]] == [(60, 8), (8, 6), (6, 7)]
 
 
-@pytest.mark.parametrize(
-    "load",
-    [
-        "import kerasmlp; model = kerasmlp.load('model.keras')",
-        "import kerasmlp, keras; model = keras.models.load_model('model.keras')",
-        "import keras, kerasmlp; model = keras.models.load_model('model.keras')",
-    ],
-)
+LOAD = [
+    "import kerasmlp; model = kerasmlp.load('model.keras')",
+    "import kerasmlp, keras; model = keras.models.load_model('model.keras')",
+    "import keras, kerasmlp; model = keras.models.load_model('model.keras')",
+]
+
+
+@pytest.mark.parametrize("load", cases(LOAD, default=LOAD[:1]))
 def test_a_saved_model_loads_in_a_process_that_imports_only_kerasmlp(tmp_path, load):
     model = compiled_mlp((4, 4, 1), 3, hidden_units=(5, 6), learning_rate=0.25)
     x = np.random.default_rng(0).random((2, 4, 4, 1)).astype(np.float32)

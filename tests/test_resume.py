@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from helpers import events
+from helpers import cases, events
 from kerasmlp import callbacks, checkpoints, run
 from kerasmlp import train as command
 from kerasmlp.config import Settings
@@ -71,8 +71,11 @@ def finished(folder):
     )
 
 
-@pytest.mark.parametrize("number, status", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-@pytest.mark.parametrize("execution, step", [(5, 10), (6, 12)], ids=["within an epoch", "at its end"])
+@pytest.mark.parametrize(
+    "number, status, execution, step",
+    [(signal.SIGINT, 130, 5, 10), (signal.SIGTERM, 143, 6, 12)],
+    ids=["within an epoch", "at its end"],
+)
 def test_a_signal_saves_and_the_run_goes_on_as_if_it_had_not_come(
     number, status, execution, step, train, sent, tmp_path, capsys
 ):
@@ -182,7 +185,7 @@ def test_damaged_checkpoints_are_passed_over_and_none_left_is_an_error(train, tm
     assert train("--resume", "--name", "mine") == 0
     error = capsys.readouterr().err
     assert error.count("is damaged") == 2
-    assert "going on after step 6," in error
+    assert "going on after step 6 of 18" in error
     assert finished(logs / "mine") == finished(logs / "whole")
     for path in paths:
         path.write_bytes(b"")
@@ -206,11 +209,12 @@ def test_a_folder_that_vanishes_ends_the_run_with_a_line(train, sent, monkeypatc
     assert newest(tmp_path / "elsewhere/mine").state["step"] == STEPS
 
 
-@pytest.mark.parametrize(
-    "every, steps",
-    [("1epoch", [6, 12, 18]), ("2epochs", [12, 18]), ("5steps", [6, 10, 16, 18]), ("60s", [18])],
-)
-def test_checkpoints_come_as_often_as_asked(every, steps, train, tmp_path):
+EVERY = {"1epoch": [6, 12, 18], "2epochs": [12, 18], "5steps": [6, 10, 16, 18], "60s": [18]}
+
+
+@pytest.mark.parametrize("every", cases(EVERY, default=("5steps",)))
+def test_checkpoints_come_as_often_as_asked(every, train, tmp_path):
+    steps = EVERY[every]
     assert train("--name", "mine", "--checkpoint-every", every, "--keep-checkpoints", 9) == 0
     found = sorted((tmp_path / "logs/mine/checkpoints").glob("*.npz"))
     assert [checkpoints.read(path).state["step"] for path in found] == steps

@@ -76,10 +76,11 @@ def train(settings: Settings, data: "MNISTLoader | None" = None) -> tuple[Path, 
     model = _model(settings, data, batches)
     if not settings.resume:
         folder = run.create(settings.logdir, settings.name, f"{settings.loop}-seed{settings.seed}")
+    training = Training(settings, folder, model, batches, data.fingerprint)
     with run.locked(folder):
         try:
-            seconds = _fit(settings, folder, model, data, batches, validation)
-            return folder, _finished(settings, folder, model, data, seconds)
+            seconds = _fit(training, validation)
+            return folder, _finish(training, data, seconds)
         except Interrupted as error:
             command = ["python", "-m", "kerasmlp.train", "--resume", "--name", folder.name]
             command += ["--logdir", str(settings.logdir)] if settings.logdir != Settings.logdir else []
@@ -111,15 +112,27 @@ def _model(settings: Settings, data: "MNISTLoader", batches: "Batches") -> "kera
     return model
 
 
-def _fit(
-    settings: Settings,
-    folder: Path,
-    model: "keras.Model",
-    data: "MNISTLoader",
-    batches: "Batches",
-    validation: Any,
-) -> dict[str, Any]:
-    """Train the model, from its last checkpoint if it is to be resumed; return what time that took.
+@dataclasses.dataclass(frozen=True)
+class Training:
+    """What is trained, on what, and where that is written.
+
+    Attributes:
+        settings: of the run.
+        folder: of the run.
+        model: compiled.
+        batches: of the training.
+        fingerprint: of the data.
+    """
+
+    settings: Settings
+    folder: Path
+    model: "keras.Model"
+    batches: "Batches"
+    fingerprint: str
+
+
+def _fit(training: Training, validation: Any) -> dict[str, Any]:
+    """Train, from the last checkpoint if the run is resumed; return what time that took.
 
     The best weights are saved.
     """
@@ -128,20 +141,19 @@ def _fit(
     from kerasmlp.interruption import Interrupted, Interruption
     from kerasmlp.loops import LOOPS
 
+    settings, folder, model = training.settings, training.folder, training.model
     with (
         contextlib.closing(Checkpoints(folder / run.CHECKPOINTS, settings.keep_checkpoints)) as files,
         Interruption() as interruption,
     ):
         resumed = files.newest() if settings.resume else None
-        initial_step = _put_back(settings, folder, model, data, batches, resumed)
+        initial_step = _put_back(training, resumed)
         run.write_json(folder / run.SETTINGS, dataclasses.replace(settings, resume=False))
         stopwatch = Stopwatch(settings.batch_size)
-        callbacks = default_callbacks(
-            settings, folder, batches, stopwatch, files, interruption, resumed, data.fingerprint
-        )
+        callbacks = default_callbacks(training, stopwatch, files, interruption, resumed)
         try:
             LOOPS[settings.loop](
-                model, batches, validation, settings.epochs, callbacks, initial_step=initial_step
+                model, training.batches, validation, settings.epochs, callbacks, initial_step
             )
         except BaseException:
             for callback in callbacks:  # Keras leaves their files open
@@ -150,7 +162,7 @@ def _fit(
             raise
         if interruption.received is not None:
             raise Interrupted(interruption.received, "interrupted after the last step")
-    _save_best(model, folder, callbacks[-1].best_weights)
+    _save_best(training, callbacks[-1].best_weights)
     return {
         "seconds_per_epoch": stopwatch.seconds_per_epoch,
         "seconds_to_first_step": stopwatch.seconds_to_first_step,
@@ -159,14 +171,7 @@ def _fit(
     }
 
 
-def _put_back(
-    settings: Settings,
-    folder: Path,
-    model: "keras.Model",
-    data: "MNISTLoader",
-    batches: "Batches",
-    resumed: "Contents | None",
-) -> int:
+def _put_back(training: Training, resumed: "Contents | None") -> int:
     """Make model and files what they were at the checkpoint `resumed`; return the number of its step.
 
     Without one, the files become what they are before the first step.
@@ -175,47 +180,44 @@ def _put_back(
     from kerasmlp.training_state import put_variables
 
     if resumed is None:
-        run.cut(folder, {})
+        run.cut(training.folder, {})
         return 0
-    state = resumed.state
-    if state["data"] != data.fingerprint:
-        raise ValueError(f"--data: expected the data that the run was begun on; received {data.name}")
-    epoch, step = divmod(state["step"], batches.steps_per_epoch)
-    if settings.epochs < epoch + bool(step):
+    state, steps = resumed.state, training.batches.steps_per_epoch
+    if state["data"] != training.fingerprint:
         raise ValueError(
-            f"--epochs: expected at least {epoch + bool(step)}, as many as the run has begun;"
-            f" received {settings.epochs}"
+            f"--data: expected the data that the run was begun on; received {training.settings.data}"
+        )
+    epochs, begun = training.settings.epochs, -(-state["step"] // steps)
+    if epochs < begun:
+        raise ValueError(
+            f"--epochs: expected at least {begun}, as many as the run has begun; received {epochs}"
         )
     if state["versions"] != run.versions():
         print(
-            "warning: the run was begun with other versions; they may round otherwise", file=sys.stderr
+            "warning: the run was begun with other versions, which may round otherwise",
+            file=sys.stderr,
         )
-    build(model, batches)
-    put_variables(model, resumed.arrays, "model", "optimizer")
-    run.cut(folder, state["files"])
-    print(f"going on after step {state['step']:,}, {step:,} of epoch {epoch + 1}", file=sys.stderr)
-    return settings.epochs * batches.steps_per_epoch if state["stopped"] else state["step"]
+    build(training.model, training.batches)
+    put_variables(training.model, resumed.arrays, "model", "optimizer")
+    run.cut(training.folder, state["files"])
+    print(f"going on after step {state['step']:,} of {epochs * steps:,}", file=sys.stderr)
+    return epochs * steps if state["stopped"] else int(state["step"])
 
 
-def _save_best(model: "keras.Model", folder: Path, weights: list[Any]) -> None:
+def _save_best(training: Training, weights: list[Any]) -> None:
     """Save the model with the best weights, without the optimizer, which is not of their epoch."""
-    last = model.get_weights()
-    model.set_weights(weights)
-    with atomic.replacing(folder / run.CHECKPOINTS / run.BEST) as part:
-        model.save(part, include_optimizer=False)
-    model.set_weights(last)
+    last = training.model.get_weights()
+    training.model.set_weights(weights)
+    with atomic.replacing(training.folder / run.CHECKPOINTS / run.BEST) as part:
+        training.model.save(part, include_optimizer=False)
+    training.model.set_weights(last)
 
 
-def _finished(
-    settings: Settings,
-    folder: Path,
-    model: "keras.Model",
-    data: "MNISTLoader",
-    seconds: dict[str, Any],
-) -> dict[str, Any]:
+def _finish(training: Training, data: "MNISTLoader", seconds: dict[str, Any]) -> dict[str, Any]:
     """Evaluate and save the trained model; return the metrics of the run."""
     from kerasmlp.batches import in_order
 
+    settings, folder, model = training.settings, training.folder, training.model
     test = model.evaluate(in_order(data.test_data, data.test_label), return_dict=True, verbose=0)
     metrics = {
         "test_accuracy": test["accuracy"],
@@ -251,26 +253,20 @@ def _split(settings: Settings, data: "MNISTLoader") -> "tuple[Batches, Any]":
 
 
 def default_callbacks(
-    settings: Settings,
-    folder: Path,
-    batches: "Batches",
+    training: Training,
     stopwatch: "Stopwatch",
     files: "Checkpoints",
     interruption: "Interruption",
-    resumed: "Contents | None",
-    fingerprint: str,
+    resumed: "Contents | None" = None,
 ) -> "list[Any]":
     """Return the callbacks of a run, in the order in which they hear of a step, `Checkpoint` last.
 
     Args:
-        settings: of the run.
-        folder: of the run.
-        batches: of the training.
-        stopwatch: the first of the callbacks.
+        training: what they watch.
+        stopwatch: the first of them.
         files: the checkpoints of the run.
         interruption: knows of a signal.
         resumed: the checkpoint that the run goes on from.
-        fingerprint: of the data.
     """
     import keras
 
@@ -283,8 +279,9 @@ def default_callbacks(
     )
     from kerasmlp.summaries import TensorBoard
 
+    settings, folder = training.settings, training.folder
     batch_losses = BatchLosses()
-    tensorboard = TensorBoard(folder, batches.input_spec, stopwatch, batch_losses)
+    tensorboard = TensorBoard(folder, training.batches.input_spec, stopwatch, batch_losses)
     callbacks = [
         stopwatch,
         batch_losses,
@@ -298,7 +295,8 @@ def default_callbacks(
 
     def state_of_the_run() -> dict[str, Any]:
         tensorboard.flush()
-        return {"files": run.lengths(folder), "data": fingerprint, "versions": run.versions()}
+        lengths = run.lengths(folder)
+        return {"files": lengths, "data": training.fingerprint, "versions": run.versions()}
 
     monitored = "loss" if settings.validation_size == 0 else "val_loss"
     interval = settings.checkpoint_interval
