@@ -4,6 +4,7 @@
 prints what came of it; the tests do a few.
 """
 
+import concurrent.futures
 import dataclasses
 import itertools
 import json
@@ -160,36 +161,38 @@ def kill(runs: Runs, name: str, numbers: random.Random, seconds: float) -> tuple
         while_writing += any((runs.folder / name).rglob(f"{atomic.PART}*"))
 
 
+def killed_as_often(mode: str, goal: int, folder: Path, seed: int) -> int:
+    """Kill runs of a mode at least so often; hold each against one that was not; say what came of it."""
+    runs, numbers = Runs(mode, folder), random.Random(f"{mode} {seed}")
+    begin = time.monotonic()
+    runs.finish("whole")
+    seconds = min(3.0, time.monotonic() - begin)
+    expected = runs.result("whole")
+    done = kills = writing = 0
+    while kills < goal:
+        name = f"killed{done}"
+        often, while_writing = kill(runs, name, numbers, seconds)
+        assert runs.result(name) == expected, f"{mode}: {name} is not what it was to be"
+        done, kills, writing = done + 1, kills + often, writing + while_writing
+    print(
+        f"{mode}: {done} runs killed {kills} times, {writing} of them while a file was written;"
+        " each ended bit for bit as the run that was not killed",
+        flush=True,
+    )
+    return kills
+
+
 def main(kills: int = 200, seed: int = 0) -> None:
-    """Kill runs of all modes, and hold each against one that was not killed.
+    """Kill runs of all modes, two at a time, and hold each against one that was not killed.
 
     Args:
-        kills: How often, over all modes.
+        kills: How often at least, over all modes.
         seed: What the moments follow from.
     """
-    numbers = random.Random(seed)
-    total = 0
-    with tempfile.TemporaryDirectory() as temporary:
-        for place, mode in enumerate(MODES):
-            runs = Runs(mode, Path(temporary) / mode)
-            begin = time.monotonic()
-            runs.finish("whole")
-            expected = runs.result("whole")
-            goal = kills * (place + 1) // len(MODES)
-            done = killed = writing = 0
-            while total + killed < goal:
-                name = f"killed{done}"
-                seconds = min(3.0, time.monotonic() - begin)
-                often, inside = kill(runs, name, numbers, seconds)
-                assert runs.result(name) == expected, f"{mode}: {name} is not what it was to be"
-                done, killed, writing = done + 1, killed + often, writing + inside
-            total += killed
-            print(
-                f"{mode}: {done} runs killed {killed} times, {writing} of them while a file was written:"
-                " each resumed, and ended bit for bit as the run that was not killed",
-                flush=True,
-            )
-    print(f"{total} kills in all")
+    goal = -(-kills // len(MODES))
+    with tempfile.TemporaryDirectory() as temporary, concurrent.futures.ThreadPoolExecutor(2) as pool:
+        total = pool.map(lambda mode: killed_as_often(mode, goal, Path(temporary) / mode, seed), MODES)
+        print(f"{sum(total)} kills in all")
 
 
 if __name__ == "__main__":

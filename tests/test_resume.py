@@ -115,6 +115,13 @@ def test_more_epochs_can_be_asked_for(train, tmp_path):
     assert finished(logs / "short") == before
 
 
+def test_a_run_that_was_given_no_name_has_one(train, tmp_path):
+    assert train("--epochs", 1) == 0
+    (folder,) = (tmp_path / "logs").iterdir()
+    assert train("--resume", "--name", folder.name, "--epochs", 2) == 0
+    assert newest(folder).state["step"] == 2 * STEPS
+
+
 def test_another_loop_can_go_on(train, tmp_path):
     logs = tmp_path / "logs"
     assert train("--name", "mine", "--epochs", 1) == 0

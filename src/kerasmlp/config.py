@@ -197,10 +197,10 @@ class Settings:
         except (ValueError, RecursionError) as error:
             raise ValueError(f"{path}: {error}") from error
 
-    def resuming(self, loop: LoopName | None) -> "Settings":
-        """Return these settings as the defaults of going on with their run, by another loop if given."""
+    def resuming(self, name: str, loop: LoopName | None = None) -> "Settings":
+        """Return the defaults of going on with the run of these settings, by another loop if given."""
         change = {} if loop in (None, self.loop) else {"loop": loop, **COMPILATION[loop]}
-        return dataclasses.replace(self, resume=True, **change)
+        return dataclasses.replace(self, name=name, resume=True, **change)
 
     def check_resumes(self, saved: "Settings") -> None:
         """Check that a run with the settings `saved` can go on with these.

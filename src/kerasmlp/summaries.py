@@ -1,6 +1,8 @@
 """What TensorBoard shows of a run."""
 
+import contextlib
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -54,12 +56,18 @@ class TensorBoard(keras.callbacks.Callback):
             if self._initial_step:  # a TensorBoard that is open forgets what it read beyond
                 start = SessionLog(status=SessionLog.START)
                 writer.add_event(Event(step=self._initial_step + 1, session_log=start))
-        self._writers[sub_run].add_event(Event(wall_time=time.time(), step=step, **content))
+        with _os_errors(self._folder / sub_run):
+            self._writers[sub_run].add_event(Event(wall_time=time.time(), step=step, **content))
 
     def flush(self) -> None:
-        """Write to the files what has been added so far."""
-        for writer in self._writers.values():
-            writer.flush()
+        """Write to the files what has been added so far.
+
+        Raises:
+            OSError: they cannot be written.
+        """
+        for sub_run, writer in self._writers.items():
+            with _os_errors(self._folder / sub_run):
+                writer.flush()
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         self._initial_step = int(self.model.optimizer.iterations)
@@ -91,3 +99,12 @@ class TensorBoard(keras.callbacks.Callback):
     def on_train_end(self, logs: Logs | None = None) -> None:
         while self._writers:
             self._writers.popitem()[1].close()
+
+
+@contextlib.contextmanager
+def _os_errors(folder: Path) -> Iterator[None]:
+    """Let what TensorFlow raises of a file system be an `OSError`, as elsewhere."""
+    try:
+        yield
+    except tf.errors.OpError as error:
+        raise OSError(f"{folder}: {error.message}") from error

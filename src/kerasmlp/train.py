@@ -43,7 +43,7 @@ def _defaults(argv: Sequence[str] | None) -> Settings:
     if not {"resume", "name"} <= place.keys():
         return Settings.of(**given)
     folder = run.existing(Path(place.get("logdir", Settings.logdir)), place["name"])
-    return Settings.read(folder / run.SETTINGS).resuming(given.get("loop"))
+    return Settings.read(folder / run.SETTINGS).resuming(place["name"], given.get("loop"))
 
 
 def train(settings: Settings, data: "MNISTLoader | None" = None) -> tuple[Path, dict[str, Any]]:
