@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from kerasmlp import batches
 from kerasmlp.batches import Batches, in_order, scale
 
 
@@ -143,3 +144,15 @@ def test_what_is_read_from_a_mapped_file_is_not_kept_in_memory(tmp_path):
     next(iter(batches.epoch(0)))
     mapped = re.search(rf"{path}.*?Rss: +(\d+) kB", Path("/proc/self/smaps").read_text(), re.DOTALL)
     assert int(mapped[1]) < 2**14
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "float32", "int64"])
+def test_a_large_array_becomes_the_tensor_that_a_small_one_becomes(dtype, monkeypatch):
+    monkeypatch.setattr(batches, "COPIED_AT_ONCE", 1)
+    array = np.arange(3 * 4 * 5).reshape(3, 4, 5).astype(dtype)[:, :, :3]
+    tensor = batches._tensor(array)
+    expected = array.copy()
+    array[:] = 0  # the tensor has memory of its own
+    assert tensor.dtype == array.dtype
+    assert np.array_equal(tensor.numpy(), expected)
+    assert np.array_equal(tf.gather(tensor, [2, 0]).numpy(), expected[[2, 0]])

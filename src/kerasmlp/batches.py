@@ -12,6 +12,9 @@ batches are then still in its cache. What is mapped from a file is read ahead, b
 import dataclasses
 import functools
 import mmap
+import os
+from io import FileIO
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -24,8 +27,10 @@ EVALUATION_BATCH_SIZE = 1000
 """Images evaluated at once. The metrics are means over examples, so it changes them by rounding only."""
 
 
-MAPPED_AT_ONCE = 1000
-"""Images of a mapped file that are in this process's memory at once, besides what is read of them."""
+COPIED_AT_ONCE = 2**24
+"""Bytes from which on an array becomes a tensor by one plain copy."""
+TENSOR_ALIGNMENT = 64
+"""Bytes at whose multiples TensorFlow wants the memory of a tensor to begin."""
 
 Group = tuple[tf.Tensor, tuple[tf.Tensor, ...]]
 """How many steps to take, int32, and the batches, each part stacked: `[steps or more, batch, ...]`."""
@@ -148,7 +153,7 @@ class Batches:
     def _images(self) -> tf.Tensor:
         """The images where the programs run, each a row."""
         with tf.init_scope():
-            return tf.constant(self.images.reshape(len(self.images), -1))
+            return _tensor(self.images.reshape(len(self.images), -1))
 
     @functools.cached_property
     def _labels(self) -> tf.Tensor:
@@ -196,15 +201,24 @@ class Batches:
         return tf.ensure_shape(x, [*chosen.shape, *shape]), tf.gather(self._labels, chosen)
 
     def _read(self, chosen: NDArray[np.int64]) -> NDArray[Any]:
-        """Return the images at `chosen` from the file, and keep none of its pages in this process."""
-        images, flat = np.asarray(self.images), chosen.ravel()
-        read = np.empty((flat.size, *images.shape[1:]), images.dtype)
-        # A touch of an image maps the 64 KiB around it, so a part at a time.
-        for first in range(0, flat.size, MAPPED_AT_ONCE):
-            part = slice(first, first + MAPPED_AT_ONCE)
-            np.take(images, flat[part], axis=0, out=read[part], mode="clip")
-            self.images._mmap.madvise(mmap.MADV_DONTNEED)  # type: ignore[attr-defined]
-        return read
+        """Return the images at `chosen` from the file.
+
+        Read, not taken from the map: a touch of that can bring megabytes around an image into this
+        process's memory, and costs more than the read.
+        """
+        file, first = self._file
+        size = self.images[0].nbytes
+        places = (first + chosen.ravel() * size).tolist()
+        content = b"".join([os.pread(file.fileno(), size, place) for place in places])
+        return np.frombuffer(content, self.images.dtype)
+
+    @functools.cached_property
+    def _file(self) -> tuple[FileIO, int]:
+        """The file of the mapped images, and where in it they begin."""
+        images: Any = self.images
+        mapped_from = images.offset - images.offset % mmap.ALLOCATIONGRANULARITY
+        within = images.ctypes.data - np.frombuffer(images._mmap, np.uint8).ctypes.data
+        return Path(images.filename).open("rb", buffering=0), mapped_from + within
 
 
 def in_order(
@@ -213,7 +227,7 @@ def in_order(
     batch_size: int = EVALUATION_BATCH_SIZE,
 ) -> tf.data.Dataset:
     """Return all examples once, in their order, for evaluation: batches as `Batches.epoch` gives."""
-    x, y = tf.constant(images), tf.constant(_integers_as_int32(labels))
+    x, y = _tensor(images), tf.constant(_integers_as_int32(labels))
 
     @_as_it_is
     def batch(first: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -221,6 +235,17 @@ def in_order(
 
     starts = tf.data.Dataset.range(0, len(images), batch_size)
     return starts.map(batch).prefetch(tf.data.AUTOTUNE)
+
+
+def _tensor(array: NDArray[Any]) -> tf.Tensor:
+    """Return a tensor of the values of `array`; large, `tf.constant` copies it twice."""
+    if array.nbytes < COPIED_AT_ONCE:
+        return tf.constant(array)
+    memory = np.empty(array.nbytes + TENSOR_ALIGNMENT, np.uint8)
+    first = -memory.ctypes.data % TENSOR_ALIGNMENT
+    copy = memory[first : first + array.nbytes].view(array.dtype).reshape(array.shape)
+    copy[...] = array
+    return tf.experimental.dlpack.from_dlpack(copy.__dlpack__())
 
 
 def _integers_as_int32(labels: NDArray[Any]) -> NDArray[Any]:
