@@ -17,16 +17,8 @@ from kerasmlp.train import train
 pytestmark = pytest.mark.mnist
 
 
-def variants():
-    """Each loop without XLA, and with more steps an execution; then those that XLA compiles."""
-    yield "fit", 1, False
-    yield "fit", 100, False
-    yield "graph", 1, False
-    yield "graph", 100, False
-    yield "eager", 1, False
-    yield "fit", 100, True
-    yield "graph", 1, True
-    yield "graph", 100, True
+PLAIN = (("fit", 1, False), ("graph", 100, False), ("graph", 1, False), ("fit", 100, False))
+XLA = (("fit", 100, True), ("graph", 100, True), ("graph", 1, True))
 
 
 def results(mnist, logdir, loop, steps_per_execution, jit_compile, **given):
@@ -46,9 +38,11 @@ def results(mnist, logdir, loop, steps_per_execution, jit_compile, **given):
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_five_epochs_reach_97_percent_and_compilations_agree(seed, mnist, tmp_path):
-    plain, xla = [], []
-    for loop, steps, jit in variants():
-        (xla if jit else plain).append(results(mnist, tmp_path, loop, steps, jit, seed=seed))
+    few = None if seed == 0 else 2  # for the other seeds
+    plain, xla = (
+        [results(mnist, tmp_path, *variant, seed=seed) for variant in variants[:few]]
+        for variants in (PLAIN, XLA)
+    )
     for group in (plain, xla):
         for metrics, history, tags, final in group:
             assert metrics["test_accuracy"] == group[0][0]["test_accuracy"] >= 0.970
@@ -59,7 +53,7 @@ def test_five_epochs_reach_97_percent_and_compilations_agree(seed, mnist, tmp_pa
 
 
 def test_a_last_partial_batch_is_trained_alike(mnist, tmp_path):
-    """60,000 images by 64 leave 32."""
+    """60,000 images by 64 leave 32. The eager loop takes its time, and is held to the others here."""
     loops = (("fit", 7), ("graph", 1), ("graph", 7), ("eager", 1))
     runs = [results(mnist, tmp_path, *loop, False, epochs=1, batch_size=64) for loop in loops]
     for metrics, history, tags, final in runs:
@@ -99,13 +93,14 @@ def test_an_epoch_is_drained_inside_a_function(mnist, capsys):
 
 
 def test_the_comparison_calls_the_loops_identical_and_xla_equal(mnist_path):
-    """Two epochs; the loops of the package and their compilations."""
-    rows = ("fit", "graph", "eager", "fit+jit", "graph+jit@100")
+    """An epoch in lockstep; the loops of the package, and XLA."""
+    rows = ("fit", "eager", "graph+jit@100")
     result = kerasmlp.compare(
         functools.partial(compiled_mlp, (28, 28, 1), 10, jit_compile=False, steps_per_execution=1),
         mnist_path,
         {row: row for row in rows},
+        epochs=1,
         repeats=0,
     )
     verdicts = [outcome.verdict for outcome in result.outcomes]
-    assert verdicts == ["identical", "identical", "identical", "equal", "equal"], result.diagnosis
+    assert verdicts == ["identical", "identical", "equal"], result.diagnosis
