@@ -41,10 +41,7 @@ def assert_found(fault, factory, data):
     assert found.divergence.step == faults.first_wrong_step(fault, EPOCH)
 
 
-TELLING = (
-    *(faults.no_regularisation, faults.applied_twice, faults.summed),
-    *(faults.metrics_not_reset, faults.same_order_each_epoch),
-)
+TELLING = (faults.no_regularisation, faults.metrics_not_reset)
 
 
 @pytest.mark.parametrize(
@@ -79,6 +76,7 @@ def test_the_loops_of_the_package_are_identical(mnist5k):
     assert first.losses == second.losses
 
 
+@pytest.mark.thorough
 def test_xla_is_equal_and_measured(mnist5k):
     # Without dropout: XLA draws other random numbers from the same seed.
     plain = followed(loops.graph, models.mlp, mnist5k, dropout=False)

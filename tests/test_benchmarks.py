@@ -5,7 +5,6 @@ import pytest
 from benchmarks.__main__ import FIT, FLOOR, Settings, installed, main, markdown, ratio, rounds
 from benchmarks.contenders import CONTENDERS
 from benchmarks.worker import Problem, Turns
-from helpers import cases
 from kerasmlp.remote import Process
 
 
@@ -18,7 +17,8 @@ def test_contenders_have_their_turns_in_processes_of_their_own():
     assert found[FLOOR]["peak_megabytes"] < found["kerasmlp graph"]["peak_megabytes"]
 
 
-@pytest.mark.parametrize("name", cases((FIT, "JAX, lax.scan", "PyTorch, fused Adam"), default=(FIT,)))
+@pytest.mark.thorough
+@pytest.mark.parametrize("name", [FIT, "JAX, lax.scan", "PyTorch, fused Adam"])
 def test_a_contender_learns(name):
     if not installed(name):
         pytest.skip("its framework is not installed")

@@ -58,13 +58,17 @@ def test_loops_of_ones_own_from_python(digits, tmp_path):
 
 
 @pytest.mark.thorough
-def test_the_assertions_message_is_the_diagnosis(digits):
+def test_the_assertion_holds_for_loops_that_agree(digits):
     kerasmlp.assert_loops_agree(small, digits, {"graph": "graph"}, batch_size=7, epochs=1)
+
+
+def test_the_assertions_message_is_the_diagnosis(digits):
     wrong = {"wrong": loops.traced(faults.applied_twice)}
     with pytest.raises(AssertionError, match=r"wrong diverges: step 1: .*applied twice"):
         kerasmlp.assert_loops_agree(small, digits, wrong, batch_size=7, epochs=1)
 
 
+@pytest.mark.thorough
 def test_the_command_and_its_report(tmp_path):
     loop = ("--model", "models:cnn", "--loops", "fit", "graph", "--loop", "faults:by_hand")
     command = ("-m", "kerasmlp.compare", *QUICK, *loop, "--output", tmp_path / "report")

@@ -18,7 +18,7 @@ def steps_one_by_one(name, digits):
     return run("fit", model, digits), state(model)
 
 
-@pytest.mark.parametrize("name", cases(MODELS, default=("plain", "dropout", "loss scale")))
+@pytest.mark.parametrize("name", cases(MODELS, default=("plain", "loss scale")))
 def test_the_program_is_keras_own_xla_step_bit_for_bit(name, digits):
     """Over 6 steps an epoch, the last one on a partial batch, in groups of 4 and 2."""
     history, final = steps_one_by_one(name, digits)
@@ -54,7 +54,7 @@ def test_replacement_has_no_partial_batch(loop, digits):
     assert_same(state(model), state(reference))
 
 
-@pytest.mark.parametrize("loop", ["fit", "graph"])
+@pytest.mark.parametrize("loop", cases(("fit", "graph"), default=("fit",)))
 @pytest.mark.parametrize("stop_at", cases((None, 5), default=(5,)))
 def test_callbacks_hear_of_a_program_what_they_hear_of_keras_executions(loop, stop_at, digits):
     heard = []
@@ -66,6 +66,7 @@ def test_callbacks_hear_of_a_program_what_they_hear_of_keras_executions(loop, st
     assert heard[0] == heard[1]
 
 
+@pytest.mark.thorough
 def test_training_goes_on_after_a_program_with_keras_own_fit(digits):
     """The model is left as it was found."""
     model = compiled(dense, **PROGRAM)

@@ -138,7 +138,8 @@ def test_steps_per_execution_changes_nothing_but_the_calls(loop, steps_per_execu
     assert_same(state(model), fitted("plain")[1])
 
 
-@pytest.mark.parametrize("name", cases(("plain", "dropout"), default=("dropout",)))
+@pytest.mark.thorough
+@pytest.mark.parametrize("name", ["plain", "dropout"])
 def test_with_xla_graph_is_fit_bit_for_bit(name, digits):
     """Step by step; with more steps an execution they are one program, see test_execution."""
     reference, model = (compiled(**MODELS[name], jit_compile=True) for _ in range(2))
@@ -287,6 +288,7 @@ def test_training_twice_goes_on_from_the_weights(digits):
     assert_same(state(models[0]), state(models[1]))
 
 
+@pytest.mark.thorough
 def test_importing_the_loops_alone_works():
     done = python("-c", "from kerasmlp.loops import LOOPS; print(*LOOPS)")
     assert done.stdout.split() == ["fit", "graph", "eager"], done.stderr

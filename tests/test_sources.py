@@ -280,6 +280,7 @@ def test_mnist_in_the_cache_is_read_and_checked(offline, monkeypatch, tmp_path, 
     assert loader.name == "mnist"
 
 
+@pytest.mark.thorough
 def test_a_large_plain_idx_file_stays_on_the_disk_and_trains_alike(
     folder, arrays, tmp_path, monkeypatch
 ):

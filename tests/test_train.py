@@ -108,12 +108,14 @@ def test_the_best_weights_and_the_last_state_are_saved(tmp_path, mnist5k):
     assert_same(saved, state(kerasmlp.load(folder / "model.keras")))
 
 
+@pytest.mark.thorough
 def test_with_xla_fit_and_graph_are_the_same(tmp_path, mnist5k):
     folders = [train(settings(loop, tmp_path, epochs=1), mnist5k)[0] for loop in ("fit", "graph")]
     fit, graph = (state(kerasmlp.load(folder / "model.keras")) for folder in folders)
     assert_same(fit, graph)
 
 
+@pytest.mark.thorough
 def test_without_validation_there_is_no_validation_run(tmp_path, mnist5k):
     folder, _ = train(settings("fit", tmp_path, validation_size=0, epochs=1), mnist5k)
     assert {sub_run for sub_run, _ in events(folder)} == {"train"}

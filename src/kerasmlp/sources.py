@@ -133,16 +133,15 @@ def _mnist5k() -> Arrays:
 
 def _npz(path: Path) -> Arrays:
     """Return the four arrays of an `.npz` file."""
-    try:
-        # Opened as a zip, never as a pickle: np.load would try that on anything else.
-        with zipfile.ZipFile(path) as archive:
-            members = tuple(_npz_member(archive, name) for name in NPZ_MEMBERS)
-    except OSError:
-        raise
-    except Exception as error:  # zipfile, zlib and NumPy raise a dozen classes on broken files
-        raise ValueError(
-            f"{path}: expected an .npz file with the arrays {', '.join(NPZ_MEMBERS)}; {error}"
-        ) from error
+    with path.open("rb") as file:
+        try:
+            # Opened as a zip, never as a pickle: np.load would try that on anything else.
+            with zipfile.ZipFile(file) as archive:
+                members = tuple(_npz_member(archive, name) for name in NPZ_MEMBERS)
+        except Exception as error:  # zipfile, zlib and NumPy raise a dozen classes on broken files
+            raise ValueError(
+                f"{path}: expected an .npz file with the arrays {', '.join(NPZ_MEMBERS)}; {error}"
+            ) from error
     return _checked(str(path), members)
 
 
