@@ -68,6 +68,7 @@ def test_a_right_loop_is_not_called_wrong(name, mnist5k):
     assert found.steps > 0
 
 
+@pytest.mark.thorough
 def test_the_loops_of_the_package_are_identical(mnist5k):
     first, second = (followed(loop, models.mlp, mnist5k) for loop in (loops.fit, loops.eager))
     assert judge("eager", second, first).verdict == "identical"

@@ -8,6 +8,7 @@ from benchmarks.worker import Problem, Turns
 from kerasmlp.remote import Process
 
 
+@pytest.mark.thorough
 def test_contenders_have_their_turns_in_processes_of_their_own():
     rows = {name: (name, Problem("mnist5k", 200)) for name in ("kerasmlp graph", FLOOR)}
     found = rounds(rows, Settings(repeats=2, sittings=1))

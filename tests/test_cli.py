@@ -77,6 +77,7 @@ def test_a_quiet_start_prints_nothing_and_a_verbose_one_what_tensorflow_says():
     assert verbose.stderr
 
 
+@pytest.mark.thorough
 def test_a_start_leaves_out_what_keras_imports_only_because_it_is_there():
     program = """
 import sys

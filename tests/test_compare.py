@@ -121,7 +121,7 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize("wrong", cases(WRONG, default=(*WRONG[:4], WRONG[6], *WRONG[9:11])), ids=str)
+@pytest.mark.parametrize("wrong", cases(WRONG, default=(*WRONG[:4], *WRONG[9:11])), ids=str)
 def test_wrong_input_ends_with_2_and_a_line(wrong, tmp_path, monkeypatch, capsys):
     flags, message = wrong
     monkeypatch.chdir(tmp_path)

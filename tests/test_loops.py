@@ -280,6 +280,7 @@ def test_train_step_returns_the_loss_of_the_batch(digits):
     assert int(model.optimizer.iterations) == 1
 
 
+@pytest.mark.thorough
 def test_training_twice_goes_on_from_the_weights(digits):
     models = [compiled(dense), compiled(dense)]
     for loop, model in zip(("fit", "graph"), models, strict=True):
