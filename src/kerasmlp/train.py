@@ -4,7 +4,7 @@ import contextlib
 import dataclasses
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -62,10 +62,8 @@ def train(settings: Settings, data: "MNISTLoader | None" = None) -> tuple[Path, 
         Interrupted: SIGINT or SIGTERM came, and the run has been saved.
     """
     import keras
-    import tensorflow as tf
 
     from kerasmlp.data import MNISTLoader
-    from kerasmlp.interruption import Interrupted
 
     if settings.resume:
         folder = run.existing(settings.logdir, settings.name or "")
@@ -73,21 +71,40 @@ def train(settings: Settings, data: "MNISTLoader | None" = None) -> tuple[Path, 
     data = data or MNISTLoader(settings.data)
     batches, validation = _split(settings, data)
     keras.utils.set_random_seed(settings.seed)
-    model = _model(settings, data, batches)
-    if not settings.resume:
-        folder = run.create(settings.logdir, settings.name, f"{settings.loop}-seed{settings.seed}")
-    training = Training(settings, folder, model, batches, data.fingerprint)
-    with run.locked(folder):
-        try:
+    with _memory_errors():
+        model = _model(settings, data, batches)
+        if not settings.resume:
+            default_name = f"{settings.loop}-seed{settings.seed}"
+            folder = run.create(settings.logdir, settings.name, default_name)
+        training = Training(settings, folder, model, batches, data.fingerprint)
+        with run.locked(folder), _how_to_go_on(training):
             seconds = _fit(training, validation)
             return folder, _finish(training, data, seconds)
-        except Interrupted as error:
-            command = ["python", "-m", "kerasmlp.train", "--resume", "--name", folder.name]
-            command += ["--logdir", str(settings.logdir)] if settings.logdir != Settings.logdir else []
-            message = f"{error}; to go on: {shlex.join(command)}"
-            raise Interrupted(error.number, message) from None
-        except tf.errors.ResourceExhaustedError as error:
-            raise MemoryError from error
+
+
+@contextlib.contextmanager
+def _memory_errors() -> Iterator[None]:
+    """Let it be a `MemoryError` when TensorFlow finds no memory, as it is when Python does."""
+    import tensorflow as tf
+
+    try:
+        yield
+    except tf.errors.ResourceExhaustedError as error:
+        raise MemoryError from error
+
+
+@contextlib.contextmanager
+def _how_to_go_on(training: "Training") -> Iterator[None]:
+    """Let an interruption say how to go on."""
+    from kerasmlp.interruption import Interrupted
+
+    try:
+        yield
+    except Interrupted as error:
+        logdir = training.folder.parent
+        command = ["python", "-m", "kerasmlp.train", "--resume", "--name", training.folder.name]
+        command += ["--logdir", str(logdir)] if logdir != Settings.logdir else []
+        raise Interrupted(error.number, f"{error}; to go on: {shlex.join(command)}") from None
 
 
 def _model(settings: Settings, data: "MNISTLoader", batches: "Batches") -> "keras.Model":
