@@ -25,7 +25,7 @@ def test_the_checks_run_the_readmes_test_command(readme):
     checks = (ROOT / ".ci/run").read_text(encoding="utf-8")
     assert f"{install} --quiet".split()[:2] == ["pip", "install"]
     assert install.removeprefix("pip install ") in checks
-    assert f"\n{test} --thorough\n" in checks
+    assert f"\n{test}\n" in checks
 
 
 def test_every_flag_of_the_readme_exists(readme):
