@@ -279,7 +279,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command, and return its exit status."""
 
     def command() -> None:
-        settings = cli.parse(Settings(), "benchmarks", argv)
+        settings = cli.parse(Settings, "benchmarks", argv)
         if not Path(settings.data).exists() and "commands" in settings.parts:
             raise ValueError(
                 f"--data: expected an .npz file for the whole commands; received {settings.data!r}"

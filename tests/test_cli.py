@@ -44,13 +44,13 @@ def test_a_fault_of_the_program_keeps_its_traceback():
 )
 def test_wrong_flags_are_one_line(argv, message):
     with pytest.raises(ValueError, match=message) as raised:
-        cli.parse(Settings(), "kerasmlp.train", argv)
+        cli.parse(Settings, "kerasmlp.train", argv)
     assert "\n" not in str(raised.value)
 
 
 def test_flags_become_settings():
     argv = ["--hidden-units", "800", "400", "--no-jit-compile", "--validation-size", "7", "--name", "x"]
-    settings = cli.parse(Settings(), "kerasmlp.train", argv)
+    settings = cli.parse(Settings, "kerasmlp.train", argv)
     assert settings == Settings(hidden_units=(800, 400), jit_compile=False, validation_size=7, name="x")
 
 

@@ -34,6 +34,8 @@ EDGES = {
     "config": set(),
     "cost": {"batches", "loops", "remote", "results", "rows"},
     "data": {"sources"},
+    "evaluate": {"atomic", "batches", "cli", "config", "data", "evaluation", "model", "run"},
+    "evaluation": set(),
     "epoch_metrics": {"loops", "results"},
     "execution": set(),
     "interruption": set(),

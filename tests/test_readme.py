@@ -29,7 +29,13 @@ def test_the_checks_run_the_readmes_test_command(readme):
 
 
 def test_every_flag_of_the_readme_exists(readme):
-    commands = ("-m kerasmlp.train", "-m kerasmlp.compare", "-m benchmarks", "tests/kills.py")
+    commands = (
+        "-m kerasmlp.train",
+        "-m kerasmlp.compare",
+        "-m kerasmlp.evaluate",
+        "-m benchmarks",
+        "tests/kills.py",
+    )
     commands += ("-m pytest",)
     help_text = "".join(python(*command.split(), "--help", cwd=ROOT).stdout for command in commands)
     flags = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", readme)) - {"--help", "--logdir"}

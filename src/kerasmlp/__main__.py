@@ -3,7 +3,7 @@
 import importlib
 import sys
 
-COMMANDS = ("train", "compare")
+COMMANDS = ("train", "compare", "evaluate")
 
 
 def main() -> int:

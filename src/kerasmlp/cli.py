@@ -46,13 +46,16 @@ def _failed(error: Exception, status: int) -> int:
     return status
 
 
-def parse(default: Settings, module: str, argv: Sequence[str] | None) -> Settings:
+def parse(
+    kind: type[Settings], module: str, argv: Sequence[str] | None, default: Settings | None = None
+) -> Settings:
     """Return the settings that `argv` gives, `default` where it is silent.
 
     Args:
-        default: an instance of the settings' dataclass.
+        kind: the settings' dataclass.
         module: the module that was called, for the help.
         argv: the flags; None for those of the process.
+        default: what to take where `argv` is silent, instead of the defaults of the dataclass.
 
     Raises:
         ValueError: the flags are wrong; the message is tyro's, in one line.
@@ -61,7 +64,8 @@ def parse(default: Settings, module: str, argv: Sequence[str] | None) -> Setting
     errors = io.StringIO()
     try:
         with contextlib.redirect_stderr(errors):
-            return tyro.cli(type(default), prog=f"python -m {module}", default=default, args=argv)
+            given: dict[str, Any] = {} if default is None else {"default": default}
+            return tyro.cli(kind, prog=f"python -m {module}", args=argv, **given)
     except SystemExit as exit:
         if not exit.code:
             raise

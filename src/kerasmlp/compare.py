@@ -15,7 +15,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     def command() -> None:
         nonlocal agree
-        settings = cli.parse(CompareSettings(), "kerasmlp.compare", argv)
+        settings = cli.parse(CompareSettings, "kerasmlp.compare", argv)
         agree = _compare(settings)
 
     return cli.run(command) or (0 if agree else 1)

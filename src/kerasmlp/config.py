@@ -9,6 +9,8 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
+import tyro
+
 LoopName = Literal["fit", "graph", "eager"]
 RecipeName = Literal["default", "handbook"]
 
@@ -301,3 +303,20 @@ class CompareSettings:
         limit = math.isfinite(self.time_limit) and self.time_limit > 0
         _expect(self, limit, "time_limit", "a positive number of seconds")
         _expect(self, len(self.loops) > 0, "loops", "at least one row")
+
+
+@dataclasses.dataclass(frozen=True)
+class EvaluateSettings:
+    """Evaluate the model of a finished run on the test images: by class, confusions, calibration.
+
+    Prints tables, and writes evaluation.json and evaluation.png into the run folder.
+
+    Args:
+        run: The run folder, as logs/NAME.
+        data: Whose test images to evaluate, as in kerasmlp.train. By default those of the run.
+        verbose: Show what TensorFlow prints when it starts.
+    """
+
+    run: tyro.conf.Positional[Path]
+    data: str | None = None
+    verbose: bool = False

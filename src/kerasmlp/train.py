@@ -25,7 +25,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command, and return its exit status."""
 
     def command() -> None:
-        settings = cli.parse(_defaults(argv), "kerasmlp.train", argv)
+        settings = cli.parse(Settings, "kerasmlp.train", argv, _defaults(argv))
         with cli.quiet_start(settings.verbose):
             import keras  # noqa: F401
         folder, metrics = train(settings)

@@ -1,0 +1,62 @@
+import json
+
+import numpy as np
+import pytest
+from sklearn.metrics import classification_report
+
+import kerasmlp
+from kerasmlp.config import Settings
+from kerasmlp.data import MNISTLoader
+from kerasmlp.evaluate import main
+from kerasmlp.train import train
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, digits):
+    """A run folder, and its data."""
+    folder = tmp_path_factory.mktemp("run")
+    images, labels = digits
+    data = folder / "digits.npz"
+    np.savez(data, x_train=images, y_train=labels, x_test=images, y_test=labels)
+    settings = Settings.of(loop="graph", data=str(data), batch_size=8, epochs=3, validation_size=0)
+    settings = Settings.of(**{**vars(settings), "jit_compile": False, "logdir": folder})
+    return train(settings), data
+
+
+def test_what_is_written_is_what_scikit_learn_says_of_the_saved_model(finished, capsys):
+    (folder, metrics), data = finished
+    assert main([str(folder)]) == 0
+    written = json.loads((folder / "evaluation.json").read_text())
+    loader = MNISTLoader(str(data))
+    probabilities = kerasmlp.load(folder / "model.keras").predict(
+        loader.test_data / np.float32(255), verbose=0
+    )
+    expected = classification_report(
+        loader.test_label, probabilities.argmax(axis=1), output_dict=True, zero_division=0.0
+    )
+    for number in range(3):
+        for name, ours in (("precision", "precision"), ("recall", "recall"), ("f1-score", "f1")):
+            assert written[ours][number] == pytest.approx(expected[str(number)][name])
+    assert written["accuracy"] == pytest.approx(metrics["test_accuracy"])
+    assert np.sum(written["confusion"]) == len(loader.test_label)
+    assert (folder / "evaluation.png").read_bytes().startswith(b"\x89PNG")
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-1] == f"test accuracy: {metrics['test_accuracy']:f}"
+    assert f"data: {data}" in lines
+
+
+@pytest.mark.parametrize(
+    "flags, message",
+    [
+        ([], "required"),
+        (["nowhere"], "expected the folder of a finished run; nowhere has no model.keras"),
+        (["{run}", "--data", "mnist5k"], "expected images of shape (6, 6, 1), as the model takes them"),
+        (["{run}", "--data", "none.npz"], "which does not exist"),
+    ],
+)
+def test_wrong_input_is_one_line(flags, message, finished, capsys):
+    (folder, _), _ = finished
+    assert main([flag.format(run=folder) for flag in flags]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert len(error.splitlines()) == 1
