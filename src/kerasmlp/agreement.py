@@ -15,8 +15,8 @@ from kerasmlp import causes, lockstep, loops
 from kerasmlp.batches import Batches, in_order
 from kerasmlp.callbacks import BatchLosses
 from kerasmlp.epoch_metrics import EpochMetrics
+from kerasmlp.hooks import Logs
 from kerasmlp.lockstep import Batch, Deviation, Reference
-from kerasmlp.loops import Logs
 from kerasmlp.remote import Talk
 from kerasmlp.results import Divergence, State, Trajectory, same
 from kerasmlp.rows import Row, Start

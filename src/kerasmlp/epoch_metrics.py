@@ -7,7 +7,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from kerasmlp.loops import Logs
+from kerasmlp.hooks import Logs
 from kerasmlp.results import Divergence
 
 

@@ -5,8 +5,6 @@ prints and logs nothing of its own. What `compile` was given (optimizer, loss, m
 `steps_per_execution`) is used by each of them as Keras' `fit` uses it.
 """
 
-import functools
-import itertools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
@@ -15,8 +13,8 @@ import keras
 import tensorflow as tf
 
 from kerasmlp import execution
+from kerasmlp.hooks import Hooks, Logs
 
-Logs = dict[str, Any]
 History = dict[str, list[float]]
 
 
@@ -111,7 +109,7 @@ def fit(
     # openings: it reads the epoch that it stands for.
     epoch = tf.Variable(0, dtype=tf.int64, trainable=False)
     follow = keras.callbacks.LambdaCallback(on_epoch_begin=lambda number, logs: epoch.assign(number))
-    hooks = _callback_list(model, train, epochs, [follow, *callbacks], initial_step)
+    hooks = Hooks([follow, *callbacks], model, train, epochs, initial_step)
     options = {"validation_data": validation, "epochs": epochs, "callbacks": hooks}
     options |= {"initial_epoch": hooks.initial_epoch, "shuffle": False, "verbose": 0}
     program = execution.program(
@@ -119,14 +117,13 @@ def fit(
     )
     if program is not None:
         options["steps_per_epoch"] = train.steps_per_epoch
-        with _train_function(model, hooks.left_out(program)):
+        with _train_function(model, hooks.left_out(program, by_batches=False)):
             return model.fit(program.groups, **options).history
     if hooks.initial_step_in_epoch:
         # Keras' own function, but on batches that begin within an epoch.
         build_metrics(model, train)
         model.make_train_function()
-        own = hooks.left_out(model.train_function, _rest(model, train, initial_step))
-        with _train_function(model, own):
+        with _train_function(model, hooks.left_out(model.train_function, by_batches=True)):
             return model.fit(train.epoch(epoch), **options).history
     return model.fit(train.epoch(epoch), **options).history
 
@@ -155,7 +152,7 @@ def traced(step: execution.TrainStep) -> ResumableLoop:
         initial_step: int = 0,
     ) -> History:
         build(model, train)
-        hooks = _callback_list(model, train, epochs, callbacks, initial_step)
+        hooks = Hooks(callbacks, model, train, epochs, initial_step)
         program = execution.program(model, step, train, initial_step)
         if program is None:
             begin_epoch = _by_batches(train, execution.compiled(model, step))
@@ -179,7 +176,7 @@ def eager(
 ) -> History:
     """Train with `train_step` as it stands, op by op: the handbook's loop."""
     build(model, train)
-    hooks = _callback_list(model, train, epochs, callbacks, initial_step)
+    hooks = Hooks(callbacks, model, train, epochs, initial_step)
     run_steps = execution.uncompiled(model, train_step)
     return _drive(model, train, validation, epochs, hooks, _by_batches(train, run_steps))
 
@@ -202,76 +199,6 @@ def build_metrics(model: keras.Model, train: TrainingData) -> None:
     evaluate.get_concrete_function(*train.epoch(0).element_spec)
 
 
-class _Hooks(keras.callbacks.CallbackList):
-    """What `fit` makes of a list of callbacks, for a training that may begin within an epoch.
-
-    Keras' `fit` can begin with any epoch, but not within one: of the epoch that was begun before it
-    makes all calls. Those of the steps that were taken before are left out here.
-    """
-
-    def __init__(
-        self, *args: Any, initial_epoch: int, initial_step_in_epoch: int, **kwargs: Any
-    ) -> None:
-        self.initial_epoch, self.initial_step_in_epoch = initial_epoch, initial_step_in_epoch
-        self._first_step = 0
-        super().__init__(*args, **kwargs)
-
-    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
-        self._first_step = self.initial_step_in_epoch if epoch == self.initial_epoch else 0
-        super().on_epoch_begin(epoch, logs)
-
-    def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
-        self._leave_out = batch + self.model.steps_per_execution <= self._first_step
-        if not self._leave_out:
-            super().on_train_batch_begin(max(batch, self._first_step), logs)
-
-    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
-        if not self._leave_out:
-            super().on_train_batch_end(batch, logs)
-
-    def left_out(
-        self, train_function: Callable[[Any], Logs], rest: Iterator[Any] | None = None
-    ) -> Callable[[Any], Logs]:
-        """Return `train_function` without the calls that are left out.
-
-        Args:
-            train_function: takes an execution from an iterator over batches.
-            rest: the iterators for the executions of the epoch that was begun, instead of those that
-                Keras opens at its start.
-        """
-        if not self.initial_step_in_epoch:
-            return train_function
-
-        @functools.wraps(train_function)
-        def call(iterator: Any) -> Logs:
-            if self._leave_out:
-                return {}
-            return train_function(next(rest) if rest and self._first_step else iterator)
-
-        return call
-
-
-def _callback_list(
-    model: keras.Model,
-    train: TrainingData,
-    epochs: int,
-    callbacks: Sequence[keras.callbacks.Callback],
-    initial_step: int,
-) -> _Hooks:
-    """Return what `fit` makes of `callbacks`; they know the model before its step is traced."""
-    initial_epoch, in_epoch = divmod(initial_step, train.steps_per_epoch)
-    return _Hooks(
-        list(callbacks),
-        initial_epoch=initial_epoch,
-        initial_step_in_epoch=in_epoch,
-        add_history=True,
-        model=model,
-        epochs=epochs,
-        steps=train.steps_per_epoch,
-        verbose=0,
-    )
-
-
 @contextmanager
 def _train_function(model: keras.Model, function: Callable[[Any], Logs]) -> Iterator[None]:
     """Let `function` be what `fit` calls for each execution, and what callbacks see of it."""
@@ -286,16 +213,6 @@ def _train_function(model: keras.Model, function: Callable[[Any], Logs]) -> Iter
 
 Execute = Callable[[int], Logs]
 """Takes so many steps of an epoch, the next ones, and returns the metrics after them."""
-
-
-def _rest(model: keras.Model, train: TrainingData, initial_step: int) -> Iterator[Any]:
-    """Yield iterators over batches, for each execution of the epoch that begins within it."""
-    epoch, first = divmod(initial_step, train.steps_per_epoch)
-    if past := first % model.steps_per_execution:
-        short = model.steps_per_execution - past
-        yield iter(train.epoch(epoch, first).take(short))
-        first = min(first + short, train.steps_per_epoch)
-    yield from itertools.repeat(iter(train.epoch(epoch, first)))
 
 
 def _by_batches(train: TrainingData, run_steps: execution.RunSteps) -> Callable[[int, int], Execute]:
@@ -313,7 +230,7 @@ def _drive(
     train: TrainingData,
     validation: tf.data.Dataset | None,
     epochs: int,
-    hooks: _Hooks,
+    hooks: Hooks,
     begin_epoch: Callable[[int, int], Execute],
 ) -> History:
     """Run the epochs of a hand-written loop; callbacks hear what they hear from `fit`."""
