@@ -77,7 +77,8 @@ def _ours(
     import keras
 
     from kerasmlp.batches import Batches, in_order
-    from kerasmlp.callbacks import Checkpoint, Stopwatch
+    from kerasmlp.callbacks import Stopwatch
+    from kerasmlp.checkpointing import Checkpoint
     from kerasmlp.checkpoints import Checkpoints
     from kerasmlp.config import Settings
     from kerasmlp.execution import responsive_steps

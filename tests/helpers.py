@@ -1,5 +1,6 @@
 """What several test modules use: small models, runs of a loop, event files read back."""
 
+import json
 import os
 import subprocess
 import sys
@@ -11,6 +12,8 @@ import pytest
 import tensorflow as tf
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 
+from kerasmlp import checkpoints
+from kerasmlp import run as run_folder
 from kerasmlp.batches import Batches, in_order
 from kerasmlp.loops import LOOPS
 
@@ -84,6 +87,35 @@ def events(folder):
             }
             read[sub_run, "graph"] = graphs
     return dict(read)
+
+
+def newest(folder):
+    """The newest checkpoint of the run in `folder`."""
+    return checkpoints.read(max((folder / run_folder.CHECKPOINTS).glob(checkpoints.PATTERN)))
+
+
+def finished(folder):
+    """What has to be the same at the end of two runs, bit for bit; times are left out.
+
+    Every variable, the best weights, the history, the test's metrics, the events.
+    """
+    contents = newest(folder)
+    metrics = json.loads((folder / run_folder.METRICS).read_text())
+    return {
+        "step": contents.state["step"],
+        "arrays": {
+            name: (array.dtype.str, array.shape, array.tobytes())
+            for name, array in contents.arrays.items()
+        },
+        "best": contents.state["callbacks"][-1],
+        "history": (folder / run_folder.HISTORY).read_text(),
+        "metrics": [metrics[name] for name in ("test_accuracy", "test_loss", "steps", "epochs")],
+        "events": {
+            key: {step: np.asarray(value).tobytes() for step, value in steps.items()}
+            for key, steps in events(folder).items()
+            if key not in {("train", "examples_per_second"), ("train", "graph")}
+        },
+    }
 
 
 def python(*arguments, cwd=None, **environment):

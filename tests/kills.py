@@ -7,7 +7,6 @@ prints what came of it; the tests do a few.
 import concurrent.futures
 import dataclasses
 import itertools
-import json
 import multiprocessing
 import os
 import random
@@ -20,7 +19,8 @@ from pathlib import Path
 import numpy as np
 import tyro
 
-from kerasmlp import atomic, checkpoints, run
+from helpers import finished
+from kerasmlp import atomic, run
 
 MODES = {
     "fit": "--loop fit --no-jit-compile --steps-per-execution 1",
@@ -118,29 +118,6 @@ class Runs:
             assert time.monotonic() < limit, "the training does not begin"
             time.sleep(0.001)
 
-    def result(self, name: str) -> dict:
-        """All that has to be the same: every variable, the best weights, histories, metrics, events."""
-        from helpers import events
-
-        folder = self.folder / name
-        newest = max((folder / run.CHECKPOINTS).glob(checkpoints.PATTERN))
-        contents = checkpoints.read(newest)
-        arrays = {name: (a.dtype.str, a.shape, a.tobytes()) for name, a in contents.arrays.items()}
-        metrics = json.loads((folder / run.METRICS).read_text())
-        shown = {
-            key: {step: np.asarray(value).tobytes() for step, value in steps.items()}
-            for key, steps in events(folder).items()
-            if key not in {("train", "examples_per_second"), ("train", "graph")}
-        }
-        return {
-            "step": contents.state["step"],
-            "arrays": arrays,
-            "best": contents.state["callbacks"][-1],
-            "history": (folder / run.HISTORY).read_text(),
-            "test": (metrics["test_accuracy"], metrics["test_loss"], metrics["steps"]),
-            "events": shown,
-        }
-
 
 def kill(runs: Runs, name: str, numbers: random.Random, seconds: float) -> tuple[int, int]:
     """Kill a run until it comes to its end; return how often, and how often while a file was written."""
@@ -167,12 +144,12 @@ def killed_as_often(mode: str, goal: int, folder: Path, seed: int) -> int:
     begin = time.monotonic()
     runs.finish("whole")
     seconds = min(3.0, time.monotonic() - begin)
-    expected = runs.result("whole")
+    expected = finished(runs.folder / "whole")
     done = kills = writing = 0
     while kills < goal:
         name = f"killed{done}"
         often, while_writing = kill(runs, name, numbers, seconds)
-        assert runs.result(name) == expected, f"{mode}: {name} is not what it was to be"
+        assert finished(runs.folder / name) == expected, f"{mode}: {name} is not what it was to be"
         done, kills, writing = done + 1, kills + often, writing + while_writing
     print(
         f"{mode}: {done} runs killed {kills} times, {writing} of them while a file was written;"

@@ -18,16 +18,13 @@ from hypothesis import strategies as st
 
 from kerasmlp import sources
 from kerasmlp.config import Settings
+from test_sources import idx
 
 MEMORY = 2**23
 """Bytes that reading a small file may take: buffers, and no array that was only promised."""
 
 X, Y = np.arange(6 * 4 * 5, dtype=np.uint8).reshape(6, 4, 5), np.arange(6, dtype=np.uint8) % 3
 ARRAYS = dict(zip(sources.NPZ_MEMBERS, (X, Y, X, Y), strict=True))
-
-
-def idx(array):
-    return struct.pack(f">BBBB{array.ndim}I", 0, 0, 8, array.ndim, *array.shape) + array.tobytes()
 
 
 def npz(save):

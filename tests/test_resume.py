@@ -4,10 +4,9 @@ import os
 import signal
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from helpers import cases, events
+from helpers import cases, finished, newest
 from kerasmlp import callbacks, checkpoints, run
 from kerasmlp import train as command
 from kerasmlp.config import Settings
@@ -48,27 +47,6 @@ def sent(monkeypatch):
         monkeypatch.setattr(callbacks.ProgressLine, "on_train_batch_end", on_train_batch_end)
 
     return send
-
-
-def newest(folder):
-    return checkpoints.read(max((folder / "checkpoints").glob("*.npz")))
-
-
-def finished(folder):
-    """What has to be the same at the end, times left out."""
-    contents = newest(folder)
-    metrics = json.loads((folder / "metrics.json").read_text())
-    shown = {
-        key: {step: np.asarray(value).tolist() for step, value in steps.items()}
-        for key, steps in events(folder).items()
-        if key not in {("train", "examples_per_second"), ("train", "graph")}
-    }
-    return (
-        {name: array.tolist() for name, array in contents.arrays.items()},
-        (folder / "history.csv").read_text(),
-        {name: metrics[name] for name in ("test_accuracy", "test_loss", "steps", "epochs")},
-        shown,
-    )
 
 
 @pytest.mark.parametrize(

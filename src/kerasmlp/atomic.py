@@ -40,9 +40,7 @@ def write(path: Path, content: bytes) -> None:
 
 
 def _flush_folder(folder: Path) -> None:
-    """Flush the names in a folder to the disk, where the system knows how."""
-    if os.name == "nt":
-        return
+    """Flush the names in a folder to the disk."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

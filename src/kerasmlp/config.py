@@ -32,13 +32,6 @@ RECIPES: dict[RecipeName, dict[str, Any]] = {
 }
 """What each recipe sets. A setting given beside a recipe wins over it."""
 
-COMPILATION: dict[LoopName, dict[str, Any]] = {
-    "fit": {"jit_compile": True, "steps_per_execution": "auto"},
-    "graph": {"jit_compile": True, "steps_per_execution": "auto"},
-    "eager": {"jit_compile": False, "steps_per_execution": 1},
-}
-"""How each loop is compiled by default."""
-
 CHANGED_BY_RESUME = {
     *("data", "epochs", "loop", "jit_compile", "steps_per_execution", "logdir", "name", "resume"),
     *("checkpoint_every", "keep_checkpoints", "verbose"),
@@ -179,7 +172,8 @@ class Settings:
     @classmethod
     def of(cls, recipe: RecipeName = "default", loop: LoopName = "fit", **given: Any) -> "Settings":
         """Return the settings of a recipe and a loop, with those `given` in their place."""
-        return cls(**{**RECIPES[recipe], **COMPILATION[loop], "recipe": recipe, "loop": loop, **given})
+        compilation = {"jit_compile": False, "steps_per_execution": 1} if loop == "eager" else {}
+        return cls(**{**RECIPES[recipe], **compilation, "recipe": recipe, "loop": loop, **given})
 
     @classmethod
     def read(cls, path: Path) -> "Settings":
@@ -201,8 +195,15 @@ class Settings:
 
     def resuming(self, name: str, loop: LoopName | None = None) -> "Settings":
         """Return the defaults of going on with the run of these settings, by another loop if given."""
-        change = {} if loop in (None, self.loop) else {"loop": loop, **COMPILATION[loop]}
-        return dataclasses.replace(self, name=name, resume=True, **change)
+        new = self if loop in (None, self.loop) else Settings.of(loop=loop)
+        return dataclasses.replace(
+            self,
+            name=name,
+            resume=True,
+            loop=new.loop,
+            jit_compile=new.jit_compile,
+            steps_per_execution=new.steps_per_execution,
+        )
 
     def check_resumes(self, saved: "Settings") -> None:
         """Check that a run with the settings `saved` can go on with these.

@@ -57,12 +57,17 @@ class MNISTLoader:
 
     @property
     def fingerprint(self) -> str:
-        """The SHA-256 of the shapes, all labels and about a thousand of the images, hexadecimal."""
+        """The SHA-256 of the shapes, all labels and about a thousand of the images of each part.
+
+        In hexadecimal. The images are ten runs of a hundred: where they are mapped, a touch of one
+        brings up to 2 MB of the file into memory.
+        """
         digest = hashlib.sha256()
         for images, labels in ((self.train_data, self.train_label), (self.test_data, self.test_label)):
             digest.update(str(images.shape).encode())
             digest.update(labels.tobytes())
-            digest.update(images[:: max(1, len(images) // 500)].tobytes())
+            for first in range(0, len(images), max(100, len(images) // 10)):
+                digest.update(images[first : first + 100].tobytes())
         return digest.hexdigest()
 
     def get_batch(self, batch_size: int) -> tuple[NDArray[np.float32], NDArray[np.int32]]:

@@ -15,15 +15,15 @@ import tensorflow as tf
 Logs = dict[str, Any]
 
 
-class Epochs(Protocol):
-    """Batches by epoch, as `loops.TrainingData` has them."""
+class TrainingData(Protocol):
+    """What a loop trains on: epochs whose batches follow from their number alone."""
 
     @property
     def steps_per_epoch(self) -> int:
         """Batches of an epoch."""
 
-    def epoch(self, epoch: int, first_step: int = 0) -> tf.data.Dataset:
-        """Return the batches of one epoch from a step on."""
+    def epoch(self, epoch: int | tf.Variable, first_step: int = 0) -> tf.data.Dataset:
+        """Return the batches of one epoch from a step on: `(x, y)` or `(x, y, sample_weight)`."""
 
 
 class Hooks(keras.callbacks.CallbackList):
@@ -45,7 +45,7 @@ class Hooks(keras.callbacks.CallbackList):
         self,
         callbacks: Sequence[keras.callbacks.Callback],
         model: keras.Model,
-        train: Epochs,
+        train: TrainingData,
         epochs: int,
         initial_step: int,
     ) -> None:

@@ -13,20 +13,9 @@ import keras
 import tensorflow as tf
 
 from kerasmlp import execution
-from kerasmlp.hooks import Hooks, Logs
+from kerasmlp.hooks import Hooks, Logs, TrainingData
 
 History = dict[str, list[float]]
-
-
-class TrainingData(Protocol):
-    """What a loop trains on: epochs whose batches follow from their number alone."""
-
-    @property
-    def steps_per_epoch(self) -> int:
-        """Batches of an epoch."""
-
-    def epoch(self, epoch: int | tf.Variable, first_step: int = 0) -> tf.data.Dataset:
-        """Return the batches of one epoch from a step on: `(x, y)` or `(x, y, sample_weight)`."""
 
 
 class Loop(Protocol):
@@ -121,7 +110,7 @@ def fit(
             return model.fit(program.groups, **options).history
     if hooks.initial_step_in_epoch:
         # Keras' own function, but on batches that begin within an epoch.
-        build_metrics(model, train)
+        _build_metrics(model, train)
         model.make_train_function()
         with _train_function(model, hooks.left_out(model.train_function, by_batches=True)):
             return model.fit(train.epoch(epoch), **options).history
@@ -193,7 +182,7 @@ def build(model: keras.Model, train: TrainingData) -> None:
         model.optimizer.build(model.trainable_variables)
 
 
-def build_metrics(model: keras.Model, train: TrainingData) -> None:
+def _build_metrics(model: keras.Model, train: TrainingData) -> None:
     """Create the variables of the metrics, which Keras does with the first batch."""
     evaluate = tf.function(lambda *batch: model.test_step(batch), autograph=False)
     evaluate.get_concrete_function(*train.epoch(0).element_spec)
@@ -237,7 +226,7 @@ def _drive(
     group = model.steps_per_execution
     first = hooks.initial_step_in_epoch
     if first:
-        build_metrics(model, train)
+        _build_metrics(model, train)
     epoch_logs: Logs = {}
     model.stop_training = False
     hooks.on_train_begin()

@@ -158,13 +158,13 @@ def _npz_member(archive: zipfile.ZipFile, name: str) -> NDArray[Any]:
             (2, 0): np.lib.format.read_array_header_2_0,
         }[version]
         shape, _, dtype = read_header(file)
-    promised = math.prod(shape) * dtype.itemsize
-    if promised > min(info.file_size, IN_MEMORY_LIMIT):
-        raise ValueError(
-            f"{name} promises {promised:,} bytes; it holds {info.file_size:,}, and at most"
-            f" {IN_MEMORY_LIMIT:,} are read (plain IDX files can be larger)"
-        )
-    with archive.open(info) as file:
+        promised = math.prod(shape) * dtype.itemsize
+        if promised > min(info.file_size, IN_MEMORY_LIMIT):
+            raise ValueError(
+                f"{name} promises {promised:,} bytes; it holds {info.file_size:,}, and at most"
+                f" {IN_MEMORY_LIMIT:,} are read (plain IDX files can be larger)"
+            )
+        file.seek(0)
         return np.lib.format.read_array(file, allow_pickle=False)
 
 

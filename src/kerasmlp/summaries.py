@@ -14,8 +14,7 @@ from tensorboard.plugins.scalar.summary_v2 import scalar_pb
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
 from kerasmlp.callbacks import BatchLosses, Stopwatch
-
-Logs = dict[str, Any]
+from kerasmlp.hooks import Logs
 
 
 class TensorBoard(keras.callbacks.Callback):
@@ -51,12 +50,12 @@ class TensorBoard(keras.callbacks.Callback):
 
     def _add(self, sub_run: str, step: int, **content: Any) -> None:
         """Add an event to a sub-run, whose event file is made at its first."""
-        if sub_run not in self._writers:
-            self._writers[sub_run] = writer = EventFileWriter(str(self._folder / sub_run))
-            if self._initial_step:  # a TensorBoard that is open forgets what it read beyond
-                start = SessionLog(status=SessionLog.START)
-                writer.add_event(Event(step=self._initial_step + 1, session_log=start))
         with _os_errors(self._folder / sub_run):
+            if sub_run not in self._writers:
+                self._writers[sub_run] = writer = EventFileWriter(str(self._folder / sub_run))
+                if self._initial_step:  # a TensorBoard that is open forgets what it read beyond
+                    start = SessionLog(status=SessionLog.START)
+                    writer.add_event(Event(step=self._initial_step + 1, session_log=start))
             self._writers[sub_run].add_event(Event(wall_time=time.time(), step=step, **content))
 
     def flush(self) -> None:
@@ -98,7 +97,9 @@ class TensorBoard(keras.callbacks.Callback):
 
     def on_train_end(self, logs: Logs | None = None) -> None:
         while self._writers:
-            self._writers.popitem()[1].close()
+            sub_run, writer = self._writers.popitem()
+            with _os_errors(self._folder / sub_run):
+                writer.close()
 
 
 @contextlib.contextmanager

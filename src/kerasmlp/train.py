@@ -287,13 +287,8 @@ def default_callbacks(
     """
     import keras
 
-    from kerasmlp.callbacks import (
-        BatchLosses,
-        Checkpoint,
-        PrintBatchLoss,
-        ProgressLine,
-        StopAtNonFinite,
-    )
+    from kerasmlp.callbacks import BatchLosses, PrintBatchLoss, ProgressLine, StopAtNonFinite
+    from kerasmlp.checkpointing import Checkpoint
     from kerasmlp.summaries import TensorBoard
 
     settings, folder = training.settings, training.folder
@@ -310,10 +305,11 @@ def default_callbacks(
         keras.callbacks.History(),
     ]
 
+    constant = {"data": training.fingerprint, "versions": run.versions()}
+
     def state_of_the_run() -> dict[str, Any]:
         tensorboard.flush()
-        lengths = run.lengths(folder)
-        return {"files": lengths, "data": training.fingerprint, "versions": run.versions()}
+        return {"files": run.lengths(folder), **constant}
 
     monitored = "loss" if settings.validation_size == 0 else "val_loss"
     interval = settings.checkpoint_interval
