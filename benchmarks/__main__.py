@@ -19,7 +19,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from benchmarks.contenders import CONTENDERS
+from benchmarks.contenders import CONTENDERS, WITH_CALLBACKS
 from benchmarks.worker import Problem
 from kerasmlp import cli, run
 from kerasmlp.remote import Process
@@ -28,11 +28,6 @@ Part = Literal["epochs", "callbacks", "commands", "accuracy", "examples", "hidde
 TIME_LIMIT = 600.0  # seconds for an epoch
 PAUSE = 0.5  # seconds before each turn: threads of the one before may still spin, as OpenBLAS' do
 FIT, GRAPH, FLOOR = "kerasmlp fit", "kerasmlp graph", "floor: two matrix products"
-WITH_CALLBACKS = (
-    "kerasmlp fit, a checkpoint an epoch",
-    "kerasmlp fit, a checkpoint a second",
-    "kerasmlp fit, all callbacks",
-)
 NEEDS = {"PyTorch": "torch", "JAX": "jax", "scikit-learn": "sklearn"}
 
 

@@ -7,12 +7,15 @@ process holds no other.
 """
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, get_args
 
 import numpy as np
 from numpy.typing import NDArray
+
+from kerasmlp.config import SummaryName
 
 BATCH = 50
 RATE = 0.001
@@ -41,57 +44,48 @@ class Turns(Protocol):
         """Yield at each turn."""
 
 
-def fit(data: Data, turns: Turns) -> None:
-    """`fit` as `kerasmlp.train` runs it: XLA, and steps an execution chosen for responsiveness."""
-    _ours("fit", data, turns)
-
-
-def fit_with_callbacks(data: Data, turns: Turns) -> None:
-    """The same with all that `kerasmlp.train` writes: TensorBoard, history, checkpoints, progress."""
-    _ours("fit", data, turns, written="all")
-
-
-def fit_with_checkpoints(data: Data, turns: Turns) -> None:
-    """`fit` with a checkpoint after each epoch, and nothing else."""
-    _ours("fit", data, turns, written="1epoch")
-
-
-def fit_with_checkpoints_by_time(data: Data, turns: Turns) -> None:
-    """`fit` with a checkpoint a second, and nothing else."""
-    _ours("fit", data, turns, written="1s")
-
-
-def graph(data: Data, turns: Turns) -> None:
-    """The hand-written loop, a whole epoch in one program."""
-    _ours("graph", data, turns, steps=-(-len(data.images) // BATCH))
-
-
-def graph_responsive(data: Data, turns: Turns) -> None:
-    """The hand-written loop with the steps an execution of `fit`."""
-    _ours("graph", data, turns)
-
-
-def _ours(
-    loop: str, data: Data, turns: Turns, *, steps: int | None = None, written: str = "nothing"
+def ours(
+    data: Data,
+    turns: Turns,
+    loop: str = "fit",
+    *,
+    steps: Callable[[int], int] | None = None,
+    checkpoint: str | None = None,
+    summaries: Sequence[Any] | None = None,
+    each_epoch: bool = False,
 ) -> None:
+    """A loop as `kerasmlp.train` runs it: XLA, and steps an execution chosen for responsiveness.
+
+    Args:
+        data: to train on.
+        turns: when.
+        loop: its name.
+        steps: an execution, of those of an epoch.
+        checkpoint: how often one is written, and nothing else.
+        summaries: that are written, with all else that a run writes.
+        each_epoch: write images and curves of each epoch, not only of the 1st, 2nd, 4th, ...
+    """
     import keras
 
+    import kerasmlp.summaries
+    from kerasmlp import recording
     from kerasmlp.batches import Batches, in_order
     from kerasmlp.callbacks import Stopwatch
     from kerasmlp.checkpointing import Checkpoint
     from kerasmlp.checkpoints import Checkpoints
     from kerasmlp.config import Settings
+    from kerasmlp.events import Events
+    from kerasmlp.examples import Examples
     from kerasmlp.execution import responsive_steps
     from kerasmlp.interruption import Interruption
     from kerasmlp.loops import LOOPS
     from kerasmlp.model import compiled_mlp
-    from kerasmlp.train import Training, default_callbacks
 
     model = compiled_mlp(data.images.shape[1:], 10, hidden_units=(data.hidden,), jit_compile=True)
     train = Batches(data.images, data.labels, BATCH)
-    model.steps_per_execution = steps or responsive_steps(
-        model.count_params(), BATCH, data.images[0].nbytes, train.steps_per_epoch
-    )
+    per_epoch = train.steps_per_epoch
+    responsive = responsive_steps(model.count_params(), BATCH, data.images[0].nbytes, per_epoch)
+    model.steps_per_execution = steps(per_epoch) if steps else responsive
     test = in_order(data.test_images, data.test_labels)
 
     class Turn(keras.callbacks.Callback):
@@ -101,18 +95,21 @@ def _ours(
         def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
             turns.end(lambda: model.evaluate(test, return_dict=True, verbose=0)["accuracy"])
 
-    all_callbacks: list[Any] = [Turn()]
-    if written != "nothing":
-        folder = Path(tempfile.mkdtemp())
-        files = Checkpoints(folder / "checkpoints", 3)
-        if written == "all":
-            training = Training(Settings(validation_size=0), folder, model, train, "")
-            made = default_callbacks(training, Stopwatch(BATCH), files, Interruption())
-        else:
-            every = Settings(checkpoint_every=written).checkpoint_interval
-            made = [Checkpoint(files, every, "loss", [], dict, Interruption())]
-        all_callbacks = [*made, *all_callbacks]
-    LOOPS[loop](model, train, None, 1_000_000, all_callbacks)
+    made: list[Any] = []
+    folder = Path(tempfile.mkdtemp())
+    files = Checkpoints(folder / "checkpoints", 3)
+    if checkpoint is not None:
+        every = Settings(checkpoint_every=checkpoint).checkpoint_interval
+        made = [Checkpoint(files, every, "loss", [], dict, Interruption())]
+    elif summaries is not None:
+        settings = Settings(summaries=tuple(summaries))
+        held_out = Examples(data.test_images[:5000], data.test_labels[:5000])
+        training = recording.Training(settings, folder, model, train, held_out, "")
+        made = recording.callbacks(training, Events(folder), Stopwatch(BATCH), files, Interruption())
+        made[-1] = Checkpoint(files, (1, "epoch"), "loss", made[:-1], dict, Interruption())
+        if each_epoch:
+            kerasmlp.summaries.is_shown = lambda epoch: True
+    LOOPS[loop](model, train, None, 1_000_000, [*made, Turn()])
 
 
 def stock_fit(data: Data, turns: Turns) -> None:
@@ -343,13 +340,24 @@ def floor(data: Data, turns: Turns) -> None:
             np.matmul(batch.T, hidden, out=gradient)
 
 
+WITH_CALLBACKS: dict[str, Callable[[Data, Turns], None]] = {
+    "kerasmlp fit, a checkpoint an epoch": partial(ours, checkpoint="1epoch"),
+    "kerasmlp fit, a checkpoint a second": partial(ours, checkpoint="1s"),
+    "kerasmlp fit, all but TensorBoard": partial(ours, summaries=()),
+    "the same and scalars": partial(ours, summaries=["scalars"]),
+    "the same and histograms": partial(ours, summaries=["histograms"]),
+    "the same and images, each epoch": partial(ours, summaries=["images"], each_epoch=True),
+    "the same and PR curves, each epoch": partial(ours, summaries=["pr_curves"], each_epoch=True),
+    "kerasmlp fit, all callbacks": partial(ours, summaries=get_args(SummaryName)),
+    "kerasmlp fit, all callbacks, images and curves each epoch": partial(
+        ours, summaries=get_args(SummaryName), each_epoch=True
+    ),
+}
 CONTENDERS: dict[str, Callable[[Data, Turns], None]] = {
-    "kerasmlp fit": fit,
-    "kerasmlp fit, all callbacks": fit_with_callbacks,
-    "kerasmlp fit, a checkpoint an epoch": fit_with_checkpoints,
-    "kerasmlp fit, a checkpoint a second": fit_with_checkpoints_by_time,
-    "kerasmlp graph": graph,
-    "kerasmlp graph, responsive": graph_responsive,
+    "kerasmlp fit": ours,
+    **WITH_CALLBACKS,
+    "kerasmlp graph": partial(ours, loop="graph", steps=lambda per_epoch: per_epoch),
+    "kerasmlp graph, responsive": partial(ours, loop="graph"),
     "Keras fit": stock_fit,
     "Keras fit, jit_compile, steps_per_execution=100": stock_fit_jit,
     "handbook's loop": handbook,

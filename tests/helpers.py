@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections import defaultdict
@@ -89,9 +90,29 @@ def events(folder):
     return dict(read)
 
 
+def series(folder):
+    """What TensorBoard shows of the event files below `folder`: {(sub-run, plugin, tag)}."""
+    return {
+        (str(path.parent.relative_to(folder)), value.metadata.plugin_data.plugin_name, value.tag)
+        for path in folder.rglob("events.*")
+        for event in EventFileLoader(str(path)).Load()
+        for value in event.summary.value
+    }
+
+
+NOT_THE_SAME = re.compile("speed/.*|final/seconds.*|graph|command|settings|versions")
+"""The tags that hold times, names, or what only a run that goes on writes."""
+
+
 def newest(folder):
     """The newest checkpoint of the run in `folder`."""
     return checkpoints.read(max((folder / run_folder.CHECKPOINTS).glob(checkpoints.PATTERN)))
+
+
+def bits(value):
+    """The bits of a value in an event file: an array, of numbers or of bytes, or a graph."""
+    array = np.asarray(value)
+    return array.tolist() if array.dtype == object else array.tobytes()
 
 
 def finished(folder):
@@ -111,9 +132,9 @@ def finished(folder):
         "history": (folder / run_folder.HISTORY).read_text(),
         "metrics": [metrics[name] for name in ("test_accuracy", "test_loss", "steps", "epochs")],
         "events": {
-            key: {step: np.asarray(value).tobytes() for step, value in steps.items()}
+            key: {step: bits(value) for step, value in steps.items()}
             for key, steps in events(folder).items()
-            if key not in {("train", "examples_per_second"), ("train", "graph")}
+            if not NOT_THE_SAME.fullmatch(key[1])
         },
     }
 

@@ -37,7 +37,7 @@ EVERY = ("1step", "5steps", "1epoch")
 TIME_LIMIT = 120.0
 
 _context = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload(["keras", "kerasmlp.train", "kerasmlp.loops", "kerasmlp.summaries"])
+_context.set_forkserver_preload(["keras", "kerasmlp.train", "kerasmlp.loops", "kerasmlp.recording"])
 
 
 def write_data(path: Path) -> None:

@@ -24,7 +24,7 @@ class Collector(keras.callbacks.Callback):
         self.losses, self.means = [], []
 
     def on_train_batch_end(self, batch, logs=None):
-        self.losses += self.batch_losses.latest
+        self.losses += [(step, loss) for step, loss, _ in self.batch_losses.latest]
         self.means.append(logs["loss"])
 
 

@@ -87,11 +87,11 @@ def test_the_command_and_its_report(tmp_path):
     assert (tmp_path / "report/comparison.png").stat().st_size > 10_000
     written = events(tmp_path / "report")
     for row in report["rows"]:
-        losses = {step: float(loss) for step, loss in written[row["name"], "batch_loss"].items()}
+        losses = {step: float(loss) for step, loss in written[row["name"], "loss/batch"].items()}
         assert losses == pytest.approx(dict(enumerate(row["losses"], 1)))
-        assert list(written[row["name"], "epoch_accuracy"]) == [8]
-        assert (row["name"], "_hparams_/session_start_info") in written
-    assert (".", "_hparams_/experiment") in written
+        assert list(written[row["name"], "accuracy/running"]) == [8]
+        for name in ("experiment", "session_start_info", "session_end_info"):
+            assert (row["name"], f"_hparams_/{name}") in written
 
 
 @pytest.mark.thorough

@@ -51,8 +51,8 @@ def test_all_loops_write_the_same_tags_and_steps(runs):
         for loop, (folder, _) in runs.items()
     }
     assert read["graph"] == read["eager"] == read["fit"]
-    assert read["fit"]["train", "loss"] == read["fit"]["validation", "loss"] == [55, 110]
-    assert read["fit"]["train", "batch_loss"] == [100]
+    assert read["fit"]["validation", "loss/evaluation"] == [55, 110]
+    assert read["fit"]["train", "loss/batch"] == [100]
 
 
 def test_the_run_folder_holds_what_the_contract_says(runs):
@@ -60,7 +60,8 @@ def test_the_run_folder_holds_what_the_contract_says(runs):
     files = {str(path.relative_to(folder)) for path in folder.rglob("*") if "events" not in path.name}
     assert files == {
         *("config.json", "metrics.json", "history.csv", "model.keras", "train", "validation"),
-        *("checkpoints", "checkpoints/best.keras"),
+        *("test", "test/projector_config.pbtxt", "test/hidden.bytes", "test/labels.tsv"),
+        *("test/sprite.png", "checkpoints", "checkpoints/best.keras"),
         *("checkpoints/step-000000055.npz", "checkpoints/step-000000110.npz"),
     }
     assert json.loads((folder / "metrics.json").read_text()) == metrics

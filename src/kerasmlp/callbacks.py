@@ -1,13 +1,13 @@
 """The callbacks of a run, the same for every loop.
 
-Two have modules of their own: `summaries`, what TensorBoard shows, and `checkpointing`.
+Others have modules of their own: those of TensorBoard, `summaries` and `profiling`, and `checkpointing`.
 """
 
 import math
 import statistics
 import sys
 import time
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -85,14 +85,35 @@ class Stopwatch(keras.callbacks.Callback):
         self.seconds_per_step.append((self._end - self._begin) / steps)
 
 
+class StepLoss(NamedTuple):
+    """The loss of a step.
+
+    Attributes:
+        step: its number, from 1.
+        loss: of its batch.
+        running: the mean of the losses of the epoch so far. The batches are taken for equally large, so
+            after a smaller last one it differs from the mean over the examples.
+    """
+
+    step: int
+    loss: float
+    running: float
+
+
 class BatchLosses(keras.callbacks.Callback):
     """Knows the loss of every step. Keras' logs do not: their `loss` is the mean of the epoch so far.
 
     It listens to the model's `compute_loss`, so it holds for every loop and every compilation.
 
     Attributes:
-        latest: after each execution, the number of each of its steps, from 1, and its loss.
+        latest: after each execution, its steps.
     """
+
+    checkpointed = ("_sum",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._sum = 0.0
 
     def set_model(self, model: keras.Model) -> None:
         super().set_model(model)
@@ -121,13 +142,17 @@ class BatchLosses(keras.callbacks.Callback):
     def on_train_begin(self, logs: Logs | None = None) -> None:
         self._first = int(self.model.optimizer.iterations)
         self._read = 0
-        self.latest: list[tuple[int, float]] = []
+        self.latest: list[StepLoss] = []
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         count, ring = int(self._count), self._ring.numpy()
-        steps = np.arange(self._read, count)
-        losses = ring[steps % len(ring)]
-        self.latest = list(zip((steps + self._first + 1).tolist(), losses.tolist(), strict=True))
+        numbers = np.arange(self._read, count)
+        losses = ring[numbers % len(ring)].tolist()
+        self.latest = []
+        for number, loss in zip((numbers + self._first).tolist(), losses, strict=True):
+            before = number % self.params["steps"]  # steps of the epoch
+            self._sum = loss if not before else self._sum + loss
+            self.latest.append(StepLoss(number + 1, loss, self._sum / (before + 1)))
         self._read = count
 
     def on_train_end(self, logs: Logs | None = None) -> None:
@@ -147,7 +172,7 @@ class StopAtNonFinite(keras.callbacks.Callback):
         self._batch_losses = batch_losses
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
-        for step, loss in self._batch_losses.latest:
+        for step, loss, _ in self._batch_losses.latest:
             if not math.isfinite(loss):
                 raise FloatingPointError(
                     f"the loss is {loss} at step {step:,}; training stopped, and the checkpoints of"
@@ -163,7 +188,7 @@ class PrintBatchLoss(keras.callbacks.Callback):
         self._batch_losses = batch_losses
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
-        for step, loss in self._batch_losses.latest:
+        for step, loss, _ in self._batch_losses.latest:
             print(f"batch {step - 1}: loss {loss:f}", flush=True)
 
 

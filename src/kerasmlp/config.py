@@ -13,6 +13,10 @@ import tyro
 
 LoopName = Literal["fit", "graph", "eager"]
 RecipeName = Literal["default", "handbook"]
+SummaryName = Literal[
+    "scalars", "graphs", "histograms", "images", "pr_curves", "hparams", "text", "projector"
+]
+"""TensorBoard's dashboards."""
 
 
 def _expect(settings: Any, condition: bool, field: str, expected: str) -> None:
@@ -34,7 +38,7 @@ RECIPES: dict[RecipeName, dict[str, Any]] = {
 
 CHANGED_BY_RESUME = {
     *("data", "epochs", "loop", "jit_compile", "steps_per_execution", "logdir", "name", "resume"),
-    *("checkpoint_every", "keep_checkpoints", "verbose"),
+    *("checkpoint_every", "keep_checkpoints", "summaries", "profile", "verbose"),
 }
 """What may be given anew when a run goes on. The data is checked by what it holds, not by its name."""
 
@@ -90,6 +94,8 @@ class Settings:
         checkpoint_every: How often a checkpoint is written: a number and epoch, steps or s for seconds,
             as in 1epoch, 1000steps, 30s. One is written after the last epoch in any case.
         keep_checkpoints: How many checkpoints to keep, the newest.
+        summaries: What is written for TensorBoard, by its dashboards. With nothing after it, nothing is.
+        profile: Profile a few steps of the second execution, for TensorBoard's dashboard Profile.
         recipe: Settings that go together; a flag given beside it wins. The default shuffles and
             validates; handbook is the handbook's experiment, all images drawn with replacement and no
             validation.
@@ -115,6 +121,8 @@ class Settings:
     resume: bool = False
     checkpoint_every: str = "1epoch"
     keep_checkpoints: int = 3
+    summaries: tuple[SummaryName, ...] = get_args(SummaryName)
+    profile: bool = False
     recipe: RecipeName = "default"
     verbose: bool = False
 
@@ -200,6 +208,7 @@ class Settings:
             self,
             name=name,
             resume=True,
+            profile=False,
             loop=new.loop,
             jit_compile=new.jit_compile,
             steps_per_execution=new.steps_per_execution,

@@ -45,14 +45,18 @@ class MLP(keras.Model):
             shape = layer.compute_output_shape(shape)
         self.built = True
 
-    def call(self, x: Any) -> Any:
-        """Return the probabilities, `[batch, classes]`."""
+    def activations(self, x: Any) -> Any:
+        """Return those of the last hidden layer, `[batch, units]`."""
         x = self.flatten(x)
         for layer in self.hidden:
             x = layer(x)
+        return x
+
+    def call(self, x: Any) -> Any:
+        """Return the probabilities, `[batch, classes]`."""
         # Through keras.ops, not tf.nn: Keras' cross-entropy then finds the logits behind the
         # probabilities, in eager mode too, and all loops compute the same loss.
-        return keras.ops.softmax(self.head(x))
+        return keras.ops.softmax(self.head(self.activations(x)))
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments that make an equal, untrained model."""

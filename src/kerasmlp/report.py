@@ -2,20 +2,16 @@
 
 import contextlib
 import dataclasses
-import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
-from tensorboard.compat.proto.event_pb2 import Event
-from tensorboard.compat.proto.summary_pb2 import Summary
-from tensorboard.plugins.hparams import summary_v2 as hparams
 from tensorboard.plugins.scalar.summary_v2 import scalar_pb
-from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
-from kerasmlp import run
+from kerasmlp import hparams, run
+from kerasmlp.events import Events
 from kerasmlp.results import Comparison, Outcome, Trajectory, differences
 
 JSON = "comparison.json"
@@ -158,44 +154,36 @@ def figure(comparison: Comparison) -> Figure:
 
 def _tensorboard(comparison: Comparison, folder: Path) -> None:
     """Write a run for each row: the loss of each step, the metrics of each epoch, and HParams."""
-    metrics = [
-        hparams.Metric(tag) for tag in ("seconds_per_epoch", "steps_per_second", "peak_megabytes")
-    ]
-    history = comparison.outcomes[0].trajectory
-    metrics += [hparams.Metric(f"epoch_{name}") for name in (history.history if history else {})]
-    _events(folder, [(0, hparams.hparams_config_pb(hparams=[], metrics=metrics))])
-    for outcome in comparison.outcomes:
-        if outcome.trajectory is not None:
-            name = outcome.name.replace("/", "_")
-            _events(folder / name, _summaries(outcome, outcome.trajectory, comparison.settings))
+    events = Events(folder)
+    with contextlib.closing(events):
+        for outcome in comparison.outcomes:
+            if outcome.trajectory is not None:
+                sub_run = outcome.name.replace("/", "_")
+                _row(events, sub_run, outcome, outcome.trajectory, comparison.settings)
 
 
-def _summaries(
-    outcome: Outcome, trajectory: Trajectory, settings: dict[str, Any]
-) -> Iterator[tuple[int, Summary]]:
-    """Yield the steps and summaries of a row."""
-    values = {
+def _row(
+    events: Events,
+    sub_run: str,
+    outcome: Outcome,
+    trajectory: Trajectory,
+    settings: dict[str, Any],
+) -> None:
+    for step, loss in enumerate(trajectory.losses, 1):
+        events.write(sub_run, step, scalar_pb, {"loss/batch": loss})
+    for name, epochs in trajectory.history.items():
+        for epoch, value in enumerate(epochs, 1):
+            step = epoch * settings["steps_per_epoch"]
+            events.write(sub_run, step, scalar_pb, {f"{name}/running": value})
+    final = {name: epochs[-1] for name, epochs in trajectory.history.items()}
+    if outcome.cost is not None:
+        final["seconds_per_epoch"] = outcome.cost.median
+        final["steps_per_second"] = outcome.cost.steps_per_second
+        final["peak_megabytes"] = outcome.cost.peak_megabytes
+    values = settings | {
         "loop": outcome.name,
         "jit_compile": trajectory.jit_compile,
         "steps_per_execution": trajectory.steps_per_execution,
-        **{name: settings[name] for name in ("epochs", "batch_size", "seed")},
     }
-    yield 0, hparams.hparams_pb(values, trial_id=outcome.name)
-    for step, loss in enumerate(trajectory.losses, 1):
-        yield step, scalar_pb("batch_loss", loss)
-    for name, epochs in trajectory.history.items():
-        for epoch, value in enumerate(epochs, 1):
-            yield epoch * settings["steps_per_epoch"], scalar_pb(f"epoch_{name}", value)
-    if outcome.cost is not None:
-        last = settings["epochs"] * settings["steps_per_epoch"]
-        yield last, scalar_pb("seconds_per_epoch", outcome.cost.median)
-        yield last, scalar_pb("steps_per_second", outcome.cost.steps_per_second)
-        yield last, scalar_pb("peak_megabytes", outcome.cost.peak_megabytes)
-
-
-def _events(folder: Path, summaries: Iterable[tuple[int, Summary]]) -> None:
-    # TensorBoard's own writer: TensorFlow's would take hold of the device in this process too.
-    writer = EventFileWriter(str(folder))
-    for step, summary in summaries:
-        writer.add_event(Event(wall_time=time.time(), step=step, summary=summary))
-    writer.close()
+    last = settings["epochs"] * settings["steps_per_epoch"]
+    hparams.write(events, f"{events.folder.name}/{sub_run}", sub_run, last, values, final)

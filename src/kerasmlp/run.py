@@ -20,7 +20,7 @@ HISTORY = "history.csv"
 MODEL = "model.keras"
 CHECKPOINTS = "checkpoints"
 BEST = "best.keras"
-EVENTS = "*/events.out.tfevents.*"
+EVENTS = "**/events.out.tfevents.*"
 
 
 def create(logdir: Path, name: str | None, default_name: str) -> Path:

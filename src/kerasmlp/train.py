@@ -12,13 +12,13 @@ from kerasmlp import atomic, cli, run
 from kerasmlp.config import RECIPES, LoopName, Settings
 
 if TYPE_CHECKING:
-    import keras
-
     from kerasmlp.batches import Batches
-    from kerasmlp.callbacks import Stopwatch
     from kerasmlp.checkpoints import Checkpoints, Contents
     from kerasmlp.data import MNISTLoader
-    from kerasmlp.interruption import Interruption
+    from kerasmlp.events import Events
+    from kerasmlp.examples import Examples
+    from kerasmlp.model import MLP
+    from kerasmlp.recording import Training
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -63,7 +63,10 @@ def train(settings: Settings, data: "MNISTLoader | None" = None) -> tuple[Path, 
     """
     import keras
 
+    from kerasmlp import recording
+    from kerasmlp.checkpoints import Checkpoints
     from kerasmlp.data import MNISTLoader
+    from kerasmlp.events import Events
 
     if settings.resume:
         folder = run.existing(settings.logdir, settings.name or "")
@@ -76,10 +79,15 @@ def train(settings: Settings, data: "MNISTLoader | None" = None) -> tuple[Path, 
         if not settings.resume:
             default_name = f"{settings.loop}-seed{settings.seed}"
             folder = run.create(settings.logdir, settings.name, default_name)
-        training = Training(settings, folder, model, batches, data.fingerprint)
-        with run.locked(folder), _how_to_go_on(training):
-            seconds = _fit(training, validation)
-            return folder, _finish(training, data, seconds)
+        training = recording.Training(settings, folder, model, batches, validation, data.fingerprint)
+        checkpoints = Checkpoints(folder / run.CHECKPOINTS, settings.keep_checkpoints)
+        with run.locked(folder), _how_to_go_on(training), contextlib.closing(checkpoints):
+            resumed = checkpoints.newest() if settings.resume else None
+            initial_step = _put_back(training, resumed)
+            with contextlib.closing(Events(folder, initial_step)) as events:
+                recording.begin(training, events)
+                known = _fit(training, events, checkpoints, resumed)
+                return folder, _finish(training, events, data, known)
 
 
 @contextlib.contextmanager
@@ -107,7 +115,7 @@ def _how_to_go_on(training: "Training") -> Iterator[None]:
         raise Interrupted(error.number, f"{error}; to go on: {shlex.join(command)}") from None
 
 
-def _model(settings: Settings, data: "MNISTLoader", batches: "Batches") -> "keras.Model":
+def _model(settings: Settings, data: "MNISTLoader", batches: "Batches") -> "MLP":
     """Return the model of the run, compiled."""
     from kerasmlp.execution import responsive_steps
     from kerasmlp.model import compiled_mlp
@@ -129,48 +137,33 @@ def _model(settings: Settings, data: "MNISTLoader", batches: "Batches") -> "kera
     return model
 
 
-@dataclasses.dataclass(frozen=True)
-class Training:
-    """What is trained, on what, and where that is written.
-
-    Attributes:
-        settings: of the run.
-        folder: of the run.
-        model: compiled.
-        batches: of the training.
-        fingerprint: of the data.
-    """
-
-    settings: Settings
-    folder: Path
-    model: "keras.Model"
-    batches: "Batches"
-    fingerprint: str
-
-
-def _fit(training: Training, validation: Any) -> dict[str, Any]:
-    """Train, from the last checkpoint if the run is resumed; return what time that took.
+def _fit(
+    training: "Training", events: "Events", checkpoints: "Checkpoints", resumed: "Contents | None"
+) -> dict[str, Any]:
+    """Train, from the checkpoint `resumed` if there is one; return what is known of it.
 
     The best weights are saved.
     """
+    from kerasmlp import recording
+    from kerasmlp.batches import in_order
     from kerasmlp.callbacks import Stopwatch
-    from kerasmlp.checkpoints import Checkpoints
     from kerasmlp.interruption import Interrupted, Interruption
     from kerasmlp.loops import LOOPS
 
-    settings, folder, model = training.settings, training.folder, training.model
-    with (
-        contextlib.closing(Checkpoints(folder / run.CHECKPOINTS, settings.keep_checkpoints)) as files,
-        Interruption() as interruption,
-    ):
-        resumed = files.newest() if settings.resume else None
-        initial_step = _put_back(training, resumed)
-        run.write_json(folder / run.SETTINGS, dataclasses.replace(settings, resume=False))
+    settings, held_out = training.settings, training.validation
+    validation = in_order(held_out.images, held_out.labels) if held_out else None
+    run.write_json(training.folder / run.SETTINGS, dataclasses.replace(settings, resume=False))
+    with Interruption() as interruption:
         stopwatch = Stopwatch(settings.batch_size)
-        callbacks = default_callbacks(training, stopwatch, files, interruption, resumed)
+        callbacks = recording.callbacks(training, events, stopwatch, checkpoints, interruption, resumed)
         try:
-            LOOPS[settings.loop](
-                model, training.batches, validation, settings.epochs, callbacks, initial_step
+            history = LOOPS[settings.loop](
+                training.model,
+                training.batches,
+                validation,
+                settings.epochs,
+                callbacks,
+                events.initial_step,
             )
         except BaseException:
             for callback in callbacks:  # Keras leaves their files open
@@ -181,6 +174,10 @@ def _fit(training: Training, validation: Any) -> dict[str, Any]:
             raise Interrupted(interruption.received, "interrupted after the last step")
     _save_best(training, callbacks[-1].best_weights)
     return {
+        "accuracy": history["accuracy"][-1],
+        "loss": history["loss"][-1],
+        "best_validation_accuracy": max(history.get("val_accuracy", ()), default=None),
+        "best_validation_loss": min(history.get("val_loss", ()), default=None),
         "seconds_per_epoch": stopwatch.seconds_per_epoch,
         "seconds_to_first_step": stopwatch.seconds_to_first_step,
         "seconds_to_trace": stopwatch.seconds_to_trace,
@@ -188,7 +185,7 @@ def _fit(training: Training, validation: Any) -> dict[str, Any]:
     }
 
 
-def _put_back(training: Training, resumed: "Contents | None") -> int:
+def _put_back(training: "Training", resumed: "Contents | None") -> int:
     """Make model and files what they were at the checkpoint `resumed`; return the number of its step.
 
     Without one, the files become what they are before the first step.
@@ -221,7 +218,7 @@ def _put_back(training: Training, resumed: "Contents | None") -> int:
     return epochs * steps if state["stopped"] else int(state["step"])
 
 
-def _save_best(training: Training, weights: list[Any]) -> None:
+def _save_best(training: "Training", weights: list[Any]) -> None:
     """Save the model with the best weights, without the optimizer, which is not of their epoch."""
     last = training.model.get_weights()
     training.model.set_weights(weights)
@@ -230,9 +227,13 @@ def _save_best(training: Training, weights: list[Any]) -> None:
     training.model.set_weights(last)
 
 
-def _finish(training: Training, data: "MNISTLoader", seconds: dict[str, Any]) -> dict[str, Any]:
-    """Evaluate and save the trained model; return the metrics of the run."""
+def _finish(
+    training: "Training", events: "Events", data: "MNISTLoader", known: dict[str, Any]
+) -> dict[str, Any]:
+    """Evaluate and save the trained model; return the metrics of the run, those `known` among them."""
+    from kerasmlp import recording
     from kerasmlp.batches import in_order
+    from kerasmlp.examples import Examples
 
     settings, folder, model = training.settings, training.folder, training.model
     test = model.evaluate(in_order(data.test_data, data.test_label), return_dict=True, verbose=0)
@@ -243,7 +244,7 @@ def _finish(training: Training, data: "MNISTLoader", seconds: dict[str, Any]) ->
         "parameters": model.count_params(),
         "epochs": settings.epochs,
         "steps": int(model.optimizer.iterations),
-        **seconds,
+        **known,
         "loop": settings.loop,
         "jit_compile": model.jit_compile,
         "steps_per_execution": model.steps_per_execution,
@@ -253,12 +254,14 @@ def _finish(training: Training, data: "MNISTLoader", seconds: dict[str, Any]) ->
     with atomic.replacing(folder / run.MODEL) as part:
         model.save(part)
     run.write_json(folder / run.METRICS, metrics)
+    recording.end(training, events, Examples(data.test_data, data.test_label), metrics)
     return metrics
 
 
-def _split(settings: Settings, data: "MNISTLoader") -> "tuple[Batches, Any]":
+def _split(settings: Settings, data: "MNISTLoader") -> "tuple[Batches, Examples | None]":
     """Return the training batches, and the validation data or None: the last of the training images."""
-    from kerasmlp.batches import Batches, in_order
+    from kerasmlp.batches import Batches
+    from kerasmlp.examples import Examples
 
     images, labels = data.train_data, data.train_label
     held_out = settings.validation_images(len(images))
@@ -266,57 +269,7 @@ def _split(settings: Settings, data: "MNISTLoader") -> "tuple[Batches, Any]":
     batches = Batches(
         images[:kept], labels[:kept], settings.batch_size, settings.seed, settings.sampling
     )
-    return batches, in_order(images[kept:], labels[kept:]) if held_out else None
-
-
-def default_callbacks(
-    training: Training,
-    stopwatch: "Stopwatch",
-    files: "Checkpoints",
-    interruption: "Interruption",
-    resumed: "Contents | None" = None,
-) -> "list[Any]":
-    """Return the callbacks of a run, in the order in which they hear of a step, `Checkpoint` last.
-
-    Args:
-        training: what they watch.
-        stopwatch: the first of them.
-        files: the checkpoints of the run.
-        interruption: knows of a signal.
-        resumed: the checkpoint that the run goes on from.
-    """
-    import keras
-
-    from kerasmlp.callbacks import BatchLosses, PrintBatchLoss, ProgressLine, StopAtNonFinite
-    from kerasmlp.checkpointing import Checkpoint
-    from kerasmlp.summaries import TensorBoard
-
-    settings, folder = training.settings, training.folder
-    batch_losses = BatchLosses()
-    tensorboard = TensorBoard(folder, training.batches.input_spec, stopwatch, batch_losses)
-    callbacks = [
-        stopwatch,
-        batch_losses,
-        ProgressLine(stopwatch),
-        *([PrintBatchLoss(batch_losses)] if settings.verbose else []),
-        StopAtNonFinite(batch_losses),
-        tensorboard,
-        keras.callbacks.CSVLogger(folder / run.HISTORY, append=True),
-        keras.callbacks.History(),
-    ]
-
-    constant = {"data": training.fingerprint, "versions": run.versions()}
-
-    def state_of_the_run() -> dict[str, Any]:
-        tensorboard.flush()
-        return {"files": run.lengths(folder), **constant}
-
-    monitored = "loss" if settings.validation_size == 0 else "val_loss"
-    interval = settings.checkpoint_interval
-    checkpoint = Checkpoint(
-        files, interval, monitored, callbacks, state_of_the_run, interruption, resumed
-    )
-    return [*callbacks, checkpoint]
+    return batches, Examples(images[kept:], labels[kept:]) if held_out else None
 
 
 if __name__ == "__main__":

@@ -1,0 +1,119 @@
+"""Pictures of what a model is given, has learned and mistakes.
+
+Grey or in colour: uint8 `[height, width]` or `[height, width, 3]`.
+"""
+
+import functools
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+Picture = NDArray[np.uint8]
+
+UNITS = 100
+"""At most so many of a layer are shown."""
+MISTAKES = 25
+SIDE = 1000
+"""Pixels that a picture has at most, unless one of its parts is larger."""
+GAP = 4
+LINE = 14
+"""The height of a caption in pixels."""
+
+
+def captioned(images: NDArray[np.uint8], captions: Sequence[str]) -> Picture:
+    """Return the images, `[images, height, width, channels]`, in a square, each above its caption."""
+    height, width = images.shape[1:3]
+    return tiles(images, captions, scale=max(1, 84 // max(height, width)))
+
+
+def tiles(images: NDArray[np.uint8], captions: Sequence[str] = (), scale: int = 1) -> Picture:
+    """Return the images in rows and columns, as many as there is room for.
+
+    Args:
+        images: `[images, height, width, channels]` with 1 or 3 channels.
+        captions: a line below each, or none at all.
+        scale: pixels that each pixel becomes, along each axis.
+    """
+    images = images.repeat(scale, axis=1).repeat(scale, axis=2)
+    height, width, channels = images.shape[1:]
+    down, across = height + GAP + (LINE if captions else 0), width + GAP
+    columns = max(1, min(int(np.ceil(np.sqrt(len(images)))), SIDE // across))
+    rows = max(1, min(-(-len(images) // columns), SIDE // down))
+    canvas = np.full((rows * down + GAP, columns * across + GAP, channels), 255, np.uint8)
+    places = [
+        (GAP + row * down, GAP + column * across) for row in range(rows) for column in range(columns)
+    ]
+    for image, (y, x) in zip(images, places, strict=False):
+        canvas[y : y + height, x : x + width] = image
+    picture = Image.fromarray(canvas.squeeze(-1) if channels == 1 else canvas)
+    draw = ImageDraw.Draw(picture)
+    for caption, (y, x) in zip(captions, places, strict=False):
+        draw.text((x, y + height), caption, fill="black", font=_font(11))
+    return np.asarray(picture)
+
+
+def first_layer(kernel: NDArray[np.floating], image_shape: tuple[int, ...]) -> Picture:
+    """Return the weights of each unit as an image, light above 0 and dark below: what it looks for.
+
+    Args:
+        kernel: `[pixels, units]`.
+        image_shape: `(height, width, channels)`.
+    """
+    weights = kernel[:, :UNITS].T.reshape(-1, *image_shape)
+    largest = max(np.abs(weights).max(), np.finfo(np.float32).tiny)
+    return tiles(np.rint(127.5 * (1 + weights / largest)).astype(np.uint8))
+
+
+def confusion(matrix: NDArray[np.integer]) -> Picture:
+    """Return the counts `[class, predicted class]` as a table; of many classes, colours without numbers.
+
+    A cell's colour is by its share of its row, the right ones blue, the wrong ones red.
+    """
+    classes = len(matrix)
+    numbers = classes <= SIDE // 32
+    cell = 32 if numbers else max(1, SIDE // classes)
+    share = np.sqrt(matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1))
+    right = np.eye(classes, dtype=bool)[..., None]
+    colours = np.where(right, (1.0, 0.6, 0.0), (0.0, 1.0, 1.0)) * share[..., None]
+    pixels = np.rint(255 * (1 - colours)).astype(np.uint8)
+    if not numbers:
+        return np.kron(pixels, np.ones((cell, cell, 1), np.uint8))
+    canvas = Image.new("RGB", (cell * (classes + 1),) * 2, "white")
+    draw = ImageDraw.Draw(canvas)
+    table = Image.fromarray(pixels).resize((cell * classes,) * 2, Image.Resampling.NEAREST)
+    canvas.paste(table, (cell, cell))
+    texts = {(0, number + 1): str(number) for number in range(classes)}
+    texts |= {(number + 1, 0): str(number) for number in range(classes)}
+    texts |= {
+        (row + 1, column + 1): str(matrix[row, column]) for row, column in np.argwhere(matrix).tolist()
+    }
+    for (row, column), text in texts.items():
+        middle = ((column + 0.5) * cell, (row + 0.5) * cell)
+        draw.text(middle, text, fill="black", font=_font(12), anchor="mm")
+    return np.asarray(canvas)
+
+
+def mistakes(
+    images: NDArray[np.uint8], labels: NDArray[np.integer], probabilities: NDArray[np.floating]
+) -> Picture:
+    """Return the images to whose class the model gave the least probability, of those that are wrong.
+
+    Args:
+        images: `[images, height, width, channels]`.
+        labels: `[images]`.
+        probabilities: `[images, classes]`.
+    """
+    said = probabilities.argmax(axis=1)
+    (wrong,) = np.nonzero(said != labels)
+    worst = wrong[np.argsort(probabilities[wrong, labels[wrong]], kind="stable")][:MISTAKES]
+    captions = [f"{labels[i]}: {said[i]}  {probabilities[i, said[i]]:.0%}" for i in worst]
+    if not captions:
+        return captioned(np.full_like(images[:1], 255), ["none wrong"])
+    return captioned(images[worst], captions)
+
+
+@functools.cache
+def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    return ImageFont.load_default(size)
