@@ -24,10 +24,10 @@ def test_colours_stay_colours():
 
 def test_captions_stand_below_their_images():
     images = np.full((2, 28, 28, 1), 200, np.uint8)
-    with_text, without = (pictures.captioned(images, [text, " "]) for text in ("8: 3  98%", " "))
+    with_text, without = (pictures.captioned(images, [text, " "]) for text in ("8: 3 98%", " "))
     changed = np.argwhere(with_text != without)
-    assert changed[:, 0].min() >= pictures.GAP + 84
-    assert changed[:, 1].max() < pictures.GAP + 84
+    assert changed[:, 0].min() >= pictures.GAP + 56
+    assert changed[:, 1].max() < pictures.GAP + 56
 
 
 def test_what_has_no_room_is_left_out():
@@ -39,11 +39,15 @@ def test_what_has_no_room_is_left_out():
 
 @pytest.mark.parametrize("channels", [1, 3])
 def test_the_first_layer_is_light_above_zero_and_dark_below(channels):
-    kernel = np.repeat([[0.5], [-0.5], [0.0], [0.25]], channels, axis=0)
+    kernel = np.repeat([[5.0, 1], [-1.0, -1], [0.0, 1], [2.0, -1]], channels, axis=0)
     picture = pictures.first_layer(kernel, (2, 2, channels))
     assert picture.ndim == (2 if channels == 1 else 3)
     grey = picture.reshape(*picture.shape[:2], -1)[pictures.GAP :, pictures.GAP :, -1]
-    assert grey[:2, :2].tolist() == [[255, 0], [128, 191]]
+    white = 4 * kernel.std()
+    expected = [[1 + min(5 / white, 1), 1 - 1 / white], [1, 1 + 2 / white]]
+    assert grey[:2, :2].tolist() == np.rint(127.5 * np.array(expected)).tolist()
+    clipped = pictures.first_layer(np.array([[1.0, *[0.0] * 50]]).T, (51, 1, 1))
+    assert clipped[pictures.GAP, pictures.GAP] == 255
 
 
 def test_a_first_layer_of_zeros_is_grey():
@@ -78,16 +82,16 @@ def test_the_confusion_of_many_classes_has_no_numbers(classes):
 
 def test_mistakes_are_the_most_wrong_first():
     images = (np.arange(4, dtype=np.uint8) * 50).reshape(4, 1, 1, 1)
-    images = np.broadcast_to(images, (4, 84, 84, 1)).copy()
+    images = np.broadcast_to(images, (4, 64, 64, 1)).copy()
     labels = np.array([0, 1, 0, 1])
     probabilities = np.array([[0.4, 0.6], [0.3, 0.7], [0.1, 0.9], [0.8, 0.2]])
     picture = pictures.mistakes(images, labels, probabilities)
-    expected = pictures.captioned(images[[2, 3, 0]], ["0: 1  90%", "1: 0  80%", "0: 1  60%"])
+    expected = pictures.captioned(images[[2, 3, 0]], ["0: 1 90%", "1: 0 80%", "0: 1 60%"])
     assert np.array_equal(picture, expected)
 
 
 def test_that_nothing_is_mistaken_is_said():
     images = np.zeros((3, 28, 28, 1), np.uint8)
     picture = pictures.mistakes(images, np.zeros(3, int), np.eye(2)[[0, 0, 0]])
-    assert (picture[: pictures.GAP + 84] == 255).all()
+    assert (picture[: pictures.GAP + 56] == 255).all()
     assert (picture == 0).any()

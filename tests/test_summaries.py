@@ -1,8 +1,5 @@
 import io
 import json
-import subprocess
-import sys
-import threading
 import time
 import urllib.request
 
@@ -13,6 +10,7 @@ from keras import layers
 from PIL import Image
 from sklearn.metrics import confusion_matrix, precision_score, recall_score
 
+import browser
 from helpers import bits, cases, compiled, events, run, series
 from kerasmlp import pictures
 from kerasmlp.batches import Batches
@@ -202,29 +200,13 @@ def test_the_graph_of_the_model_is_written(digits, tmp_path):
 @pytest.fixture
 def tensorboard(tmp_path):
     """A real TensorBoard server on `tmp_path`: a function that gets JSON from it."""
-    command = [sys.executable, "-m", "tensorboard.main", "--logdir", str(tmp_path), "--port", "0"]
-    server = subprocess.Popen([*command, "--host", "127.0.0.1"], stderr=subprocess.PIPE, text=True)
-    try:
-        address = next(
-            word
-            for line in server.stderr
-            for word in line.split()
-            if word.startswith("http://127.0.0.1")
-        )
-        # Read on, or a full pipe would stop the server.
-        drain = threading.Thread(target=server.stderr.read, daemon=True)
-        drain.start()
 
-        def get(path):
-            with urllib.request.urlopen(address + path, timeout=30) as answer:
-                return json.load(answer)
+    def get(path):
+        with urllib.request.urlopen(address + path, timeout=30) as answer:
+            return json.load(answer)
 
+    with browser.tensorboard(tmp_path) as address:
         yield get
-    finally:
-        server.kill()
-        server.wait()
-        drain.join()
-        server.stderr.close()
 
 
 def test_tensorboard_lists_the_runs_with_their_tags_and_graphs(digits, tmp_path, tensorboard):

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from tensorboard.plugins.hparams.api_pb2 import Status
-from tensorboard.plugins.hparams.summary import session_end_pb
 from tensorboard.plugins.hparams.summary_v2 import HParam, Metric, hparams_config_pb, hparams_pb
 from tensorboard.plugins.scalar.summary_v2 import scalar_pb
 
@@ -37,6 +36,8 @@ def write(
     Raises:
         OSError: it cannot be written.
     """
+    from tensorboard.plugins.hparams.summary import session_end_pb  # which imports TensorFlow
+
     columns = hparams_config_pb(
         hparams=[HParam(setting) for setting in SETTINGS],
         metrics=[Metric(f"final/{metric}", display_name=metric) for metric in METRICS],

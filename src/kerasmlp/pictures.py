@@ -25,7 +25,7 @@ LINE = 14
 def captioned(images: NDArray[np.uint8], captions: Sequence[str]) -> Picture:
     """Return the images, `[images, height, width, channels]`, in a square, each above its caption."""
     height, width = images.shape[1:3]
-    return tiles(images, captions, scale=max(1, 84 // max(height, width)))
+    return tiles(images, captions, scale=max(1, 64 // max(height, width)))
 
 
 def tiles(images: NDArray[np.uint8], captions: Sequence[str] = (), scale: int = 1) -> Picture:
@@ -57,13 +57,15 @@ def tiles(images: NDArray[np.uint8], captions: Sequence[str] = (), scale: int = 
 def first_layer(kernel: NDArray[np.floating], image_shape: tuple[int, ...]) -> Picture:
     """Return the weights of each unit as an image, light above 0 and dark below: what it looks for.
 
+    White and black are four standard deviations of all weights.
+
     Args:
         kernel: `[pixels, units]`.
         image_shape: `(height, width, channels)`.
     """
     weights = kernel[:, :UNITS].T.reshape(-1, *image_shape)
-    largest = max(np.abs(weights).max(), np.finfo(np.float32).tiny)
-    return tiles(np.rint(127.5 * (1 + weights / largest)).astype(np.uint8))
+    white = 4 * kernel.std() or 1.0
+    return tiles(np.rint(127.5 * (1 + np.clip(weights / white, -1, 1))).astype(np.uint8))
 
 
 def confusion(matrix: NDArray[np.integer]) -> Picture:
@@ -108,7 +110,7 @@ def mistakes(
     said = probabilities.argmax(axis=1)
     (wrong,) = np.nonzero(said != labels)
     worst = wrong[np.argsort(probabilities[wrong, labels[wrong]], kind="stable")][:MISTAKES]
-    captions = [f"{labels[i]}: {said[i]}  {probabilities[i, said[i]]:.0%}" for i in worst]
+    captions = [f"{labels[i]}: {said[i]} {probabilities[i, said[i]]:.0%}" for i in worst]
     if not captions:
         return captioned(np.full_like(images[:1], 255), ["none wrong"])
     return captioned(images[worst], captions)

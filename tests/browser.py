@@ -1,0 +1,218 @@
+"""Opens TensorBoard's dashboards in a real browser, waits for what they should show, takes pictures.
+
+    python tests/browser.py --data data/mnist.npz --output docs
+
+trains three runs, one of them interrupted and resumed, compares the loops, and writes the pictures of
+the README. Needs Chromium.
+"""
+
+import contextlib
+import dataclasses
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import tyro
+from PIL import Image
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+FLAGS = (
+    *("--no-sandbox", "--no-first-run", "--disable-background-networking", "--disable-sync"),
+    *("--disable-component-update", "--disable-quic"),
+    *("--use-angle=swiftshader", "--enable-unsafe-swiftshader"),  # Projector draws with WebGL
+)
+PATIENCE = 60_000  # milliseconds
+
+
+@contextlib.contextmanager
+def tensorboard(logdir: Path) -> Iterator[str]:
+    """Run a real TensorBoard on a port of its own; its address."""
+    command = [sys.executable, "-m", "tensorboard.main", "--logdir", logdir.name, "--port", "0"]
+    command += ["--host", "127.0.0.1"]
+    server = subprocess.Popen(command, cwd=logdir.parent, stderr=subprocess.PIPE, text=True)
+    try:
+        words = (word for line in server.stderr for word in line.split())
+        address = next(word for word in words if word.startswith("http://127.0.0.1"))
+        # Read on, or a full pipe would stop the server.
+        drain = threading.Thread(target=server.stderr.read, daemon=True)
+        drain.start()
+        yield address
+    finally:
+        server.kill()
+        server.wait()
+        drain.join()
+        server.stderr.close()
+
+
+@contextlib.contextmanager
+def browser() -> Iterator[Any]:
+    """Run Chromium without a window; a page of it."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        page = chromium.new_page(viewport={"width": 1500, "height": 1000})
+        page.set_default_timeout(PATIENCE)
+        try:
+            yield page
+        finally:
+            chromium.close()
+
+
+@dataclasses.dataclass(frozen=True)
+class Dashboards:
+    """The dashboards of a TensorBoard in a browser. Each method returns when what it names is shown.
+
+    Attributes:
+        page: of the browser.
+        address: of TensorBoard.
+    """
+
+    page: Any
+    address: str
+
+    def open(self, plugin: str, shown: str, query: str = "", fragment: str = "") -> Any:
+        """Open a dashboard; return the elements of the selector `shown`, once there is one.
+
+        TensorBoard finds out in the background which dashboards have something to show.
+        """
+        elements = self.page.locator(shown)
+        for _ in range(PATIENCE // 10_000):
+            self.page.goto("about:blank")
+            self.page.goto(f"{self.address}{query}#{plugin}{fragment}")
+            with contextlib.suppress(Exception):
+                elements.first.wait_for(state="attached", timeout=10_000)
+                break
+        elements.first.wait_for(state="attached")
+        self.page.wait_for_load_state("networkidle")
+        time.sleep(2)  # things still move into place
+        return elements
+
+    def time_series(self, tags: str = "", runs: str = "") -> dict[str, dict[str, tuple[float, int]]]:
+        """Show Time Series; return for each card of a scalar each run's last value and its step.
+
+        Args:
+            tags: a regular expression that chooses cards.
+            runs: one that chooses runs.
+        """
+        query = f"?tagFilter={tags}&runFilter={runs}&smoothing=0"
+        cards = self.open("timeseries", "scalar-card tb-data-table-content-row", query)
+        shown = {}
+        for card in self.page.locator("scalar-card").all():
+            tag = _words(card.locator(".tag").first).replace(" ", "")
+            rows = [_words(row).split() for row in card.locator("tb-data-table-content-row").all()]
+            shown[tag] = {
+                run: (float(value), int(step.replace(",", ""))) for run, value, step, *_ in rows
+            }
+        assert cards.count()
+        return shown
+
+    def graph(self) -> set[str]:
+        """Show Graphs, open the model up; return the names of what is in it."""
+        self.open("graphs", "g.node[data-name^=mlp]").first.dblclick(force=True)
+        self.page.locator("g.node[data-name*=dense1]").first.wait_for(state="attached")
+        time.sleep(2)
+        nodes = self.page.locator("g.node[data-name]")
+        return set(nodes.evaluate_all("nodes => nodes.map(node => node.getAttribute('data-name'))"))
+
+    def images(self, tags: str = "", runs: str = "") -> dict[tuple[str, str], int]:
+        """Show Images; return the width in pixels of the image of each run and tag that is shown."""
+        images = self.open(
+            "images", "tf-image-loader img", fragment=f"&tagFilter={tags}&regexInput={runs}"
+        )
+        script = "image => image.decode().then(() => image.naturalWidth)"
+        widths = [image.evaluate(script) for image in images.all()]
+        loaders = self.page.locator("tf-image-loader:has(img)")
+        keys = loaders.evaluate_all("loaders => loaders.map(loader => [loader.run, loader.tag])")
+        return {(run, tag): width for (run, tag), width in zip(keys, widths, strict=True)}
+
+    def hparams(self, *runs: str) -> list[dict[str, str]]:
+        """Show HParams; return the rows of these runs in its table, the columns up to five metrics."""
+        self.open("hparams", "vaadin-grid-cell-content:has-text('Trial ID')")
+        texts = self.page.locator("vaadin-grid-cell-content").all_text_contents()
+        cells = [" ".join(text.split()) for text in texts]
+        header = cells[: cells.index("")]
+        return [dict(zip(header, cells[cells.index(run) :][:11], strict=False)) for run in runs]
+
+    def pr_curves(self) -> list[str]:
+        """Show PR Curves; return the tags of the cards that have a curve."""
+        self.open("pr_curves", "tf-pr-curve-card path.line")
+        cards = self.page.locator("tf-pr-curve-card:has(path.line)")
+        return cards.evaluate_all("cards => cards.map(card => card.tag)")
+
+    def projector(self) -> str:
+        """Show Projector; return what it says of the points and their dimensions."""
+        self.open("projector", "iframe")
+        frame = self.page.frame_locator("iframe").frame_locator("iframe")
+        frame.get_by_text("Total variance described").wait_for()
+        time.sleep(5)  # the points move into place
+        return " ".join(map(_words, frame.locator(".numDataPoints, .dim").all()))
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """Train runs, show them in TensorBoard, and take the README's pictures of it.
+
+    Args:
+        data: What to train on, as in kerasmlp.train.
+        output: The folder for the pictures.
+    """
+
+    data: str = "mnist"
+    output: Path = Path("docs")
+
+
+def make_runs(logdir: Path, data: str) -> None:
+    """Train two runs to their end and one that goes on, and compare two loops."""
+    train = ["-m", "kerasmlp.train", "--data", data, "--logdir", logdir]
+    for command in (
+        [*train, "--name", "fit"],
+        [*train, "--name", "narrow", "--loop", "graph", "--hidden-units", "20"],
+        [*train, "--name", "resumed", "--epochs", "2", "--learning-rate", "0.003"],
+        [*train, "--name", "resumed", "--resume", "--epochs", "5"],
+        [
+            *("-m", "kerasmlp.compare", "--data", data, "--loops", "fit", "graph"),
+            *("--epochs", "1", "--repeats", "1", "--output", logdir / "compared"),
+        ],
+    ):
+        subprocess.run([sys.executable, *map(str, command)], check=True)
+
+
+def main() -> None:
+    """Write the pictures."""
+    settings = tyro.cli(Settings, prog="python tests/browser.py")
+    settings.output.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder:
+        logdir = Path(folder, "logs")
+        make_runs(logdir, settings.data)
+        with tensorboard(logdir) as address, browser() as page:
+            shown = Dashboards(page, address)
+            runs = "fit|narrow|resumed"
+            for name, show in {
+                "time-series": lambda: shown.time_series("loss|accuracy/", f"^({runs})/"),
+                "graph": shown.graph,
+                "images": lambda: shown.images("first_layer|mistakes", "fit"),
+                "hparams": lambda: shown.hparams(*runs.split("|")),
+                "pr-curves": shown.pr_curves,
+                "projector": shown.projector,
+            }.items():
+                print(f"{name}: {show()}")
+                path = settings.output / f"{name}.png"
+                page.screenshot(path=path)
+                with Image.open(path) as picture:
+                    small = picture.convert("RGB").quantize(128)
+                small.save(path, optimize=True)
+
+
+def _words(element: Any) -> str:
+    return " ".join(element.text_content().split())
+
+
+if __name__ == "__main__":
+    main()
