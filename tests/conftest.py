@@ -39,10 +39,9 @@ def digits():
 @pytest.fixture
 def npz(tmp_path, digits):
     """The path of an .npz file: 40 training images, of which 10 are the test images too."""
-    images, labels = digits
-    path = tmp_path / "digits.npz"
-    np.savez(path, x_train=images, y_train=labels, x_test=images[:10], y_test=labels[:10])
-    return path
+    from helpers import save_npz  # which imports TensorFlow
+
+    return save_npz(tmp_path, digits)
 
 
 @pytest.fixture(scope="session")

@@ -26,6 +26,14 @@ def cases(names, *, default):
     ]
 
 
+def save_npz(folder, digits):
+    """The path of a new .npz file: 40 training images, of which 10 are the test images too."""
+    images, labels = digits
+    path = folder / "digits.npz"
+    np.savez(path, x_train=images, y_train=labels, x_test=images[:10], y_test=labels[:10])
+    return path
+
+
 def compiled(layers, *, optimizer=None, jit_compile=False, steps_per_execution=1, dtype="float32"):
     """A small compiled model of `layers`, which ends in probabilities over three classes."""
     with_dtype = keras.config.dtype_policy()

@@ -14,7 +14,7 @@ from tensorboard.plugins.hparams.api_pb2 import Status
 from tensorboard.plugins.projector.projector_config_pb2 import ProjectorConfig
 
 import kerasmlp
-from helpers import events, series
+from helpers import cases, events, save_npz, series
 from kerasmlp.config import Settings, SummaryName
 from kerasmlp.data import MNISTLoader
 from kerasmlp.evaluation import evaluate
@@ -71,10 +71,11 @@ def small(tmp_path, **given):
     return Settings(logdir=tmp_path / "logs", name="small", **given)
 
 
-@pytest.fixture
-def finished(npz, tmp_path):
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, digits):
     """The folder of a run of 3 epochs of 5 steps, and its metrics."""
-    return train(small(tmp_path, data=str(npz)))
+    folder = tmp_path_factory.mktemp("recording")
+    return train(small(folder, data=str(save_npz(folder, digits))))
 
 
 def test_a_run_writes_these_series_and_no_other(finished):
@@ -89,7 +90,10 @@ def test_a_run_writes_these_series_and_no_other(finished):
     assert steps[".", "final/test_accuracy"] == [15]
 
 
-@pytest.mark.parametrize("name", [*get_args(SummaryName), None])
+NAMES = [*get_args(SummaryName), None]
+
+
+@pytest.mark.parametrize("name", cases(NAMES, default=["projector", None]))
 def test_each_can_be_chosen_alone(name, npz, tmp_path):
     chosen = small(tmp_path, data=str(npz), epochs=1, summaries=(name,) if name else ())
     folder, _ = train(chosen)

@@ -36,13 +36,17 @@ TAGS = {
     "images/confusion": "rows: what it is; columns: what the model said; right in blue, wrong in red",
     "images/mistakes": "the most wrong images, to whose class the model gave the least probability: what"
     " it is, what the model said, and with what probability",
-    "pr/*": "precision against recall of each class, over 201 thresholds of its probability",
+    "pr/*": "precision against recall of each class (the first 100), over 201 thresholds",
     "settings": "of the run",
     "command": "that began the run, or went on with it",
     "versions": "of Python and the packages, and the machine",
     "final/*": "what HParams ranks the runs by, once, at the end",
 }
 """What each tag means, which TensorBoard shows beside it: the first pattern that the tag matches."""
+
+
+FLUSH = 10
+"""Seconds after which an event is in its file at the latest, for a TensorBoard that is open."""
 
 
 def about(tag: str) -> str:
@@ -82,7 +86,8 @@ class Events:
             content["summary"].MergeFromString(summary.SerializeToString())
         with _os_errors(self.folder / sub_run):
             if sub_run not in self._writers:
-                self._writers[sub_run] = writer = EventFileWriter(str(self.folder / sub_run))
+                writer = EventFileWriter(str(self.folder / sub_run), flush_secs=FLUSH)
+                self._writers[sub_run] = writer
                 if self.initial_step:
                     start = SessionLog(status=SessionLog.START)
                     writer.add_event(Event(step=self.initial_step + 1, session_log=start))

@@ -26,6 +26,8 @@ from kerasmlp.hooks import Logs
 
 SAMPLES = 25
 """Training images that are shown."""
+CURVES = 100
+"""Classes that have a curve of precision against recall, at most."""
 
 
 class Scalars(keras.callbacks.Callback):
@@ -210,7 +212,7 @@ def write_pr_curves(events: Events, sub_run: str, model: keras.Model, examples: 
     """Show precision against recall of each class of `examples`."""
     curves = {
         f"pr/{number}": (examples.labels == number, of_class)
-        for number, of_class in enumerate(examples.probabilities(model).T)
+        for number, of_class in enumerate(examples.probabilities(model).T[:CURVES])
     }
     events.write(
         sub_run,
