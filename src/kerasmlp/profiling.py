@@ -48,7 +48,7 @@ class Profile(keras.callbacks.Callback):
                 self._stop()
                 _say(f"{steps} steps were profiled")
                 if importlib.util.find_spec(PLUGIN) is None:
-                    _say('to see them, pip install "kerasmlp[profile]": TensorBoard shows none without')
+                    _say("to see them: pip install tensorboard-plugin-profile")
 
     def on_train_end(self, logs: Logs | None = None) -> None:
         if self._first is not None:
