@@ -14,7 +14,6 @@ if browser.CHROMIUM is None:
 pytestmark = pytest.mark.thorough
 
 RUNS = ("fit", "narrow", "resumed")
-STEPS = 5 * 72
 
 
 @pytest.fixture(scope="module")

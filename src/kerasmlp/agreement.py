@@ -357,7 +357,7 @@ class _Losses(keras.callbacks.Callback):
         self.all: list[float] = []
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
-        self.all += [loss for _, loss, _ in self.source.latest]
+        self.all += [step.loss for step in self.source.latest]
 
 
 def _predictions(model: keras.Model, test: tuple[NDArray[Any], NDArray[Any]]) -> NDArray[Any]:

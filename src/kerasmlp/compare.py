@@ -1,12 +1,73 @@
 """Compare training loops: whether they agree, and if not why; and what each costs."""
 
+import dataclasses
+import math
 import sys
 import types
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from kerasmlp import cli
-from kerasmlp.config import CompareSettings
+from kerasmlp.config import default_data, expect
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """Hold training loops against Keras' own steps and each other, and measure what each costs.
+
+    The exit status is 0 when all agree, 1 when one diverges or fails, 2 when nothing could be compared.
+
+    Args:
+        loops: The rows: fit, graph, eager or package.module:name, each with +jit for XLA and @N for N
+            steps an execution, as in graph+jit@100. The others are held against the first.
+        loop: More rows: loops of your own, package.module:name, with the signature of
+            kerasmlp.loops.Loop.
+        train_step: More rows: train steps of your own, package.module:name. Each takes (model, x, y),
+            trains on the batch, updates the metrics and returns the loss, and is run under tf.function.
+        model: What to train: package.module:name of a function without arguments that returns a compiled
+            Keras model. By default the handbook's MLP.
+        data: What to train on, as in kerasmlp.train.
+        epochs: Epochs in which the loops are compared.
+        batch_size: Images a step.
+        seed: What the initial weights and the order of the batches follow from.
+        jit_compile: Compile with XLA all rows that can be, not only those with +jit.
+        steps_per_execution: Steps that run in one call, for rows that have no @N.
+        repeats: Epochs of each loop that are timed, after one that warms up; 0 for none.
+        time_limit: Seconds without a sign of life, a batch or an epoch, after which a row is given up.
+        output: The folder to make for the report. By default a new one in logs.
+        explain: Print how the bound on rounding is derived, and its figures.
+        verbose: Show what TensorFlow prints when it starts.
+
+    Raises:
+        ValueError: a setting is out of its bounds.
+    """
+
+    loops: tuple[str, ...] = ("fit", "graph", "eager")
+    loop: tuple[str, ...] = ()
+    train_step: tuple[str, ...] = ()
+    model: str | None = None
+    data: str = dataclasses.field(default_factory=default_data)
+    epochs: int = 2
+    batch_size: int = 50
+    seed: int = 0
+    jit_compile: bool = False
+    steps_per_execution: int = 1
+    repeats: int = 5
+    time_limit: float = 300.0
+    output: Path | None = None
+    explain: bool = False
+    verbose: bool = False
+
+    def __post_init__(self) -> None:
+        for field in ("epochs", "batch_size"):
+            expect(self, getattr(self, field) >= 1, field, "at least 1")
+        expect(self, 1 <= self.steps_per_execution <= 999_999, "steps_per_execution", "1 to 999,999")
+        expect(self, 0 <= self.seed < 2**31, "seed", "a number from 0 to 2147483647")
+        expect(self, self.repeats >= 0, "repeats", "at least 0")
+        limit = math.isfinite(self.time_limit) and self.time_limit > 0
+        expect(self, limit, "time_limit", "a positive number of seconds")
+        expect(self, len(self.loops) > 0, "loops", "at least one row")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -15,13 +76,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     def command() -> None:
         nonlocal agree
-        settings = cli.parse(CompareSettings, "kerasmlp.compare", argv)
+        settings = cli.parse(Settings, "kerasmlp.compare", argv)
         agree = _compare(settings)
 
     return cli.run(command) or (0 if agree else 1)
 
 
-def _compare(settings: CompareSettings) -> bool:
+def _compare(settings: Settings) -> bool:
     """Compare as `settings` say, print and write the report, and return whether the loops agree."""
     from kerasmlp.rows import Row
 

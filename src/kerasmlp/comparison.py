@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 
 from kerasmlp.data import MNISTLoader
 from kerasmlp.remote import Process, RemoteError
-from kerasmlp.results import Comparison, Cost, Outcome, State, Trajectory, judge
+from kerasmlp.results import Cost, Outcome, State, Trajectory, judge
 from kerasmlp.row_progress import RowProgress
 from kerasmlp.rows import BUILT_IN, Row, Start
+from kerasmlp.tables import Comparison
 
 if TYPE_CHECKING:
     import keras

@@ -9,8 +9,6 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-import tyro
-
 LoopName = Literal["fit", "graph", "eager"]
 RecipeName = Literal["default", "handbook"]
 SummaryName = Literal[
@@ -19,7 +17,8 @@ SummaryName = Literal[
 """TensorBoard's dashboards."""
 
 
-def _expect(settings: Any, condition: bool, field: str, expected: str) -> None:
+def expect(settings: Any, condition: bool, field: str, expected: str) -> None:
+    """Raise a `ValueError` that names the flag of `field`, unless `condition` holds."""
     if not condition:
         flag = f"--{field.replace('_', '-')}"
         raise ValueError(f"{flag}: expected {expected}; received {getattr(settings, field)!r}")
@@ -128,47 +127,47 @@ class Settings:
 
     def __post_init__(self) -> None:
         for field in ("epochs", "batch_size", "keep_checkpoints"):
-            _expect(self, getattr(self, field) >= 1, field, "at least 1")
+            expect(self, getattr(self, field) >= 1, field, "at least 1")
         steps = self.steps_per_execution
-        _expect(
+        expect(
             self,
             steps == "auto" or 1 <= steps <= 1_000_000,
             "steps_per_execution",
             "auto or 1 to 1,000,000",
         )
-        _expect(
+        expect(
             self,
             math.isfinite(self.learning_rate) and self.learning_rate > 0,
             "learning_rate",
             "a positive number",
         )
-        _expect(self, 0 <= self.seed < 2**31, "seed", "a number from 0 to 2147483647")
-        _expect(
+        expect(self, 0 <= self.seed < 2**31, "seed", "a number from 0 to 2147483647")
+        expect(
             self,
             len(self.hidden_units) > 0 and all(units >= 1 for units in self.hidden_units),
             "hidden_units",
             "one number or more, each at least 1",
         )
-        _expect(
+        expect(
             self,
             self.validation_size == "auto" or self.validation_size >= 0,
             "validation_size",
             "auto or a number of images, at least 0",
         )
         if self.name is not None:
-            _expect(
+            expect(
                 self,
                 self.name not in ("", ".", "..") and not set(self.name) & set("/\\\0"),
                 "name",
                 "the name of a folder, without path separators",
             )
-        _expect(
+        expect(
             self,
             EVERY.fullmatch(self.checkpoint_every) is not None,
             "checkpoint_every",
             "a positive number and epoch, steps or s, as in 1epoch, 1000steps, 30s",
         )
-        _expect(self, self.name is not None or not self.resume, "name", "the name of the run to resume")
+        expect(self, self.name is not None or not self.resume, "name", "the name of the run to resume")
         if self.loop == "eager" and (self.jit_compile or self.steps_per_execution != 1):
             raise ValueError(
                 "the eager loop compiles nothing: expected --no-jit-compile and"
@@ -255,78 +254,3 @@ class Settings:
                 f" ({held_out:,} are held out for validation); received {self.batch_size:,}"
             )
         return held_out
-
-
-@dataclasses.dataclass(frozen=True)
-class CompareSettings:
-    """Hold training loops against Keras' own steps and each other, and measure what each costs.
-
-    The exit status is 0 when all agree, 1 when one diverges or fails, 2 when nothing could be compared.
-
-    Args:
-        loops: The rows: fit, graph, eager or package.module:name, each with +jit for XLA and @N for N
-            steps an execution, as in graph+jit@100. The others are held against the first.
-        loop: More rows: loops of your own, package.module:name, with the signature of
-            kerasmlp.loops.Loop.
-        train_step: More rows: train steps of your own, package.module:name. Each takes (model, x, y),
-            trains on the batch, updates the metrics and returns the loss, and is run under tf.function.
-        model: What to train: package.module:name of a function without arguments that returns a compiled
-            Keras model. By default the handbook's MLP.
-        data: What to train on, as in kerasmlp.train.
-        epochs: Epochs in which the loops are compared.
-        batch_size: Images a step.
-        seed: What the initial weights and the order of the batches follow from.
-        jit_compile: Compile with XLA all rows that can be, not only those with +jit.
-        steps_per_execution: Steps that run in one call, for rows that have no @N.
-        repeats: Epochs of each loop that are timed, after one that warms up; 0 for none.
-        time_limit: Seconds without a sign of life, a batch or an epoch, after which a row is given up.
-        output: The folder to make for the report. By default a new one in logs.
-        explain: Print how the bound on rounding is derived, and its figures.
-        verbose: Show what TensorFlow prints when it starts.
-
-    Raises:
-        ValueError: a setting is out of its bounds.
-    """
-
-    loops: tuple[str, ...] = ("fit", "graph", "eager")
-    loop: tuple[str, ...] = ()
-    train_step: tuple[str, ...] = ()
-    model: str | None = None
-    data: str = dataclasses.field(default_factory=default_data)
-    epochs: int = 2
-    batch_size: int = 50
-    seed: int = 0
-    jit_compile: bool = False
-    steps_per_execution: int = 1
-    repeats: int = 5
-    time_limit: float = 300.0
-    output: Path | None = None
-    explain: bool = False
-    verbose: bool = False
-
-    def __post_init__(self) -> None:
-        for field in ("epochs", "batch_size"):
-            _expect(self, getattr(self, field) >= 1, field, "at least 1")
-        _expect(self, 1 <= self.steps_per_execution <= 999_999, "steps_per_execution", "1 to 999,999")
-        _expect(self, 0 <= self.seed < 2**31, "seed", "a number from 0 to 2147483647")
-        _expect(self, self.repeats >= 0, "repeats", "at least 0")
-        limit = math.isfinite(self.time_limit) and self.time_limit > 0
-        _expect(self, limit, "time_limit", "a positive number of seconds")
-        _expect(self, len(self.loops) > 0, "loops", "at least one row")
-
-
-@dataclasses.dataclass(frozen=True)
-class EvaluateSettings:
-    """Evaluate the model of a finished run on the test images: by class, confusions, calibration.
-
-    Prints tables, and writes evaluation.json and evaluation.png into the run folder.
-
-    Args:
-        run: The run folder, as logs/NAME.
-        data: Whose test images to evaluate, as in kerasmlp.train. By default those of the run.
-        verbose: Show what TensorFlow prints when it starts.
-    """
-
-    run: tyro.conf.Positional[Path]
-    data: str | None = None
-    verbose: bool = False

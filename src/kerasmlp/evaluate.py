@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import tyro
+
 from kerasmlp import atomic, cli, run
-from kerasmlp.config import EvaluateSettings, Settings
+from kerasmlp.config import Settings
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -16,6 +18,23 @@ if TYPE_CHECKING:
 
 JSON = "evaluation.json"
 FIGURE = "evaluation.png"
+
+
+@dataclasses.dataclass(frozen=True)
+class EvaluateSettings:
+    """Evaluate the model of a finished run on the test images: by class, confusions, calibration.
+
+    Prints tables, and writes evaluation.json and evaluation.png into the run folder.
+
+    Args:
+        run: The run folder, as logs/NAME.
+        data: Whose test images to evaluate, as in kerasmlp.train. By default those of the run.
+        verbose: Show what TensorFlow prints when it starts.
+    """
+
+    run: tyro.conf.Positional[Path]
+    data: str | None = None
+    verbose: bool = False
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -4,6 +4,7 @@ Grey or in colour: uint8 `[height, width]` or `[height, width, 3]`.
 """
 
 import functools
+import io
 from collections.abc import Sequence
 
 import numpy as np
@@ -28,22 +29,30 @@ def captioned(images: NDArray[np.uint8], captions: Sequence[str]) -> Picture:
     return tiles(images, captions, scale=max(1, 64 // max(height, width)))
 
 
-def tiles(images: NDArray[np.uint8], captions: Sequence[str] = (), scale: int = 1) -> Picture:
+def tiles(
+    images: NDArray[np.uint8],
+    captions: Sequence[str] = (),
+    scale: int = 1,
+    gap: int = GAP,
+    side: int = SIDE,
+) -> Picture:
     """Return the images in rows and columns, as many as there is room for.
 
     Args:
         images: `[images, height, width, channels]` with 1 or 3 channels.
         captions: a line below each, or none at all.
         scale: pixels that each pixel becomes, along each axis.
+        gap: pixels between them and around.
+        side: pixels that there is room for, along each axis.
     """
     images = images.repeat(scale, axis=1).repeat(scale, axis=2)
     height, width, channels = images.shape[1:]
-    down, across = height + GAP + (LINE if captions else 0), width + GAP
-    columns = max(1, min(int(np.ceil(np.sqrt(len(images)))), SIDE // across))
-    rows = max(1, min(-(-len(images) // columns), SIDE // down))
-    canvas = np.full((rows * down + GAP, columns * across + GAP, channels), 255, np.uint8)
+    down, across = height + gap + (LINE if captions else 0), width + gap
+    columns = max(1, min(int(np.ceil(np.sqrt(len(images)))), side // across))
+    rows = max(1, min(-(-len(images) // columns), side // down))
+    canvas = np.full((rows * down + gap, columns * across + gap, channels), 255, np.uint8)
     places = [
-        (GAP + row * down, GAP + column * across) for row in range(rows) for column in range(columns)
+        (gap + row * down, gap + column * across) for row in range(rows) for column in range(columns)
     ]
     for image, (y, x) in zip(images, places, strict=False):
         canvas[y : y + height, x : x + width] = image
@@ -114,6 +123,13 @@ def mistakes(
     if not captions:
         return captioned(np.full_like(images[:1], 255), ["none wrong"])
     return captioned(images[worst], captions)
+
+
+def png(picture: Picture) -> bytes:
+    """Return the picture as the content of a PNG file."""
+    file = io.BytesIO()
+    Image.fromarray(picture).save(file, format="png", compress_level=1)
+    return file.getvalue()
 
 
 @functools.cache

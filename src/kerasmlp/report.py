@@ -12,7 +12,8 @@ from tensorboard.plugins.scalar.summary_v2 import scalar_pb
 
 from kerasmlp import hparams, run
 from kerasmlp.events import Events
-from kerasmlp.results import Comparison, Outcome, Trajectory, differences
+from kerasmlp.results import Outcome, Trajectory, differences
+from kerasmlp.tables import Comparison
 
 JSON = "comparison.json"
 FIGURE = "comparison.png"

@@ -4,13 +4,11 @@ Keras' own callback counts executions instead of steps, starts again at 0 when a
 no graph of a subclassed model. What the tags mean is in `events`.
 """
 
-import io
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
-from PIL import Image
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.plugins.histogram.summary_v2 import histogram_pb
 from tensorboard.plugins.image.metadata import create_summary_metadata
@@ -232,9 +230,7 @@ def _weights(model: keras.Model) -> dict[str, Any]:
 
 def _image(tag: str, picture: pictures.Picture, description: str) -> Summary:
     """Return a summary of one picture: TensorBoard's own is made by running TensorFlow."""
-    png = io.BytesIO()
-    Image.fromarray(picture).save(png, format="png", compress_level=1)
     height, width = picture.shape[:2]
-    content = make_tensor_proto([str(width).encode(), str(height).encode(), png.getvalue()])
+    content = make_tensor_proto([str(width).encode(), str(height).encode(), pictures.png(picture)])
     metadata = create_summary_metadata(display_name=None, description=description)
     return Summary(value=[Summary.Value(tag=tag, tensor=content, metadata=metadata)])

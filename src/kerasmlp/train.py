@@ -80,10 +80,16 @@ def train(settings: Settings, data: "MNISTLoader | None" = None) -> tuple[Path, 
             default_name = f"{settings.loop}-seed{settings.seed}"
             folder = run.create(settings.logdir, settings.name, default_name)
         training = recording.Training(settings, folder, model, batches, validation, data.fingerprint)
-        checkpoints = Checkpoints(folder / run.CHECKPOINTS, settings.keep_checkpoints)
-        with run.locked(folder), _how_to_go_on(training), contextlib.closing(checkpoints):
+        with (
+            run.locked(folder),
+            _how_to_go_on(training),
+            contextlib.closing(
+                Checkpoints(folder / run.CHECKPOINTS, settings.keep_checkpoints)
+            ) as checkpoints,
+        ):
             resumed = checkpoints.newest() if settings.resume else None
             initial_step = _put_back(training, resumed)
+            run.write_json(folder / run.SETTINGS, dataclasses.replace(settings, resume=False))
             with contextlib.closing(Events(folder, initial_step)) as events:
                 recording.begin(training, events)
                 known = _fit(training, events, checkpoints, resumed)
@@ -152,7 +158,6 @@ def _fit(
 
     settings, held_out = training.settings, training.validation
     validation = in_order(held_out.images, held_out.labels) if held_out else None
-    run.write_json(training.folder / run.SETTINGS, dataclasses.replace(settings, resume=False))
     with Interruption() as interruption:
         stopwatch = Stopwatch(settings.batch_size)
         callbacks = recording.callbacks(training, events, stopwatch, checkpoints, interruption, resumed)
