@@ -9,6 +9,7 @@ import pytest
 from keras import layers
 from PIL import Image
 from sklearn.metrics import confusion_matrix, precision_score, recall_score
+from tensorboard.plugins.histogram.summary_v2 import histogram_pb
 
 import browser
 from helpers import bits, cases, compiled, events, run, series
@@ -18,7 +19,7 @@ from kerasmlp.callbacks import BatchLosses, Stopwatch
 from kerasmlp.events import Events
 from kerasmlp.examples import Examples
 from kerasmlp.loops import LOOPS, compute_gradients
-from kerasmlp.summaries import Graph, Histograms, Images, PRCurves, Scalars, is_shown
+from kerasmlp.summaries import Graph, Histograms, Images, PRCurves, Scalars, histogram, is_shown
 
 WEIGHTS = [f"{layer}/{kind}" for layer in ("hidden", "head") for kind in ("kernel", "bias")]
 
@@ -172,6 +173,24 @@ def image(value):
     with Image.open(io.BytesIO(png)) as opened:
         assert opened.size == (int(width), int(height))
         return np.asarray(opened)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        np.random.default_rng(0).normal(size=(784, 100)).astype(np.float32),
+        np.arange(-3, 40, dtype=np.float32),
+        np.full(7, 0.5, np.float32),
+        np.array([0.0]),
+        np.array([1.0, np.nan, 2.0]),
+        np.array([1.0, np.inf]),
+    ],
+    ids=["weights", "even", "constant", "one", "nan", "inf"],
+)
+@pytest.mark.filterwarnings("ignore:invalid value encountered:RuntimeWarning")
+def test_a_histogram_is_tensorboards_own_bit_for_bit(values):
+    expected = histogram_pb("a", values, description="b")
+    assert histogram("a", values, "b").SerializeToString() == expected.SerializeToString()
 
 
 def test_images_are_shown_of_ten_epochs_of_the_first_thousand():
