@@ -32,9 +32,14 @@ PATIENCE = 60_000  # milliseconds
 
 @contextlib.contextmanager
 def tensorboard(logdir: Path) -> Iterator[str]:
-    """Run a real TensorBoard on a port of its own; its address."""
+    """Run a real TensorBoard on a port of its own; its address.
+
+    It answers once it has read all of `logdir`, and reads nothing later: what it shows does not
+    depend on when it is asked.
+    """
     command = [sys.executable, "-m", "tensorboard.main", "--logdir", logdir.name, "--port", "0"]
-    command += ["--host", "127.0.0.1"]
+    command += ["--host", "127.0.0.1", "--load_fast", "false"]
+    command += ["--reload_task", "blocking", "--reload_interval", "0"]
     server = subprocess.Popen(command, cwd=logdir.parent, stderr=subprocess.PIPE, text=True)
     try:
         words = (word for line in server.stderr for word in line.split())
