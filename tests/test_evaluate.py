@@ -28,7 +28,7 @@ def test_what_is_written_is_what_scikit_learn_says_of_the_saved_model(finished, 
     assert main([str(folder)]) == 0
     written = json.loads((folder / "evaluation.json").read_text())
     loader = MNISTLoader(str(data))
-    probabilities = kerasmlp.load(folder / "model.keras").predict(
+    probabilities = kerasmlp.load(folder).predict(
         loader.test_data / np.float32(255), verbose=0
     )
     expected = classification_report(
@@ -49,7 +49,8 @@ def test_what_is_written_is_what_scikit_learn_says_of_the_saved_model(finished, 
     "flags, message",
     [
         ([], "required"),
-        (["nowhere"], "expected the folder of a finished run; nowhere has no model.keras"),
+        (["."], "expected the folder of a finished run; . has no model.keras"),
+        (["nowhere"], "nowhere"),
         (["{run}", "--data", "mnist5k"], "expected images of shape (6, 6, 1), as the model takes them"),
         (["{run}", "--data", "none.npz"], "which does not exist"),
     ],

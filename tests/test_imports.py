@@ -57,7 +57,7 @@ EDGES = {
     "interruption": set(),
     "lockstep": {"loops", "results"},
     "loops": {"execution", "hooks"},
-    "model": set(),
+    "model": {"run"},
     "pictures": set(),
     "profiling": {"hooks"},
     "projector": {"atomic", "pictures"},

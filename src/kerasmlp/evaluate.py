@@ -69,9 +69,7 @@ def evaluate(folder: Path, data: str | None = None) -> "tuple[Evaluation, str]":
     from kerasmlp.data import MNISTLoader
     from kerasmlp.model import load
 
-    if not (folder / run.MODEL).is_file():
-        raise FileNotFoundError(f"expected the folder of a finished run; {folder} has no {run.MODEL}")
-    model = load(folder / run.MODEL)
+    model = load(folder)
     loader = MNISTLoader(data or Settings.read(folder / run.SETTINGS).data)
     expected = tuple(model.get_build_config()["input_shape"][1:])
     if loader.image_shape != expected:

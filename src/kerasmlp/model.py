@@ -2,9 +2,12 @@
 
 from collections.abc import Sequence
 from os import PathLike
+from pathlib import Path
 from typing import Any
 
 import keras
+
+from kerasmlp import run
 
 
 @keras.saving.register_keras_serializable(package="kerasmlp")
@@ -91,9 +94,17 @@ def compiled_mlp(
 
 
 def load(path: str | PathLike[str]) -> keras.Model:
-    """Return the model saved in the `.keras` file at `path`, compiled; runs no code from the file.
+    """Return the model of a finished run's folder, or of a `.keras` file; runs no code from the file.
+
+    It is compiled if it was when it was saved.
 
     Raises:
+        FileNotFoundError: the folder has no model: the run has not ended.
         ValueError: the file is not a saved Keras model.
     """
-    return keras.models.load_model(path, safe_mode=True)
+    file = Path(path)
+    if file.is_dir():
+        file /= run.MODEL
+        if not file.is_file():
+            raise FileNotFoundError(f"expected the folder of a finished run; {path} has no {run.MODEL}")
+    return keras.models.load_model(file, safe_mode=True)
