@@ -45,6 +45,21 @@ def npz(tmp_path, digits):
 
 
 @pytest.fixture(scope="session")
+def finished(tmp_path_factory, digits):
+    """A run folder with its metrics, and the path of its data: the images of `digits`."""
+    from kerasmlp.config import Settings
+    from kerasmlp.train import train
+
+    folder = tmp_path_factory.mktemp("run")
+    images, labels = digits
+    data = folder / "digits.npz"
+    np.savez(data, x_train=images, y_train=labels, x_test=images, y_test=labels)
+    settings = Settings.of(loop="graph", data=str(data), batch_size=8, epochs=3, validation_size=0)
+    settings = Settings.of(**{**vars(settings), "jit_compile": False, "logdir": folder})
+    return train(settings), data
+
+
+@pytest.fixture(scope="session")
 def mnist5k():
     return MNISTLoader("mnist5k")
 

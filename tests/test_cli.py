@@ -12,6 +12,7 @@ from kerasmlp.config import Settings
         (FileNotFoundError(2, "No such file", "data.npz"), 2, "error: data.npz: No such file"),
         (OSError("the disk is full"), 2, "error: the disk is full"),
         (FloatingPointError("the loss is nan"), 1, "error: the loss is nan"),
+        (cli.FailedError("it is not the same"), 1, "error: it is not the same"),
         (MemoryError(), 1, "error: memory ran out"),
         (KeyboardInterrupt(), 130, "interrupted"),
     ],

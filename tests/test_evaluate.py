@@ -5,22 +5,8 @@ import pytest
 from sklearn.metrics import classification_report
 
 import kerasmlp
-from kerasmlp.config import Settings
 from kerasmlp.data import MNISTLoader
 from kerasmlp.evaluate import main
-from kerasmlp.train import train
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory, digits):
-    """A run folder, and its data."""
-    folder = tmp_path_factory.mktemp("run")
-    images, labels = digits
-    data = folder / "digits.npz"
-    np.savez(data, x_train=images, y_train=labels, x_test=images, y_test=labels)
-    settings = Settings.of(loop="graph", data=str(data), batch_size=8, epochs=3, validation_size=0)
-    settings = Settings.of(**{**vars(settings), "jit_compile": False, "logdir": folder})
-    return train(settings), data
 
 
 def test_what_is_written_is_what_scikit_learn_says_of_the_saved_model(finished, capsys):
@@ -28,9 +14,7 @@ def test_what_is_written_is_what_scikit_learn_says_of_the_saved_model(finished, 
     assert main([str(folder)]) == 0
     written = json.loads((folder / "evaluation.json").read_text())
     loader = MNISTLoader(str(data))
-    probabilities = kerasmlp.load(folder).predict(
-        loader.test_data / np.float32(255), verbose=0
-    )
+    probabilities = kerasmlp.load(folder).predict(loader.test_data / np.float32(255), verbose=0)
     expected = classification_report(
         loader.test_label, probabilities.argmax(axis=1), output_dict=True, zero_division=0.0
     )

@@ -34,6 +34,7 @@ def test_every_flag_of_the_readme_exists(readme):
         "-m kerasmlp.train",
         "-m kerasmlp.compare",
         "-m kerasmlp.evaluate",
+        "-m kerasmlp.export",
         "-m benchmarks",
         "tests/kills.py",
         "tests/browser.py",

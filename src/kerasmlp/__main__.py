@@ -3,7 +3,7 @@
 import importlib
 import sys
 
-COMMANDS = ("train", "compare", "evaluate")
+COMMANDS = ("train", "compare", "evaluate", "export")
 
 
 def main() -> int:

@@ -1,7 +1,7 @@
 """How every command starts, reads its flags, fails and ends. Imports no TensorFlow.
 
-Exit status: 0; 1, the training failed; 2, the user's input is wrong; 130, interrupted by Ctrl-C; 143,
-by SIGTERM.
+Exit status: 0; 1, the training failed, or an export does not say what its model says; 2, the user's
+input is wrong; 130, interrupted by Ctrl-C; 143, by SIGTERM.
 """
 
 import argparse
@@ -19,13 +19,15 @@ import tyro
 Settings = TypeVar("Settings")
 
 
+class FailedError(Exception):
+    """What was asked for failed, and the user's input was right."""
+
+
 def run(command: Callable[[], None]) -> int:
     """Run a command and return its exit status; print what it raises as one line, `error: ...`."""
     try:
         command()
-    except FloatingPointError as error:
-        return _failed(error, 1)
-    except MemoryError as error:
+    except (FailedError, FloatingPointError, MemoryError) as error:
         return _failed(error, 1)
     except (ValueError, OSError) as error:
         return _failed(error, 2)
@@ -120,7 +122,7 @@ def quiet_start(verbose: bool) -> Iterator[None]:
             f"KERAS_BACKEND: expected tensorflow, the one backend these loops are written for;"
             f" received {backend!r}"
         )
-    with _not_imported(*UNUSED), _quiet(verbose):
+    with _not_imported(*UNUSED), quiet(verbose):
         yield
 
 
@@ -142,7 +144,7 @@ def _not_imported(*packages: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _quiet(verbose: bool) -> Iterator[None]:
+def quiet(verbose: bool) -> Iterator[None]:
     """Drop what is written to standard error, unless verbose; what it says of a failure is kept."""
     if verbose:
         yield

@@ -11,6 +11,8 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 LoopName = Literal["fit", "graph", "eager"]
 RecipeName = Literal["default", "handbook"]
+QuantizeName = Literal["none", "int8", "int4"]
+FormatName = Literal["keras", "savedmodel", "litert", "litert-int8", "onnx"]
 SummaryName = Literal[
     "scalars", "graphs", "histograms", "images", "pr_curves", "hparams", "text", "projector"
 ]
@@ -78,6 +80,8 @@ class Settings:
         learning_rate: Adam's learning rate.
         seed: What the initial weights and the order of the batches follow from.
         hidden_units: Units of each hidden layer.
+        quantize: Train for weights of so many bits and activations of 8: they are rounded in training as
+            they will be by integer arithmetic, so that kerasmlp.export loses little or nothing.
         sampling: With shuffle, each epoch takes every image once; with replacement, each batch is
             drawn from all images, as in the handbook.
         validation_size: Images held out for validation, the last of the training images; auto is
@@ -111,6 +115,7 @@ class Settings:
     learning_rate: float = 0.001
     seed: int = 0
     hidden_units: tuple[int, ...] = (100,)
+    quantize: QuantizeName = "none"
     sampling: Literal["shuffle", "replacement"] = "shuffle"
     validation_size: int | Literal["auto"] = "auto"
     jit_compile: bool = True

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import tyro
 
 from kerasmlp import atomic, cli, run
-from kerasmlp.config import Settings
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -21,7 +20,7 @@ FIGURE = "evaluation.png"
 
 
 @dataclasses.dataclass(frozen=True)
-class EvaluateSettings:
+class Settings:
     """Evaluate the model of a finished run on the test images: by class, confusions, calibration.
 
     Prints tables, and writes evaluation.json and evaluation.png into the run folder.
@@ -41,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command, and return its exit status."""
 
     def command() -> None:
-        settings = cli.parse(EvaluateSettings, "kerasmlp.evaluate", argv)
+        settings = cli.parse(Settings, "kerasmlp.evaluate", argv)
         with cli.quiet_start(settings.verbose):
             import keras  # noqa: F401
         evaluation, data = evaluate(settings.run, settings.data)
@@ -64,19 +63,10 @@ def evaluate(folder: Path, data: str | None = None) -> "tuple[Evaluation, str]":
         ValueError: there is no model, or it does not fit the data.
         OSError: a file cannot be read or written.
     """
-    from kerasmlp import evaluation
+    from kerasmlp import evaluation, trained
     from kerasmlp.batches import in_order
-    from kerasmlp.data import MNISTLoader
-    from kerasmlp.model import load
 
-    model = load(folder)
-    loader = MNISTLoader(data or Settings.read(folder / run.SETTINGS).data)
-    expected = tuple(model.get_build_config()["input_shape"][1:])
-    if loader.image_shape != expected:
-        raise ValueError(
-            f"--data: expected images of shape {expected}, as the model takes them;"
-            f" received {loader.image_shape}"
-        )
+    model, loader = trained.read(folder, data)
     probabilities = model.predict(in_order(loader.test_data, loader.test_label), verbose=0)
     result = evaluation.evaluate(probabilities, loader.test_label)
     run.write_json(folder / JSON, {**dataclasses.asdict(result), "data": loader.name})

@@ -1,5 +1,6 @@
 """The handbook's multilayer perceptron, and the one place that compiles it."""
 
+import functools
 from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 import keras
 
 from kerasmlp import run
+from kerasmlp.quantization import WEIGHT_BITS, QuantizedDense
 
 
 @keras.saving.register_keras_serializable(package="kerasmlp")
@@ -20,6 +22,8 @@ class MLP(keras.Model):
     Args:
         hidden_units: units of each hidden layer, `dense1` first.
         classes: units of the last layer.
+        quantize: `int8` or `int4` to compute as with weights of so many bits and activations of 8, see
+            `quantization`; `none` not to.
         name: the first part of the paths of its variables.
     """
 
@@ -27,18 +31,28 @@ class MLP(keras.Model):
         self,
         hidden_units: Sequence[int] = (100,),
         classes: int = 10,
+        quantize: str = "none",
         name: str = "mlp",
         **kwargs: Any,
     ) -> None:
         super().__init__(name=name, **kwargs)
         self.hidden_units = tuple(hidden_units)
         self.classes = classes
+        self.quantize_to = quantize
         self.flatten = keras.layers.Flatten(name="flatten")
+        dense: Any = keras.layers.Dense
+        if self.is_quantized:
+            dense = functools.partial(QuantizedDense, bits=WEIGHT_BITS[quantize])
         self.hidden = [
-            keras.layers.Dense(units, activation="relu", name=f"dense{i}")
+            dense(units, activation="relu", name=f"dense{i}")
             for i, units in enumerate(self.hidden_units, start=1)
         ]
-        self.head = keras.layers.Dense(classes, name=f"dense{len(self.hidden) + 1}")
+        self.head = dense(classes, name=f"dense{len(self.hidden) + 1}")
+
+    @property
+    def is_quantized(self) -> bool:
+        """Whether it computes as integers will."""
+        return self.quantize_to != "none"
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Create the variables for images of `input_shape`, `(batch, height, width, channels)`."""
@@ -48,23 +62,25 @@ class MLP(keras.Model):
             shape = layer.compute_output_shape(shape)
         self.built = True
 
-    def activations(self, x: Any) -> Any:
+    def activations(self, x: Any, training: bool = False) -> Any:
         """Return those of the last hidden layer, `[batch, units]`."""
         x = self.flatten(x)
         for layer in self.hidden:
-            x = layer(x)
+            x = layer(x, training=training)
         return x
 
-    def call(self, x: Any) -> Any:
+    def call(self, x: Any, training: bool = False) -> Any:
         """Return the probabilities, `[batch, classes]`."""
         # Through keras.ops, not tf.nn: Keras' cross-entropy then finds the logits behind the
         # probabilities, in eager mode too, and all loops compute the same loss.
-        return keras.ops.softmax(self.head(self.activations(x)))
+        hidden = self.activations(x, training)
+        return keras.ops.softmax(self.head(hidden, training=training))
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments that make an equal, untrained model."""
         config = super().get_config()
-        return {**config, "hidden_units": list(self.hidden_units), "classes": self.classes}
+        own = {"hidden_units": list(self.hidden_units), "classes": self.classes}
+        return {**config, **own, "quantize": self.quantize_to}
 
 
 def compiled_mlp(
@@ -72,6 +88,7 @@ def compiled_mlp(
     classes: int,
     *,
     hidden_units: Sequence[int] = (100,),
+    quantize: str = "none",
     learning_rate: float = 0.001,
     jit_compile: bool = False,
     steps_per_execution: int = 1,
@@ -81,7 +98,7 @@ def compiled_mlp(
     Adam, sparse categorical cross-entropy, and the accuracy as the metric `accuracy`. The initial
     weights follow from `keras.utils.set_random_seed`.
     """
-    model = MLP(hidden_units, classes)
+    model = MLP(hidden_units, classes, quantize)
     model.build((None, *image_shape))
     model.compile(
         optimizer=keras.optimizers.Adam(learning_rate),
@@ -91,6 +108,22 @@ def compiled_mlp(
         steps_per_execution=steps_per_execution,
     )
     return model
+
+
+def calibrated(model: MLP, x: Any, quantize: str) -> MLP:
+    """Return a trained model with its weights and activations rounded: post-training quantization.
+
+    Args:
+        model: not quantized, built.
+        x: images, as the model takes them: the ranges of the activations are those on them.
+        quantize: `int8` or `int4`.
+    """
+    quantized = MLP(model.hidden_units, model.classes, quantize)
+    quantized.build(model.get_build_config()["input_shape"])
+    for variable, value in zip(quantized.trainable_variables, model.trainable_variables, strict=True):
+        variable.assign(value)
+    quantized(x, training=True)
+    return quantized
 
 
 def load(path: str | PathLike[str]) -> keras.Model:

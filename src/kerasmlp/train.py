@@ -130,6 +130,7 @@ def _model(settings: Settings, data: "MNISTLoader", batches: "Batches") -> "MLP"
         data.image_shape,
         data.classes,
         hidden_units=settings.hidden_units,
+        quantize=settings.quantize,
         learning_rate=settings.learning_rate,
         jit_compile=settings.jit_compile,
     )
