@@ -3,7 +3,7 @@
 import importlib
 import sys
 
-COMMANDS = ("train", "compare", "evaluate", "export")
+COMMANDS = ("train", "compare", "evaluate", "predict", "export")
 
 
 def main() -> int:

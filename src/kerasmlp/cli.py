@@ -28,16 +28,17 @@ def run(command: Callable[[], None]) -> int:
     try:
         command()
     except (FailedError, FloatingPointError, MemoryError) as error:
-        return _failed(error, 1)
+        return failed(error, 1)
     except (ValueError, OSError) as error:
-        return _failed(error, 2)
+        return failed(error, 2)
     except KeyboardInterrupt as error:
         print(str(error) or "interrupted", file=sys.stderr)
         return getattr(error, "status", 130)
     return 0
 
 
-def _failed(error: Exception, status: int) -> int:
+def failed(error: Exception, status: int) -> int:
+    """Print an error as one line, and return the status."""
     if isinstance(error, OSError) and error.filename is not None and error.strerror:
         message = f"{error.filename}: {error.strerror}"
     elif isinstance(error, MemoryError):

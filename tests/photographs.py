@@ -1,0 +1,105 @@
+"""Photos of digits, drawn: from fonts and from pen strokes, on paper with shadows."""
+
+import functools
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+from scipy import ndimage
+
+FONTS = [
+    "DejaVuSans",
+    "DejaVuSans-Bold",
+    "DejaVuSans-Oblique",
+    "DejaVuSansMono",
+    "DejaVuSerif",
+    "DejaVuSerif-Italic",
+    "cmr10",
+    "cmss10",
+    "cmtt10",
+]
+"""Those that matplotlib carries."""
+
+# Each digit as strokes of points (x, y) in a square of side 1, y downwards, as a pen goes.
+ROUND = [(np.cos(a), np.sin(a)) for a in np.linspace(-np.pi / 2, 1.5 * np.pi, 25)]
+
+
+def _arc(x, y, width, height, start, end):
+    """Points of a part of an ellipse; angles in quarter turns, clockwise from the right."""
+    angles = np.linspace(start, end, 16) * np.pi / 2
+    return [(x + width * np.cos(angle), y + height * np.sin(angle)) for angle in angles]
+
+
+STROKES = [
+    [_arc(0.5, 0.5, 0.3, 0.45, -1, 3)],
+    [[(0.38, 0.2), (0.52, 0.05), (0.5, 0.95)]],
+    [[*_arc(0.5, 0.28, 0.27, 0.23, -2, 0.6), (0.25, 0.93), (0.8, 0.93)]],
+    [[*_arc(0.47, 0.27, 0.25, 0.22, -1.8, 1), *_arc(0.47, 0.71, 0.29, 0.23, -1, 1.8)]],
+    [[(0.55, 0.05), (0.2, 0.6), (0.82, 0.6)], [(0.65, 0.35), (0.62, 0.97)]],
+    [[(0.75, 0.07), (0.33, 0.07), (0.28, 0.45), *_arc(0.47, 0.68, 0.28, 0.26, -1.3, 1.7)]],
+    [[*_arc(0.72, 0.45, 0.46, 0.4, -1.1, -2), *_arc(0.5, 0.7, 0.25, 0.24, -2, 2)]],
+    [[(0.2, 0.08), (0.78, 0.08), (0.42, 0.95)]],
+    [[*_arc(0.5, 0.27, 0.21, 0.21, 1, -3), *_arc(0.5, 0.72, 0.26, 0.24, -1, 3)]],
+    [[*_arc(0.48, 0.3, 0.24, 0.24, 0, 4), (0.72, 0.3), (0.62, 0.95)]],
+]
+
+
+def from_font(digit, random, side=400):
+    """A digit of a font: how much ink there is, 0 to 1, `[side, side]`."""
+    image = Image.new("L", (side, side))
+    name = FONTS[random.integers(len(FONTS))]
+    path = Path(matplotlib.get_data_path(), "fonts/ttf", f"{name}.ttf")
+    size = round(side * random.uniform(0.4, 0.75))
+    ImageDraw.Draw(image).text(
+        (side / 2, side / 2), str(digit), 255, ImageFont.truetype(path, size), anchor="mm"
+    )
+    return np.asarray(image) / 255
+
+
+def from_strokes(digit, random, side=400):
+    """A digit as drawn with a pen: how much ink there is, 0 to 1, `[side, side]`."""
+    image = Image.new("L", (side, side))
+    draw = ImageDraw.Draw(image)
+    size = side * random.uniform(0.35, 0.7)
+    width = round(size * random.uniform(0.03, 0.14))
+    lean = random.uniform(-0.15, 0.25)
+    for stroke in STROKES[digit]:
+        points = np.array(stroke) - 0.5
+        wobble = ndimage.gaussian_filter1d(
+            random.normal(0, 0.06, points.shape), 3, axis=0, mode="nearest"
+        )
+        points = points + wobble
+        points[:, 0] -= lean * points[:, 1]
+        xy = [tuple(point) for point in side / 2 + size * points]
+        draw.line(xy, 255, width, joint="curve")
+        for x, y in xy:
+            draw.ellipse((x - width / 2, y - width / 2, x + width / 2, y + width / 2), 255)
+    return np.asarray(image) / 255
+
+
+def photographed(ink, random):
+    """An image in mode L of that ink, turned and moved, on unevenly lit paper, with noise."""
+    side = len(ink)
+    ink = ndimage.rotate(ink, random.uniform(-12, 12), reshape=False, order=1)
+    ink = ndimage.shift(ink, random.uniform(-0.12, 0.12, 2) * side, order=1)
+    rows, columns = np.mgrid[:side, :side] / side
+    angle, place = random.uniform(0, 2 * np.pi), random.uniform(0.2, 0.8)
+    across = (rows - 0.5) * np.sin(angle) + (columns - 0.5) * np.cos(angle) + 0.5
+    softness = random.uniform(0.05, 0.4)
+    light = 1 - random.uniform(0, 0.5) / (1 + np.exp((across - place) / softness * 4))
+    paper, pen = random.uniform(0.7, 1), random.uniform(0, 0.3)
+    grey = (paper * (1 - ink) + pen * ink) * light
+    if random.random() < 0.3:
+        grey = 1 - grey
+    grey = ndimage.gaussian_filter(grey, random.uniform(0, 1.5))
+    grey = grey + random.normal(0, random.uniform(0, 0.06), grey.shape)
+    return Image.fromarray(np.rint(255 * np.clip(grey, 0, 1)).astype(np.uint8))
+
+
+@functools.cache
+def photo(digit, seed):
+    """A photo of the digit, drawn from a font if the seed is even, with a pen if it is odd."""
+    random = np.random.default_rng([digit, seed])
+    draw = from_strokes if seed % 2 else from_font
+    return photographed(draw(digit, random), random)
