@@ -133,7 +133,7 @@ def _ink(grey: Grey) -> Grey:
     side = max(grey.shape)
     if skew(grey - ndimage.gaussian_filter(grey, side / 6), axis=None) > 0:
         grey = 1 - grey
-    paper = ndimage.gaussian_filter(ndimage.grey_closing(grey, size=max(3, side // 3)), side / 50)
+    paper = ndimage.gaussian_filter(_closed(grey, side // 6), side / 50)
     ink = np.clip(1 - grey / np.maximum(paper, 0.05), 0, 1)
     mask = ink > max(threshold_otsu(ink), LEAST_CONTRAST / 2)
     if not mask.any() or ink[mask].mean() - ink[~mask].mean() < LEAST_CONTRAST:
@@ -141,6 +141,15 @@ def _ink(grey: Grey) -> Grey:
     digit = _digit(mask)
     ink = np.clip(ink / np.percentile(ink[digit], 90), 0, 1)
     return np.where(ndimage.binary_dilation(digit), ink, 0)  # with the soft edge of its strokes
+
+
+def _closed(grey: Grey, radius: int) -> Grey:
+    """Return the image without what is dark and narrower than twice `radius`.
+
+    Beyond its edge it goes on as it ends there: else the darker end of a shadow would be closed too.
+    """
+    closed = ndimage.grey_closing(np.pad(grey, radius, mode="edge"), size=2 * radius + 1)
+    return closed[radius:-radius, radius:-radius]
 
 
 def _digit(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:

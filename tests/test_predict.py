@@ -1,0 +1,114 @@
+import io
+import json
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import photographs
+from kerasmlp import photos, pictures
+from kerasmlp.config import Settings
+from kerasmlp.model import MLP, load
+from kerasmlp.predict import main
+from kerasmlp.train import train
+
+
+@pytest.fixture(scope="module")
+def trained(mnist5k, tmp_path_factory):
+    """The folder of a run on 4,000 images."""
+    settings = Settings(
+        epochs=8, logdir=tmp_path_factory.mktemp("logs"), summaries=(), validation_size=0
+    )
+    return train(settings, mnist5k)[0]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A photo of each digit."""
+    path = tmp_path_factory.mktemp("photos")
+    for digit in range(10):
+        photographs.photo(digit, digit).save(path / f"{digit}.png")
+    (path / "notes.txt").touch()
+    return path
+
+
+def said(captured):
+    """The image and the three most probable classes of each line."""
+    lines = [line.rpartition(": ") for line in captured.out.splitlines()]
+    return {name: [int(part.split()[0]) for part in said.split(", ")] for name, _, said in lines}
+
+
+def test_of_ten_photos_at_least_nine_are_right(trained, folder, capsys):
+    assert main([str(trained), str(folder)]) == 0
+    found = said(capsys.readouterr())
+    assert list(found) == [str(folder / f"{digit}.png") for digit in range(10)]
+    assert all(len(set(classes)) == 3 for classes in found.values())
+    assert sum(classes[0] == digit for digit, classes in enumerate(found.values())) >= 9
+
+
+def test_json_and_the_picture_are_what_the_model_says_of_what_it_saw(trained, folder, tmp_path, capsys):
+    names = [str(folder / name) for name in ("3.png", "8.png")]
+    assert main([str(trained), *names, "--json", "--show", str(tmp_path / "seen.png")]) == 0
+    found = json.loads(capsys.readouterr().out)
+    images = np.stack([photos.prepared(photos.read(name), 28, 28) for name in names])
+    probabilities = load(trained)(images / np.float32(255)).numpy()
+    captions = []
+    for name, row, item in zip(names, probabilities, found, strict=True):
+        assert item["image"] == name
+        best = np.argsort(-row)[:3]
+        assert [part["class"] for part in item["predictions"]] == best.tolist()
+        given = [part["probability"] for part in item["predictions"]]
+        np.testing.assert_allclose(given, row[best], rtol=1e-5)
+        captions.append(f"{best[0]} {row[best[0]]:.0%}")
+    shown = np.asarray(Image.open(tmp_path / "seen.png"))
+    assert np.array_equal(shown, pictures.captioned(images, captions))
+
+
+def test_standard_input_is_an_image(trained, folder, monkeypatch, capsys):
+    content = (folder / "5.png").read_bytes()
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content)))
+    assert main([str(trained / "model.keras"), "-", str(folder / "5.png")]) == 0
+    one, other = capsys.readouterr().out.splitlines()
+    assert one.removeprefix("-") == other.removeprefix(str(folder / "5.png"))
+
+
+def test_a_bad_image_among_good_ones_is_named_and_the_others_are_read(trained, folder, tmp_path, capsys):
+    shutil.copytree(folder, tmp_path / "mixed")
+    (tmp_path / "mixed/3.png").write_bytes(b"nonsense")
+    (tmp_path / "mixed/7.png").write_bytes((folder / "7.png").read_bytes()[:999])
+    assert main([str(trained), str(tmp_path / "mixed"), str(tmp_path / "none.png")]) == 2
+    captured = capsys.readouterr()
+    assert len(said(captured)) == 8
+    progress, *errors = captured.err.splitlines()
+    assert progress == "reading 11 images"
+    assert [error.split(": ")[:2] for error in errors] == [
+        ["error", str(tmp_path / "mixed/3.png")],
+        ["error", str(tmp_path / "mixed/7.png")],
+        ["error", str(tmp_path / "none.png")],
+    ]
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["{run}"], "expected one image or more after the run folder"),
+        ([".", "{photo}"], "expected the folder of a finished run; . has no model.keras"),
+        (["{run}", "{empty}"], "expected a folder with images"),
+        (["{run}", "{photo}", "--show", "{empty}/no/such/folder.png"], "No such file or directory"),
+    ],
+)
+def test_wrong_input_is_one_line(arguments, message, trained, folder, tmp_path, capsys):
+    places = {"run": trained, "photo": folder / "1.png", "empty": tmp_path}
+    assert main([argument.format(**places) for argument in arguments]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert len(error.splitlines()) == 1
+
+
+def test_a_model_of_other_images_is_an_error(tmp_path, folder, capsys):
+    model = MLP()
+    model.build((None, 8, 8, 3))
+    model.save(tmp_path / "model.keras")
+    assert main([str(tmp_path), str(folder)]) == 2
+    assert "expected a model of grey images" in capsys.readouterr().err
