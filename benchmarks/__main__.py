@@ -15,16 +15,17 @@ import tempfile
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
+from benchmarks import quantized
 from benchmarks.contenders import CONTENDERS, WITH_CALLBACKS
 from benchmarks.worker import Problem
 from kerasmlp import cli, run
 from kerasmlp.remote import Process
 
-Part = Literal["epochs", "callbacks", "commands", "accuracy", "examples", "hidden"]
+Part = Literal["epochs", "callbacks", "commands", "accuracy", "examples", "hidden", "quantization"]
 TIME_LIMIT = 600.0  # seconds for an epoch
 PAUSE = 0.5  # seconds before each turn: threads of the one before may still spin, as OpenBLAS' do
 FIT, GRAPH, FLOOR = "kerasmlp fit", "kerasmlp graph", "floor: two matrix products"
@@ -39,14 +40,15 @@ class Settings:
         data: MNIST, as kerasmlp.train takes it, but a file for the whole commands.
         parts: What to measure: seconds an epoch of all contenders; the cost of the callbacks; whole
             commands from the start of the process to the test accuracy; the time to an accuracy from
-            the start of the process; epochs on more and fewer examples; with more and fewer units.
+            the start of the process; epochs on more and fewer examples; with more and fewer units; what
+            integers cost of the accuracy.
         repeats: Rounds of a sitting, after one that warms up.
         sittings: How often all processes are started anew.
         output: The folder for a JSON file and a figure of each part.
     """
 
     data: str = "mnist"
-    parts: tuple[Part, ...] = ("epochs", "callbacks", "commands", "accuracy", "examples", "hidden")
+    parts: tuple[Part, ...] = get_args(Part)
     repeats: int = 5
     sittings: int = 3
     output: Path = Path("benchmarks/results")
@@ -209,6 +211,7 @@ PARTS = {
     "accuracy": accuracy,
     "examples": examples,
     "hidden": hidden,
+    "quantization": lambda settings: quantized.measure(settings.data),
 }
 BASE = {
     "epochs": FIT,
@@ -224,7 +227,9 @@ def markdown(part: str, rows: dict[str, Any]) -> str:
     base = rows.get(BASE.get(part, ""))
     lines = []
     for name, row in rows.items():
-        if part == "accuracy":
+        if part == "quantization":
+            cells = quantized.cells(row)
+        elif part == "accuracy":
             cells = {key: row[key] for key in row if key.startswith("seconds")}
             cells = {key.replace("_", " "): _number(value, 1) for key, value in cells.items()}
         else:
@@ -284,7 +289,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         for part in settings.parts:
             rows = PARTS[part](settings)
             run.write_json(settings.output / f"{part}.json", {"rows": rows, **run.environment()})
-            figure(part, rows, settings.output / f"{part}.png")
+            if part != "quantization":
+                figure(part, rows, settings.output / f"{part}.png")
             print(markdown(part, rows))
 
     return cli.run(command)

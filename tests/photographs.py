@@ -1,12 +1,18 @@
-"""Photos of digits, drawn: from fonts and from pen strokes, on paper with shadows."""
+"""Photos of digits, drawn: from fonts and from pen strokes, on paper with shadows.
+
+As a program it counts how many of them a model reads: `python tests/photographs.py RUN`.
+"""
 
 import functools
 from pathlib import Path
 
 import matplotlib
 import numpy as np
+import tyro
 from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
+
+from kerasmlp import photos
 
 FONTS = [
     "DejaVuSans",
@@ -103,3 +109,32 @@ def photo(digit, seed):
     random = np.random.default_rng([digit, seed])
     draw = from_strokes if seed % 2 else from_font
     return photographed(draw(digit, random), random)
+
+
+def read(model, kind, seeds):
+    """The share that a model reads right of the photos of each digit; kind 0: printed, 1: by pen."""
+    digits = np.repeat(np.arange(10), len(seeds))
+    drawn = [photo(digit, 2 * seed + kind) for digit in range(10) for seed in seeds]
+    images = np.stack([photos.prepared(np.float32(image) / 255, 28, 28) for image in drawn])
+    right = model(images / np.float32(255), training=False).numpy().argmax(axis=1) == digits
+    return right.reshape(10, -1).mean(axis=1)
+
+
+def main(run: Path, /, photos: int = 100) -> None:
+    """Count how many photos of digits a model reads.
+
+    Args:
+        run: The folder of a run, or a .keras file.
+        photos: Photos of each digit and kind.
+    """
+    import kerasmlp
+
+    model = kerasmlp.load(run)
+    for kind, name in enumerate(("printed", "by pen")):
+        shares = read(model, kind, range(photos))
+        each = ", ".join(f"{digit}: {share:.0%}" for digit, share in enumerate(shares))
+        print(f"{name}: {shares.mean():.1%} of {10 * photos:,} ({each})")
+
+
+if __name__ == "__main__":
+    tyro.cli(main, prog="python tests/photographs.py")

@@ -75,6 +75,16 @@ assert model.hidden_units == (5, 6)
     assert np.array_equal(np.load(tmp_path / "y.npy"), model(x))
 
 
+def test_a_file_with_code_in_it_is_refused_and_the_code_not_run(tmp_path):
+    ran = tmp_path / "ran"
+    code = keras.layers.Lambda(lambda x: (ran.touch(), x)[1])
+    keras.Sequential([keras.Input((1,)), code]).save(tmp_path / "model.keras")
+    ran.unlink()
+    with pytest.raises(ValueError, match="Lambda"):
+        kerasmlp.load(tmp_path / "model.keras")
+    assert not ran.exists()
+
+
 def test_loading_what_is_no_model_is_a_value_error(tmp_path):
     path = tmp_path / "model.keras"
     path.write_bytes(b"nonsense")

@@ -35,6 +35,7 @@ def test_every_flag_of_the_readme_exists(readme):
         "-m kerasmlp.compare",
         "-m kerasmlp.evaluate",
         "-m kerasmlp.export",
+        "-m kerasmlp.predict",
         "-m benchmarks",
         "tests/kills.py",
         "tests/browser.py",
