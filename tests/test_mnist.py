@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 import kerasmlp
-from helpers import assert_same, events, state
+from helpers import assert_same, cases, events, state
 from kerasmlp.batches import Batches
 from kerasmlp.config import Settings
 from kerasmlp.model import compiled_mlp
@@ -36,7 +36,7 @@ def results(mnist, logdir, loop, steps_per_execution, jit_compile, **given):
     return metrics, history, tags, state(kerasmlp.load(folder / "model.keras"))
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("seed", cases((0, 1, 2), default=(0,)))
 def test_five_epochs_reach_97_percent_and_compilations_agree(seed, mnist, tmp_path):
     few = None if seed == 0 else 2  # for the other seeds
     plain, xla = (
