@@ -50,16 +50,16 @@ def sent(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "number, status, execution, step",
-    [(signal.SIGINT, 130, 5, 10), (signal.SIGTERM, 143, 6, 12)],
+    "number, status, execution, step, quantize",
+    [(signal.SIGINT, 130, 5, 10, "int8"), (signal.SIGTERM, 143, 6, 12, "none")],
     ids=["within an epoch", "at its end"],
 )
 def test_a_signal_saves_and_the_run_goes_on_as_if_it_had_not_come(
-    number, status, execution, step, train, sent, tmp_path, capsys
+    number, status, execution, step, quantize, train, sent, tmp_path, capsys
 ):
-    assert train("--name", "whole") == 0
+    assert train("--name", "whole", "--quantize", quantize) == 0
     sent(number, execution)
-    assert train("--name", "mine") == status
+    assert train("--name", "mine", "--quantize", quantize) == status
     logs, folder = tmp_path / "logs", tmp_path / "logs/mine"
     error = capsys.readouterr().err.splitlines()[-1]
     assert error == (

@@ -133,6 +133,12 @@ class Reference:
         losses = [float(self._step(x, y)) for x, y in batches]
         return state(self.model), losses
 
+    def finalised(self, values: State) -> State:
+        """Return the state that training ends with where the last step leads to `values`."""
+        restore(self.model, values)
+        self.model.optimizer.finalize_variable_values(self.model.trainable_variables)
+        return state(self.model)
+
     def wrong_step(self, step: Step, before: State, batches: Sequence[Batch]) -> State:
         """Return the state after `step` on each of `batches` from `before`. No metric is changed."""
         restore(self.model, before)
