@@ -113,7 +113,7 @@ EDGES = {
         "training_state",
     },
     "tables": {"results"},
-    "trained": {"config", "data", "model", "run"},
+    "trained": {"data", "model", "run"},
     "training_state": set(),
 }
 

@@ -1,0 +1,30 @@
+import json
+
+import pytest
+
+from kerasmlp import trained
+from kerasmlp.config import Settings
+from kerasmlp.train import train
+
+
+def test_a_run_is_read_back_with_the_data_that_it_found(mnist5k, tmp_path, monkeypatch):
+    """Trained on what `auto` found, and `auto` would find something else today."""
+    settings = Settings(data="auto", epochs=1, logdir=tmp_path, summaries=())
+    folder, metrics = train(settings, mnist5k)
+    monkeypatch.setattr("kerasmlp.sources._mnist", lambda *_: pytest.fail("auto was looked for"))
+    model, data = trained.read(folder)
+    assert (data.name, metrics["dataset"]) == ("mnist5k", "mnist5k")
+    assert data.fingerprint == mnist5k.fingerprint
+    assert int(model.optimizer.iterations) == metrics["steps"]
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", "null"])
+def test_damaged_metrics_are_named(content, finished, tmp_path):
+    (run, _), _ = finished
+    (tmp_path / "model.keras").write_bytes((run / "model.keras").read_bytes())
+    (tmp_path / "metrics.json").write_text(content)
+    with pytest.raises(ValueError, match=r"metrics\.json: expected the metrics of a run"):
+        trained.read(tmp_path)
+    (tmp_path / "metrics.json").write_text(json.dumps({"dataset": "nowhere.npz"}))
+    with pytest.raises(FileNotFoundError, match=r"nowhere\.npz"):
+        trained.read(tmp_path)
