@@ -63,6 +63,15 @@ runpy.run_path("{runtimes.__file__}", run_name="__main__")
     return np.load(folder / "out.npz")["probabilities"]
 
 
+@pytest.mark.thorough
+def test_a_savedmodel_runs_in_a_process_without_this_package(finished, digits, tmp_path):
+    (run, _), _ = finished
+    (path,) = export(Settings(run, ("savedmodel",), output=tmp_path))
+    found = without_this_package("savedmodel", path, digits[0], tmp_path)
+    expected = kerasmlp.load(run)(digits[0] / np.float32(255))
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
 @pytest.mark.parametrize("format", FILES)
 def test_it_runs_in_a_process_without_this_package(format, exported, finished, digits, tmp_path):
     folder, _ = exported
@@ -151,9 +160,7 @@ def test_tensorflows_own_formats_take_the_place_of_what_was_there(finished, digi
         assert report["equal_labels"] == 1
         assert report["largest_difference"] < 1e-6
     assert out.count("100.0%") == 2
-    found = without_this_package("savedmodel", tmp_path / "savedmodel", digits[0], tmp_path)
     expected = kerasmlp.load(run)(digits[0] / np.float32(255))
-    np.testing.assert_allclose(found, expected, atol=1e-6)
     loaded = kerasmlp.load(tmp_path / "model.keras")
     np.testing.assert_allclose(loaded(digits[0]), expected, atol=1e-6)
 
