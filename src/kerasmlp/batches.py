@@ -6,13 +6,15 @@ same batches, however often it opens a pipeline, and a run can go on from any st
 They come one by one, or in groups for a program that takes many steps at once (see `execution`). A
 group is gathered in one go and stays bytes, a quarter of what goes through memory, until the program
 scales each batch. What is in memory is gathered where the program runs, just before it: on a CPU the
-batches are then still in its cache. What is mapped from a file is read ahead, by another thread.
+batches are then still in its cache. What is mapped from a file, or augmented, is made ahead, by another
+thread.
 """
 
 import dataclasses
 import functools
 import mmap
 import os
+from collections.abc import Callable
 from io import FileIO
 from pathlib import Path
 from typing import Any, Literal
@@ -31,6 +33,9 @@ COPIED_AT_ONCE = 2**24
 """Bytes from which on an array becomes a tensor by one plain copy."""
 TENSOR_ALIGNMENT = 64
 """Bytes at whose multiples TensorFlow wants the memory of a tensor to begin."""
+
+Augment = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+"""Takes the images of a batch and a seed, int64 `[2]`; returns others of the same shape and type."""
 
 Group = tuple[tf.Tensor, tuple[tf.Tensor, ...]]
 """How many steps to take, int32, and the batches, each part stacked: `[steps or more, batch, ...]`."""
@@ -61,6 +66,8 @@ class Batches:
         seed: what the order follows from, together with the step.
         sampling: `shuffle` takes every example once an epoch, in an order of the epoch's own;
             `replacement` draws each batch from all examples, as the handbook does.
+        augment: what is done to the images of each batch, with a seed that follows from `seed` and the
+            step.
     """
 
     images: NDArray[Any]
@@ -68,6 +75,7 @@ class Batches:
     batch_size: int
     seed: int = 0
     sampling: Sampling = "shuffle"
+    augment: Augment | None = None
 
     @property
     def input_spec(self) -> tf.TensorSpec:
@@ -110,7 +118,8 @@ class Batches:
         @_as_it_is
         def batch(step_in_epoch: tf.Tensor) -> tuple[tf.Tensor, ...]:
             step = tf.cast(epoch, tf.int64) * self.steps_per_epoch + step_in_epoch
-            return self.prepare(*self._take(self.indices(step)))
+            x, y = self._take(self.indices(step))
+            return self.prepare(self._augmented(x, step), y)
 
         steps = tf.data.Dataset.range(first_step, self.steps_per_epoch)
         return steps.map(batch, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
@@ -129,7 +138,7 @@ class Batches:
             return tf.maximum(first, tf.constant(initial_step, tf.int64))
 
         groups = tf.data.Dataset.counter(epoch * per_epoch + in_epoch // steps).map(first_step)
-        if self._mapped:
+        if self._ahead:
             groups = groups.map(_as_it_is(lambda first: self._gather(first, steps))).prefetch(1)
         return groups
 
@@ -138,7 +147,7 @@ class Batches:
 
         Their shapes do not depend on the group; where it has fewer batches, it takes fewer steps.
         """
-        return group if self._mapped else self._gather(group, steps)
+        return group if self._ahead else self._gather(group, steps)
 
     def prepare(self, x: tf.Tensor, y: tf.Tensor) -> tuple[tf.Tensor, ...]:
         """Return a batch of a group, `(x, y)`, as `epoch` delivers it."""
@@ -148,6 +157,11 @@ class Batches:
     def _mapped(self) -> bool:
         """Whether the images stay in a file, and are read batch by batch."""
         return isinstance(self.images, np.memmap)
+
+    @property
+    def _ahead(self) -> bool:
+        """Whether a group is made while the program trains on the one before."""
+        return self._mapped or self.augment is not None
 
     @functools.cached_property
     def _images(self) -> tf.Tensor:
@@ -166,11 +180,35 @@ class Batches:
         in_epoch = first % self.steps_per_epoch
         end = (in_epoch // steps + 1) * steps
         count = tf.maximum(tf.minimum(end, full) - in_epoch, 0)
-        groups = [(tf.cast(count, tf.int32), self._take(self._full_batches(first, steps)))]
+        x, y = self._take(self._full_batches(first, steps))
+        groups = [(tf.cast(count, tf.int32), (self._each_augmented(x, first, count), y))]
         if partial and self.sampling == "shuffle":
-            chosen = tf.reshape(self.indices(first - in_epoch + full), [1, partial])
-            groups.append((tf.cast(end > full, tf.int32), self._take(chosen)))
+            last = first - in_epoch + full
+            x, y = self._take(tf.reshape(self.indices(last), [1, partial]))
+            taken = tf.cast(end > full, tf.int64)
+            groups.append((tf.cast(taken, tf.int32), (self._each_augmented(x, last, taken), y)))
         return tuple(groups)
+
+    def _augmented(self, images: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
+        """Return the images of the batch at `step` as they are trained on."""
+        if self.augment is None:
+            return images
+        # Beside the seeds of the order, which are of numbers from 0.
+        return self.augment(images, tf.stack([tf.constant(self.seed, tf.int64), -1 - step]))
+
+    def _each_augmented(self, images: tf.Tensor, first: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
+        """Return `[steps, batch, ...]` with the batches of the steps from `first` on augmented.
+
+        What follows after `count` of them is no batch.
+        """
+        if self.augment is None:
+            return images
+        augmented = tf.map_fn(
+            lambda batch: self._augmented(*batch),
+            (images[:count], first + tf.range(count)),
+            fn_output_signature=tf.TensorSpec(images.shape[1:], images.dtype),
+        )
+        return tf.concat([augmented, images[count:]], axis=0)
 
     def _full_batches(self, first: tf.Tensor, steps: int) -> tf.Tensor:
         """Return the indices, `[steps, batch]`, of the batches from the step `first` on.

@@ -89,19 +89,19 @@ def compiled_mlp(
     *,
     hidden_units: Sequence[int] = (100,),
     quantize: str = "none",
-    learning_rate: float = 0.001,
+    optimizer: keras.optimizers.Optimizer | None = None,
     jit_compile: bool = False,
     steps_per_execution: int = 1,
 ) -> MLP:
     """Return an `MLP` for images of `image_shape`, built, and compiled as the handbook trains it.
 
-    Adam, sparse categorical cross-entropy, and the accuracy as the metric `accuracy`. The initial
-    weights follow from `keras.utils.set_random_seed`.
+    Adam with a learning rate of 0.001 or the given `optimizer`, sparse categorical cross-entropy, and
+    the accuracy as the metric `accuracy`. The initial weights follow from `keras.utils.set_random_seed`.
     """
     model = MLP(hidden_units, classes, quantize)
     model.build((None, *image_shape))
     model.compile(
-        optimizer=keras.optimizers.Adam(learning_rate),
+        optimizer=optimizer or keras.optimizers.Adam(0.001),
         loss=keras.losses.SparseCategoricalCrossentropy(),
         metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
         jit_compile=jit_compile,

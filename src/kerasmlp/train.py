@@ -125,22 +125,31 @@ def _model(settings: Settings, data: "MNISTLoader", batches: "Batches") -> "MLP"
     """Return the model of the run, compiled."""
     from kerasmlp.execution import responsive_steps
     from kerasmlp.model import compiled_mlp
+    from kerasmlp.optimizers import optimizer
 
+    steps = settings.epochs * batches.steps_per_epoch
     model = compiled_mlp(
         data.image_shape,
         data.classes,
         hidden_units=settings.hidden_units,
         quantize=settings.quantize,
-        learning_rate=settings.learning_rate,
+        optimizer=optimizer(
+            settings.optimizer,
+            settings.learning_rate,
+            weight_decay=settings.weight_decay,
+            cosine_steps=steps if settings.schedule == "cosine" else None,
+            ema_momentum=settings.ema_momentum,
+            head=f"dense{len(settings.hidden_units) + 1}",
+        ),
         jit_compile=settings.jit_compile,
     )
-    steps = settings.steps_per_execution
-    if steps == "auto":
+    if settings.steps_per_execution == "auto":
         example_bytes = batches.images[0].nbytes
-        steps = responsive_steps(
+        model.steps_per_execution = responsive_steps(
             model.count_params(), settings.batch_size, example_bytes, batches.steps_per_epoch
         )
-    model.steps_per_execution = steps
+    else:
+        model.steps_per_execution = settings.steps_per_execution
     return model
 
 
@@ -242,10 +251,15 @@ def _finish(
     from kerasmlp.examples import Examples
 
     settings, folder, model = training.settings, training.folder, training.model
-    test = model.evaluate(in_order(data.test_data, data.test_label), return_dict=True, verbose=0)
+    held_out = training.validation
+
+    def evaluated(name: str, images: Any, labels: Any) -> dict[str, float]:
+        logs = model.evaluate(in_order(images, labels), return_dict=True, verbose=0)
+        return {f"{name}_{metric}": logs[metric] for metric in ("accuracy", "loss")}
+
     metrics = {
-        "test_accuracy": test["accuracy"],
-        "test_loss": test["loss"],
+        **evaluated("test", data.test_data, data.test_label),
+        **(evaluated("validation", held_out.images, held_out.labels) if held_out else {}),
         "dataset": data.name,
         "parameters": model.count_params(),
         "epochs": settings.epochs,
@@ -266,14 +280,21 @@ def _finish(
 
 def _split(settings: Settings, data: "MNISTLoader") -> "tuple[Batches, Examples | None]":
     """Return the training batches, and the validation data or None: the last of the training images."""
+    from kerasmlp.augmentation import Augmentation
     from kerasmlp.batches import Batches
     from kerasmlp.examples import Examples
 
+    distortions = settings.affine, settings.translation, settings.elastic
     images, labels = data.train_data, data.train_label
     held_out = settings.validation_images(len(images))
     kept = len(images) - held_out
     batches = Batches(
-        images[:kept], labels[:kept], settings.batch_size, settings.seed, settings.sampling
+        images[:kept],
+        labels[:kept],
+        settings.batch_size,
+        settings.seed,
+        settings.sampling,
+        Augmentation(*distortions) if any(distortions) else None,
     )
     return batches, Examples(images[kept:], labels[kept:]) if held_out else None
 
