@@ -5,6 +5,7 @@ import pytest
 import kerasmlp
 from helpers import cases, python
 from kerasmlp.model import MLP, compiled_mlp
+from kerasmlp.optimizers import optimizer
 
 
 def test_build_makes_the_handbooks_variables():
@@ -57,7 +58,7 @@ LOAD = [
 
 @pytest.mark.parametrize("load", cases(LOAD, default=LOAD[:1]))
 def test_a_saved_model_loads_in_a_process_that_imports_only_kerasmlp(tmp_path, load):
-    model = compiled_mlp((4, 4, 1), 3, hidden_units=(5, 6), learning_rate=0.25)
+    model = compiled_mlp((4, 4, 1), 3, hidden_units=(5, 6), optimizer=optimizer(0.25))
     x = np.random.default_rng(0).random((2, 4, 4, 1)).astype(np.float32)
     model.fit(x, np.array([0, 2]), verbose=0)
     model.save(tmp_path / "model.keras")

@@ -50,16 +50,20 @@ def sent(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "number, status, execution, step, quantize",
-    [(signal.SIGINT, 130, 5, 10, "int8"), (signal.SIGTERM, 143, 6, 12, "none")],
-    ids=["within an epoch", "at its end"],
+    "number, status, execution, step, flags",
+    [
+        (signal.SIGINT, 130, 5, 10, ("--quantize", "int8")),
+        (signal.SIGINT, 130, 5, 10, ("--recipe", "accurate")),
+        (signal.SIGTERM, 143, 6, 12, ()),
+    ],
+    ids=["within an epoch", "augmented", "at its end"],
 )
 def test_a_signal_saves_and_the_run_goes_on_as_if_it_had_not_come(
-    number, status, execution, step, quantize, train, sent, tmp_path, capsys
+    number, status, execution, step, flags, train, sent, tmp_path, capsys
 ):
-    assert train("--name", "whole", "--quantize", quantize) == 0
+    assert train("--name", "whole", *flags) == 0
     sent(number, execution)
-    assert train("--name", "mine", "--quantize", quantize) == status
+    assert train("--name", "mine", *flags) == status
     logs, folder = tmp_path / "logs", tmp_path / "logs/mine"
     error = capsys.readouterr().err.splitlines()[-1]
     assert error == (
@@ -142,6 +146,13 @@ def test_what_would_make_it_another_run_is_refused(flags, message, train, tmp_pa
     assert message in error
     assert len(error.splitlines()) == 1
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+def test_a_schedule_over_all_epochs_has_no_others(train, tmp_path, capsys):
+    assert train("--name", "mine", "--schedule", "cosine", "--epochs", 2) == 0
+    assert train("--resume", "--name", "mine", "--epochs", 3) == 2
+    assert "--epochs: expected 2, as the run was begun with" in capsys.readouterr().err
+    assert train("--resume", "--name", "mine", "--epochs", 2) == 0
 
 
 def test_resume_needs_a_name(train, capsys):

@@ -109,7 +109,7 @@ def _shift(x: tf.Tensor, bits: int) -> tf.Tensor:
     return tf.bitwise.right_shift(x, tf.constant(bits, x.dtype))
 
 
-@functools.partial(tf.function, jit_compile=True, autograph=False, reduce_retracing=True)
+@functools.partial(tf.function, jit_compile=True, autograph=False)
 def _warp(images: tf.Tensor, coefficients: tf.Tensor, fields: tf.Tensor) -> tf.Tensor:
     """Return the images, each point taken from where the sum of the fields says.
 

@@ -7,11 +7,14 @@ input is wrong; 130, interrupted by Ctrl-C; 143, by SIGTERM.
 import argparse
 import contextlib
 import io
+import itertools
 import os
 import re
+import shlex
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 import tyro
@@ -98,14 +101,20 @@ def peek(argv: Sequence[str] | None, **flags: Sequence[str] | None) -> dict[str,
     return {}
 
 
+def command_to_go_on(module: str, folder: Path) -> str:
+    """Return the command that goes on with what was interrupted in a folder."""
+    command = ["python", "-m", module, "--resume", "--name", folder.name]
+    command += ["--logdir", str(folder.parent)] if folder.parent != Path("logs") else []
+    return shlex.join(command)
+
+
 def _one_line(box: str) -> str:
-    """Return the first paragraph of a message that tyro has drawn into a box."""
-    lines = [line.strip("│ ") for line in box.splitlines() if line.startswith("│")]
-    paragraph = []
+    """Return the first paragraph of a message that tyro has drawn into a box, in Unicode or ASCII."""
+    lines = iter([line.strip("│ ") for line in box.splitlines()])
     for line in lines:
-        if not line or set(line) == {"─"}:
+        if line.startswith(("╭", "---")):
             break
-        paragraph.append(line)
+    paragraph = itertools.takewhile(lambda line: line and not line.startswith(("─", "---")), lines)
     message = " ".join(paragraph) or " ".join(box.split())
     return re.sub(r"^Error parsing (\w+: )?", "", message)
 

@@ -7,11 +7,10 @@ import os
 import re
 from pathlib import Path
 from types import UnionType
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Self, Union, get_args, get_origin, get_type_hints
 
 LoopName = Literal["fit", "graph", "eager"]
 RecipeName = Literal["default", "handbook", "accurate"]
-OptimizerName = Literal["adam", "muon"]
 ScheduleName = Literal["constant", "cosine"]
 QuantizeName = Literal["none", "int8", "int4"]
 FormatName = Literal["keras", "savedmodel", "litert", "litert-int8", "onnx"]
@@ -39,7 +38,6 @@ RECIPES: dict[RecipeName, dict[str, Any]] = {
     "accurate": {
         "epochs": 100,
         "batch_size": 100,
-        "optimizer": "muon",
         "learning_rate": 0.004,
         "schedule": "cosine",
         "ema_momentum": 0.999,
@@ -52,7 +50,7 @@ RECIPES: dict[RecipeName, dict[str, Any]] = {
 
 CHANGED_BY_RESUME = {
     *("data", "epochs", "loop", "jit_compile", "steps_per_execution", "logdir", "name", "resume"),
-    *("checkpoint_every", "keep_checkpoints", "summaries", "profile", "verbose"),
+    *("checkpoint_every", "keep_checkpoints", "summaries", "profile", "verbose", "seeds"),
 }
 """What may be given anew when a run goes on. The data is checked by what it holds, not by its name."""
 
@@ -90,9 +88,7 @@ class Settings:
             as it stands. Without XLA, all three end with the same weights.
         epochs: Passes over the training images.
         batch_size: Images a step.
-        optimizer: Adam; or Muon, which orthogonalises the updates of hidden layers and is Adam for the
-            rest: fewer epochs to the same accuracy, longer steps.
-        learning_rate: The learning rate, of a schedule the highest.
+        learning_rate: Adam's learning rate, the highest of a schedule.
         schedule: The learning rate over the run: constant; or cosine, which rises for 2 % of the steps
             and then falls to 0 by the last.
         weight_decay: The part of each kernel, times the learning rate, that a step takes away.
@@ -137,7 +133,6 @@ class Settings:
     loop: LoopName = "fit"
     epochs: int = 5
     batch_size: int = 50
-    optimizer: OptimizerName = "adam"
     learning_rate: float = 0.001
     schedule: ScheduleName = "constant"
     weight_decay: float = 0.0
@@ -218,13 +213,13 @@ class Settings:
             )
 
     @classmethod
-    def of(cls, recipe: RecipeName = "default", loop: LoopName = "fit", **given: Any) -> "Settings":
+    def of(cls, recipe: RecipeName = "default", loop: LoopName = "fit", **given: Any) -> Self:
         """Return the settings of a recipe and a loop, with those `given` in their place."""
         compilation = {"jit_compile": False, "steps_per_execution": 1} if loop == "eager" else {}
         return cls(**{**RECIPES[recipe], **compilation, "recipe": recipe, "loop": loop, **given})
 
     @classmethod
-    def read(cls, path: Path) -> "Settings":
+    def read(cls, path: Path) -> Self:
         """Return the settings that were saved in a run folder.
 
         Raises:
@@ -241,7 +236,7 @@ class Settings:
         except (ValueError, RecursionError) as error:
             raise ValueError(f"{path}: {error}") from error
 
-    def resuming(self, name: str, loop: LoopName | None = None) -> "Settings":
+    def resuming(self, name: str, loop: LoopName | None = None) -> Self:
         """Return the defaults of going on with the run of these settings, by another loop if given."""
         new = self if loop in (None, self.loop) else Settings.of(loop=loop)
         return dataclasses.replace(

@@ -11,13 +11,29 @@ from kerasmlp.events import Events
 
 SETTINGS = (
     *("loop", "jit_compile", "steps_per_execution", "data", "epochs", "batch_size", "learning_rate"),
-    *("seed", "hidden_units", "sampling", "validation_size", "recipe"),
+    *("seed", "hidden_units", "sampling", "validation_size", "recipe", "quantize"),
+    *("schedule", "weight_decay", "ema_momentum", "affine", "translation", "elastic"),
 )
 METRICS = (
     *("test_accuracy", "test_loss", "best_validation_accuracy", "best_validation_loss"),
+    *("validation_accuracy", "validation_loss", "test_accuracy_standard_deviation"),
+    *("test_accuracy_low", "test_accuracy_high"),
     *("accuracy", "loss", "seconds_per_epoch", "steps_per_second", "peak_megabytes"),
 )
-"""`accuracy` and `loss` are those of the training in its last epoch."""
+"""`accuracy` and `loss` are those of the training in its last epoch; `validation_*` and `test_*` of the
+trained model, in a row of several runs their means, with standard deviation and confidence interval."""
+
+
+def of_run(settings: Mapping[str, Any], metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of a run as they are shown: what was `auto`, and what became of it."""
+    return {
+        **settings,
+        "data": metrics["dataset"],
+        "hidden_units": " ".join(map(str, settings["hidden_units"])),
+        "validation_size": metrics["validation_images"],
+        "jit_compile": metrics["jit_compile"],
+        "steps_per_execution": metrics["steps_per_execution"],
+    }
 
 
 def write(

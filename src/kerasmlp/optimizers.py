@@ -1,4 +1,4 @@
-"""The optimizer of a run, as Keras has it: its kind, its learning rate over the steps, its averaging."""
+"""The optimizer of a run: Keras' Adam, its learning rate over the steps, its average of the weights."""
 
 from typing import Any
 
@@ -9,27 +9,22 @@ WARMUP = 0.02
 
 
 def optimizer(
-    name: str = "adam",
     learning_rate: float = 0.001,
     *,
     weight_decay: float = 0.0,
     cosine_steps: int | None = None,
     ema_momentum: float = 0.0,
-    head: str | None = None,
-) -> keras.optimizers.Optimizer:
-    """Return an optimizer.
+) -> keras.optimizers.Adam:
+    """Return the optimizer.
 
     Args:
-        name: `adam`; or `muon`, which orthogonalises the updates of the kernels of hidden layers, and
-            is Adam for all else.
-        learning_rate: at its highest, for Muon and Adam alike.
-        weight_decay: the part of each kernel, times the learning rate, that a step takes away; as
-            in AdamW it is no part of the loss.
+        learning_rate: at its highest.
+        weight_decay: the part of each kernel, times the learning rate, that a step takes away: no part
+            of the loss (Loshchilov and Hutter, "Decoupled weight decay regularization", 2019).
         cosine_steps: the number of steps over which the learning rate rises, in the first 2 %, and then
             falls to 0 along a cosine; None for one that is constant.
         ema_momentum: what the moving average of the weights, which they become at the end of the
             training, keeps of itself at a step; 0 for no average.
-        head: the name of the last layer, whose kernel Muon leaves to Adam.
     """
     rate: Any = learning_rate
     if cosine_steps is not None:
@@ -40,17 +35,8 @@ def optimizer(
             warmup_target=learning_rate if warmup else None,
             warmup_steps=warmup,
         )
-    options: dict[str, Any] = {"weight_decay": weight_decay or None}
-    if ema_momentum:
-        options |= {"use_ema": True, "ema_momentum": ema_momentum}
-    if name == "adam":
-        made = keras.optimizers.Adam(rate, **options)
-    else:
-        options |= {
-            "adam_weight_decay": weight_decay or None,
-            "exclude_layers": [head] if head else None,
-        }
-        made = keras.optimizers.Muon(rate, **options)
+    options = {"use_ema": True, "ema_momentum": ema_momentum} if ema_momentum else {}
+    adam = keras.optimizers.Adam(rate, weight_decay=weight_decay or None, **options)
     if weight_decay:
-        made.exclude_from_weight_decay(var_names=["bias"])
-    return made
+        adam.exclude_from_weight_decay(var_names=["bias"])
+    return adam

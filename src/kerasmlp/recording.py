@@ -150,13 +150,7 @@ def end(training: Training, events: Events, test: Examples, metrics: Mapping[str
         events.add("test", step)  # what has no event is no run to TensorBoard
         projector.write(folder / "test", activations, images, test.labels, said)
     if "hparams" in shown:
-        settings = dataclasses.asdict(training.settings) | {
-            "data": metrics["dataset"],
-            "hidden_units": " ".join(map(str, training.settings.hidden_units)),
-            "validation_size": len(training.validation.labels) if training.validation else 0,
-            "jit_compile": metrics["jit_compile"],
-            "steps_per_execution": metrics["steps_per_execution"],
-        }
+        settings = hparams.of_run(dataclasses.asdict(training.settings), metrics)
         hparams.write(events, folder.name, ".", step, settings, metrics)
 
 

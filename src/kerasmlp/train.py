@@ -2,11 +2,10 @@
 
 import contextlib
 import dataclasses
-import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 from kerasmlp import atomic, cli, run
 from kerasmlp.config import RECIPES, LoopName, Settings
@@ -20,12 +19,14 @@ if TYPE_CHECKING:
     from kerasmlp.model import MLP
     from kerasmlp.recording import Training
 
+AnySettings = TypeVar("AnySettings", bound=Settings)
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command, and return its exit status."""
 
     def command() -> None:
-        settings = cli.parse(Settings, "kerasmlp.train", argv, _defaults(argv))
+        settings = cli.parse(Settings, "kerasmlp.train", argv, defaults(argv, Settings))
         with cli.quiet_start(settings.verbose):
             import keras  # noqa: F401
         folder, metrics = train(settings)
@@ -36,14 +37,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     return cli.run(command)
 
 
-def _defaults(argv: Sequence[str] | None) -> Settings:
+def defaults(argv: Sequence[str] | None, kind: type[AnySettings]) -> AnySettings:
     """Return the settings where `argv` is silent: those of the recipe and the loop, or of the run."""
     given = cli.peek(argv, recipe=list(RECIPES), loop=get_args(LoopName))
     place = cli.peek(argv, resume=(), name=None, logdir=None)
     if not {"resume", "name"} <= place.keys():
-        return Settings.of(**given)
+        return kind.of(**given)
     folder = run.existing(Path(place.get("logdir", Settings.logdir)), place["name"])
-    return Settings.read(folder / run.SETTINGS).resuming(place["name"], given.get("loop"))
+    return kind.read(folder / run.SETTINGS).resuming(place["name"], given.get("loop"))
 
 
 def train(settings: Settings, data: "MNISTLoader | None" = None) -> tuple[Path, dict[str, Any]]:
@@ -82,7 +83,7 @@ def train(settings: Settings, data: "MNISTLoader | None" = None) -> tuple[Path, 
         training = recording.Training(settings, folder, model, batches, validation, data.fingerprint)
         with (
             run.locked(folder),
-            _how_to_go_on(training),
+            _how_to_go_on(folder),
             contextlib.closing(
                 Checkpoints(folder / run.CHECKPOINTS, settings.keep_checkpoints)
             ) as checkpoints,
@@ -108,17 +109,15 @@ def _memory_errors() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _how_to_go_on(training: "Training") -> Iterator[None]:
+def _how_to_go_on(folder: Path) -> Iterator[None]:
     """Let an interruption say how to go on."""
     from kerasmlp.interruption import Interrupted
 
     try:
         yield
     except Interrupted as error:
-        logdir = training.folder.parent
-        command = ["python", "-m", "kerasmlp.train", "--resume", "--name", training.folder.name]
-        command += ["--logdir", str(logdir)] if logdir != Settings.logdir else []
-        raise Interrupted(error.number, f"{error}; to go on: {shlex.join(command)}") from None
+        command = cli.command_to_go_on("kerasmlp.train", folder)
+        raise Interrupted(error.number, f"{error}; to go on: {command}") from None
 
 
 def _model(settings: Settings, data: "MNISTLoader", batches: "Batches") -> "MLP":
@@ -134,12 +133,10 @@ def _model(settings: Settings, data: "MNISTLoader", batches: "Batches") -> "MLP"
         hidden_units=settings.hidden_units,
         quantize=settings.quantize,
         optimizer=optimizer(
-            settings.optimizer,
             settings.learning_rate,
             weight_decay=settings.weight_decay,
             cosine_steps=steps if settings.schedule == "cosine" else None,
             ema_momentum=settings.ema_momentum,
-            head=f"dense{len(settings.hidden_units) + 1}",
         ),
         jit_compile=settings.jit_compile,
     )
@@ -261,6 +258,7 @@ def _finish(
         **evaluated("test", data.test_data, data.test_label),
         **(evaluated("validation", held_out.images, held_out.labels) if held_out else {}),
         "dataset": data.name,
+        "validation_images": len(held_out.labels) if held_out else 0,
         "parameters": model.count_params(),
         "epochs": settings.epochs,
         "steps": int(model.optimizer.iterations),
