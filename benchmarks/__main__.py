@@ -19,13 +19,24 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from benchmarks import quantized
+from benchmarks import quantized, recipes
 from benchmarks.contenders import CONTENDERS, WITH_CALLBACKS
 from benchmarks.worker import Problem
 from kerasmlp import cli, run
 from kerasmlp.remote import Process
 
-Part = Literal["epochs", "callbacks", "commands", "accuracy", "examples", "hidden", "quantization"]
+Part = Literal[
+    "epochs",
+    "callbacks",
+    "commands",
+    "accuracy",
+    "examples",
+    "hidden",
+    "quantization",
+    "seeds",
+    "times",
+    "ablations",
+]
 TIME_LIMIT = 600.0  # seconds for an epoch
 PAUSE = 0.5  # seconds before each turn: threads of the one before may still spin, as OpenBLAS' do
 FIT, GRAPH, FLOOR = "kerasmlp fit", "kerasmlp graph", "floor: two matrix products"
@@ -41,7 +52,8 @@ class Settings:
         parts: What to measure: seconds an epoch of all contenders; the cost of the callbacks; whole
             commands from the start of the process to the test accuracy; the time to an accuracy from
             the start of the process; epochs on more and fewer examples; with more and fewer units; what
-            integers cost of the accuracy.
+            integers cost of the accuracy; what the recipes reach, over several seeds; in how much time; what each
+            part of the recipe accurate does.
         repeats: Rounds of a sitting, after one that warms up.
         sittings: How often all processes are started anew.
         output: The folder for a JSON file and a figure of each part.
@@ -212,6 +224,9 @@ PARTS = {
     "examples": examples,
     "hidden": hidden,
     "quantization": lambda settings: quantized.measure(settings.data),
+    "seeds": lambda settings: recipes.reach(settings.data),
+    "times": lambda settings: recipes.measure(settings.data, recipes.TIMES),
+    "ablations": lambda settings: recipes.measure(settings.data, recipes.ABLATIONS),
 }
 BASE = {
     "epochs": FIT,
@@ -229,6 +244,10 @@ def markdown(part: str, rows: dict[str, Any]) -> str:
     for name, row in rows.items():
         if part == "quantization":
             cells = quantized.cells(row)
+        elif part == "seeds":
+            cells = recipes.reached_cells(row)
+        elif part in ("times", "ablations"):
+            cells = recipes.cells(row, next(iter(rows.values())))
         elif part == "accuracy":
             cells = {key: row[key] for key in row if key.startswith("seconds")}
             cells = {key.replace("_", " "): _number(value, 1) for key, value in cells.items()}
@@ -289,7 +308,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         for part in settings.parts:
             rows = PARTS[part](settings)
             run.write_json(settings.output / f"{part}.json", {"rows": rows, **run.environment()})
-            if part != "quantization":
+            if part not in ("quantization", "seeds", "times", "ablations"):
                 figure(part, rows, settings.output / f"{part}.png")
             print(markdown(part, rows))
 

@@ -207,6 +207,16 @@ def test_a_model_whose_first_layer_sees_no_pixels_is_shown_without_them(digits, 
     assert {tag for _, tag in events(tmp_path)} == {"images/samples"}
 
 
+def test_what_an_augmentation_does_is_shown(digits, tmp_path):
+    written = Events(tmp_path)
+    shown = Images(written, Examples(*digits), None, augment=lambda images: 255 - images)
+    run("fit", compiled(dense), digits, callbacks=[shown])
+    written.close()
+    images, labels = digits
+    picture = image(events(tmp_path)["train", "images/augmented"][0])
+    assert np.array_equal(picture, pictures.captioned(255 - images[:20], list(map(str, labels[:20]))))
+
+
 def test_the_graph_of_the_model_is_written(digits, tmp_path):
     write(tmp_path, "fit", digits, epochs=1)
     (graph,) = events(tmp_path)["train", "graph"].values()

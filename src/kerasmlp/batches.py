@@ -119,7 +119,7 @@ class Batches:
         def batch(step_in_epoch: tf.Tensor) -> tuple[tf.Tensor, ...]:
             step = tf.cast(epoch, tf.int64) * self.steps_per_epoch + step_in_epoch
             x, y = self._take(self.indices(step))
-            return self.prepare(self._augmented(x, step), y)
+            return self.prepare(self.augmented(x, step), y)
 
         steps = tf.data.Dataset.range(first_step, self.steps_per_epoch)
         return steps.map(batch, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
@@ -152,6 +152,13 @@ class Batches:
     def prepare(self, x: tf.Tensor, y: tf.Tensor) -> tuple[tf.Tensor, ...]:
         """Return a batch of a group, `(x, y)`, as `epoch` delivers it."""
         return scale(x), y
+
+    def augmented(self, images: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
+        """Return the images of the batch at `step` as they are trained on."""
+        if self.augment is None:
+            return images
+        # Beside the seeds of the order, which are of numbers from 0.
+        return self.augment(images, tf.stack([tf.constant(self.seed, tf.int64), -1 - step]))
 
     @property
     def _mapped(self) -> bool:
@@ -189,13 +196,6 @@ class Batches:
             groups.append((tf.cast(taken, tf.int32), (self._each_augmented(x, last, taken), y)))
         return tuple(groups)
 
-    def _augmented(self, images: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
-        """Return the images of the batch at `step` as they are trained on."""
-        if self.augment is None:
-            return images
-        # Beside the seeds of the order, which are of numbers from 0.
-        return self.augment(images, tf.stack([tf.constant(self.seed, tf.int64), -1 - step]))
-
     def _each_augmented(self, images: tf.Tensor, first: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
         """Return `[steps, batch, ...]` with the batches of the steps from `first` on augmented.
 
@@ -204,7 +204,7 @@ class Batches:
         if self.augment is None:
             return images
         augmented = tf.map_fn(
-            lambda batch: self._augmented(*batch),
+            lambda batch: self.augmented(*batch),
             (images[:count], first + tf.range(count)),
             fn_output_signature=tf.TensorSpec(images.shape[1:], images.dtype),
         )

@@ -31,6 +31,7 @@ TAGS = {
     "weights/*": "histograms of each weight at the end of the epoch",
     "gradients/*": "histograms of the gradients whose norm is `gradient_norm`",
     "images/samples": "the first training images, with their labels",
+    "images/augmented": "the same, as an augmentation distorts them in the first step",
     "images/first_layer": "what each unit of the first layer looks for: its weights as an image, light"
     " above 0 and dark below",
     "images/confusion": "rows: what it is; columns: what the model said; right in blue, wrong in red",

@@ -1,6 +1,7 @@
 """What is recorded of a run: by its callbacks while it trains, and once at its start and at its end."""
 
 import dataclasses
+import functools
 import shlex
 import sys
 from collections.abc import Mapping
@@ -73,11 +74,12 @@ def callbacks(
     batch_losses = BatchLosses()
     sample = Examples(batches.images[:SAMPLE], batches.labels[:SAMPLE])
     shown = training.validation and training.validation.first(VALIDATION)
+    augment = functools.partial(batches.augmented, step=0) if batches.augment else None
     dashboards = {
         "scalars": summaries.Scalars(events, sample, stopwatch, batch_losses),
         "graphs": summaries.Graph(events, batches.input_spec),
         "histograms": summaries.Histograms(events, sample),
-        "images": summaries.Images(events, sample, shown),
+        "images": summaries.Images(events, sample, shown, augment),
         "pr_curves": summaries.PRCurves(events, shown),
     }
     others = [

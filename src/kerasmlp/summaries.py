@@ -4,6 +4,7 @@ Keras' own callback counts executions instead of steps, starts again at 0 when a
 no graph of a subclassed model. What the tags mean is in `events`.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -137,20 +138,31 @@ class Images(keras.callbacks.Callback):
         events: where they are written, into `train` and `validation`.
         sample: training examples.
         validation: validation examples; None if there are none.
+        augment: what is done to images before a step is trained on them; None if nothing is.
     """
 
-    def __init__(self, events: Events, sample: Examples, validation: Examples | None) -> None:
+    def __init__(
+        self,
+        events: Events,
+        sample: Examples,
+        validation: Examples | None,
+        augment: Callable[[Any], Any] | None = None,
+    ) -> None:
         super().__init__()
         self._events = events
         self._sample = sample
         self._validation = validation
+        self._augment = augment
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         if self._events.initial_step:
             return  # the run goes on, and has shown them
-        labels = self._sample.labels[:SAMPLES]
-        picture = pictures.captioned(self._sample.images[:SAMPLES], [str(label) for label in labels])
-        self._events.write("train", 0, _image, {"images/samples": picture})
+        images = self._sample.images[:SAMPLES]
+        labels = [str(label) for label in self._sample.labels[:SAMPLES]]
+        shown = {"images/samples": pictures.captioned(images, labels)}
+        if self._augment is not None:
+            shown["images/augmented"] = pictures.captioned(np.array(self._augment(images)), labels)
+        self._events.write("train", 0, _image, shown)
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         if is_shown(epoch):

@@ -1,0 +1,96 @@
+"""What the recipes reach, and what each part of `accurate` does, over several seeds: whole commands."""
+
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+REACHED = {
+    "": ("--seeds", "10"),
+    "--recipe accurate": ("--recipe", "accurate"),
+    "--recipe accurate --hidden-units 800 --epochs 60": (
+        *("--recipe", "accurate", "--hidden-units", "800", "--epochs", "60"),
+    ),
+}
+"""Flags of kerasmlp.seeds, by those of kerasmlp.train."""
+TIMES = {
+    f"--recipe accurate --epochs {epochs}": ("--recipe", "accurate", "--epochs", str(epochs))
+    for epochs in (3, 10, 30, 100)
+}
+NO_AUGMENTATION = ("--affine", "0", "--translation", "0", "--elastic", "0")
+SHORT = ("--recipe", "accurate", "--epochs", "20")
+CONSTANT = ("--schedule", "constant")
+NO_AVERAGE = ("--ema-momentum", "0")
+ABLATIONS = {
+    "accurate, 20 epochs": SHORT,
+    "no augmentation": (*SHORT, *NO_AUGMENTATION),
+    "affine 0": (*SHORT, "--affine", "0"),
+    "translation 0": (*SHORT, "--translation", "0"),
+    "elastic 0": (*SHORT, "--elastic", "0"),
+    "constant learning rate": (*SHORT, *CONSTANT),
+    "no average of the weights": (*SHORT, *NO_AVERAGE),
+    "constant learning rate, no average": (*SHORT, *CONSTANT, *NO_AVERAGE),
+    "learning rate 0.001": (*SHORT, "--learning-rate", "0.001"),
+    "batch size 50": (*SHORT, "--batch-size", "50"),
+    "weight decay 0.01": (*SHORT, "--weight-decay", "0.01"),
+}
+"""Each row beside the first is one change to it, or two where the name says so."""
+
+
+def reach(data: str) -> dict[str, Any]:
+    """Return what kerasmlp.seeds says of each row of `REACHED`."""
+    found = {}
+    with tempfile.TemporaryDirectory() as logs:
+        for number, (row, flags) in enumerate(REACHED.items()):
+            command = [sys.executable, "-m", "kerasmlp.seeds", "--data", data, "--summaries"]
+            command += ["--logdir", logs, "--name", str(number), *flags]
+            subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
+            found[row] = json.loads(Path(logs, str(number), "seeds.json").read_bytes())
+    return found
+
+
+def measure(data: str, rows: dict[str, tuple[str, ...]], seeds: int = 5) -> dict[str, Any]:
+    """Train with each row's flags and each seed, a process each; return accuracies and times."""
+    found: dict[str, Any] = {row: {"accuracy": [], "seconds": [], "epoch": []} for row in rows}
+    with tempfile.TemporaryDirectory() as logs:
+        for seed in range(seeds):
+            for number, (row, flags) in enumerate(rows.items()):
+                print(f"seed {seed}: {row}", file=sys.stderr)
+                name = f"{seed}-{number}"
+                command = [sys.executable, "-m", "kerasmlp.train", "--data", data, "--seed", str(seed)]
+                command += ["--logdir", logs, "--name", name, *flags]
+                begin = time.perf_counter()
+                subprocess.run(command, capture_output=True, check=True)
+                metrics = json.loads(Path(logs, name, "metrics.json").read_bytes())
+                found[row]["seconds"].append(time.perf_counter() - begin)
+                found[row]["accuracy"].append(metrics["test_accuracy"])
+                found[row]["epoch"].append(metrics["seconds_per_epoch"])
+    return found
+
+
+def reached_cells(row: dict[str, Any]) -> dict[str, str]:
+    """Return what the table tells of what a recipe reaches."""
+    accuracy = row["test_accuracy"]
+    return {
+        "parameters": f"{row['parameters']:,}",
+        "seeds": str(len(row["seeds"])),
+        "test accuracy": f"{accuracy['mean']:.2%} ± {accuracy['standard_deviation']:.2%}",
+        "mean, 95 %": f"{accuracy['low']:.2%} to {accuracy['high']:.2%}",
+        "s an epoch": f"{row['seconds_per_epoch']['mean']:.2f}",
+    }
+
+
+def cells(row: dict[str, Any], first: dict[str, Any]) -> dict[str, str]:
+    """Return what the table tells of a row: its cost as multiples of the first row's, within a round."""
+    accuracy = row["accuracy"]
+    cost = statistics.median(a / b for a, b in zip(row["epoch"], first["epoch"], strict=True))
+    return {
+        "test accuracy": f"{statistics.mean(accuracy):.2%} ± {statistics.stdev(accuracy):.2%}",
+        "s an epoch": f"{statistics.median(row['epoch']):.2f}",
+        "x": f"{cost:.2f}",
+        "s from start to end": f"{statistics.median(row['seconds']):.1f}",
+    }
