@@ -52,8 +52,8 @@ class Settings:
         parts: What to measure: seconds an epoch of all contenders; the cost of the callbacks; whole
             commands from the start of the process to the test accuracy; the time to an accuracy from
             the start of the process; epochs on more and fewer examples; with more and fewer units; what
-            integers cost of the accuracy; what the recipes reach, over several seeds; in how much time; what each
-            part of the recipe accurate does.
+            integers cost of the accuracy; what the recipes reach, over several seeds; in how much time;
+            what each part of the recipe accurate does.
         repeats: Rounds of a sitting, after one that warms up.
         sittings: How often all processes are started anew.
         output: The folder for a JSON file and a figure of each part.

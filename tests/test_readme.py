@@ -32,6 +32,7 @@ def test_the_checks_run_the_readmes_test_command(readme):
 def test_every_flag_of_the_readme_exists(readme):
     commands = (
         "-m kerasmlp.train",
+        "-m kerasmlp.seeds",
         "-m kerasmlp.compare",
         "-m kerasmlp.evaluate",
         "-m kerasmlp.export",
@@ -51,7 +52,7 @@ def test_every_flag_of_the_readme_exists(readme):
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory, mnist5k):
     """Of a run."""
-    settings = Settings(epochs=2, logdir=tmp_path_factory.mktemp("logs"), name="x")
+    settings = Settings(epochs=2, translation=1.0, logdir=tmp_path_factory.mktemp("logs"), name="x")
     return train(settings, mnist5k)[0]
 
 
