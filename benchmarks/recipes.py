@@ -80,7 +80,6 @@ def reached_cells(row: dict[str, Any]) -> dict[str, str]:
         "seeds": str(len(row["seeds"])),
         "test accuracy": f"{accuracy['mean']:.2%} ± {accuracy['standard_deviation']:.2%}",
         "mean, 95 %": f"{accuracy['low']:.2%} to {accuracy['high']:.2%}",
-        "s an epoch": f"{row['seconds_per_epoch']['mean']:.2f}",
     }
 
 

@@ -32,6 +32,7 @@ MODES = {
     "graph+jit": "--loop graph --jit-compile --steps-per-execution 1",
     "graph+jit@7": "--loop graph --jit-compile --steps-per-execution 7",
     "eager": "--loop eager",
+    "accurate": "--recipe accurate --steps-per-execution 7",
 }
 EVERY = ("1step", "5steps", "1epoch")
 TIME_LIMIT = 120.0

@@ -36,14 +36,15 @@ RECIPES: dict[RecipeName, dict[str, Any]] = {
     "default": {},
     "handbook": {"sampling": "replacement", "validation_size": 0},
     "accurate": {
-        "epochs": 100,
-        "batch_size": 100,
-        "learning_rate": 0.004,
+        "epochs": 400,
+        "batch_size": 500,
+        "learning_rate": 0.01,
         "schedule": "cosine",
         "ema_momentum": 0.999,
         "affine": 0.15,
         "translation": 0.8,
         "elastic": 0.8,
+        "validation_size": 0,
     },
 }
 """What each recipe sets. A setting given beside a recipe wins over it."""
