@@ -134,12 +134,16 @@ def _warp(images: tf.Tensor, coefficients: tf.Tensor, fields: tf.Tensor) -> tf.T
     first = tf.range(batch)[:, None] * (height * width)
     place = first + _shift(y, POSITION_BITS) * width + _shift(x, POSITION_BITS)
 
-    wide = tf.cast(tf.pad(images, [[0, 0], [0, 1], [0, 1], [0, 0]]), tf.uint32)
-    corners = wide[:, :-1, :-1], wide[:, 1:, :-1], wide[:, :-1, 1:], wide[:, 1:, 1:]
-    left, right = (
-        low + high * tf.constant(2**16, tf.uint32) for low, high in (corners[:2], corners[2:])
+    # At the right and at the lower edge, what comes next in memory has no weight.
+    after = tf.zeros([(width + 1) * channels], tf.uint8)
+    flat = tf.cast(tf.concat([tf.reshape(images, [-1]), after], axis=0), tf.uint32)
+    packed = tf.add_n(
+        [
+            flat[skip * channels :][: tf.size(images)] * tf.constant(2**bits, tf.uint32)
+            for skip, bits in ((0, 0), (1, 8), (width, 16), (width + 1, 24))
+        ]
     )
-    pixels = tf.gather(tf.reshape(left + right * tf.constant(2**8, tf.uint32), [-1, channels]), place)
+    pixels = tf.gather(tf.reshape(packed, [-1, channels]), place)
     left, right = (part & tf.constant(0x00FF00FF, tf.uint32) for part in (pixels, _shift(pixels, 8)))
     to_y, to_x = (tf.cast(part & (one - 1), tf.uint32)[..., None] for part in (y, x))
     whole = tf.constant(one, tf.uint32)
