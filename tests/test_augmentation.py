@@ -75,9 +75,10 @@ def test_the_distortions_are_as_large_as_they_are_said_to_be():
     assert 1.48 < np.abs(moved).max() <= 1.5
     affine = displacements(Augmentation(0.2, 0, 0))
     slope = np.diff(affine, axis=3)
-    assert np.abs(slope - slope[:, :, :1, :1]).max() < 1e-3  # a linear map
-    assert 0.19 < np.abs(slope).max() <= 0.201
-    assert np.abs(affine.mean(axis=(2, 3))).max() < 1e-3  # about the centre
+    rounding = 127 / 2**12  # of two fields, by half a unit each
+    assert np.abs(slope.mean(axis=(2, 3), keepdims=True) - slope).max() <= rounding  # a linear map
+    assert 0.19 < np.abs(slope.mean(axis=(2, 3))).max() <= 0.2 + rounding
+    assert np.abs(affine.mean(axis=(2, 3))).max() < rounding  # about the centre
     elastic = displacements(Augmentation(0, 0, 0.8))
     assert np.sqrt(np.square(elastic).mean()) == pytest.approx(0.8, rel=0.02)
     assert np.abs(np.diff(elastic, axis=3)).mean() < 0.2  # smooth: neighbours move alike
@@ -98,7 +99,7 @@ def test_the_background_stays_background():
 
 def test_distortions_beyond_all_images_are_refused():
     with pytest.raises(ValueError, match="within 4,096 pixels"):
-        Augmentation(1, 0, 0)(tf.zeros([1, 9000, 2, 1], tf.uint8), seed(0))
+        Augmentation(0, 5000, 0)(tf.zeros([1, 3, 2, 1], tf.uint8), seed(0))
 
 
 @pytest.mark.parametrize("sampling", ["shuffle", "replacement"])
