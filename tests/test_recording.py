@@ -21,10 +21,14 @@ from kerasmlp.evaluation import evaluate
 from kerasmlp.train import train
 
 WEIGHTS = [f"dense{layer}/{kind}" for layer in (1, 2) for kind in ("kernel", "bias")]
-SCALARS = {
-    (".", f"final/{name}")
-    for name in ("test_accuracy", "test_loss", "best_validation_accuracy", "best_validation_loss")
-} | {(".", f"final/{name}") for name in ("accuracy", "loss", "seconds_per_epoch")}
+SCALARS = (
+    {
+        (".", f"final/{name}")
+        for name in ("test_accuracy", "test_loss", "validation_accuracy", "validation_loss")
+    }
+    | {(".", f"final/best_{name}") for name in ("validation_accuracy", "validation_loss")}
+    | {(".", f"final/{name}") for name in ("accuracy", "loss", "seconds_per_epoch")}
+)
 TRAIN = [
     *("loss/running", "loss/evaluation", "accuracy/running", "accuracy/evaluation", "gradient_norm"),
     *("learning_rate", "speed/examples_per_second", "speed/milliseconds_per_step"),
@@ -135,6 +139,8 @@ def test_hparams_ranks_the_run(finished):
         **{"loop": "fit", "jit_compile": True, "steps_per_execution": metrics["steps_per_execution"]},
         **{"data": metrics["dataset"], "epochs": 3, "batch_size": 5, "learning_rate": 0.001, "seed": 0},
         **{"hidden_units": "4", "sampling": "shuffle", "validation_size": 15, "recipe": "default"},
+        **{"quantize": "none", "schedule": "constant", "weight_decay": 0.0, "ema_momentum": 0.0},
+        **{"affine": 0.0, "translation": 0.0, "elastic": 0.0},
     }
     end = hparams_metadata.parse_session_end_info_plugin_data(
         content[hparams_metadata.SESSION_END_INFO_TAG]
