@@ -21,14 +21,11 @@ from kerasmlp.evaluation import evaluate
 from kerasmlp.train import train
 
 WEIGHTS = [f"dense{layer}/{kind}" for layer in (1, 2) for kind in ("kernel", "bias")]
-SCALARS = (
-    {
-        (".", f"final/{name}")
-        for name in ("test_accuracy", "test_loss", "validation_accuracy", "validation_loss")
-    }
-    | {(".", f"final/best_{name}") for name in ("validation_accuracy", "validation_loss")}
-    | {(".", f"final/{name}") for name in ("accuracy", "loss", "seconds_per_epoch")}
-)
+FINAL = [
+    *(f"{name}_{metric}" for name in ("test", "validation") for metric in ("accuracy", "loss")),
+    *("best_validation_accuracy", "best_validation_loss", "accuracy", "loss", "seconds_per_epoch"),
+]
+SCALARS = {(".", f"final/{name}") for name in FINAL}
 TRAIN = [
     *("loss/running", "loss/evaluation", "accuracy/running", "accuracy/evaluation", "gradient_norm"),
     *("learning_rate", "speed/examples_per_second", "speed/milliseconds_per_step"),
