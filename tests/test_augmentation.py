@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import map_coordinates
 
-from helpers import assert_same, compiled, run, state
+from helpers import assert_same, cases, compiled, run, state
 from kerasmlp import augmentation
 from kerasmlp.augmentation import Augmentation
 from kerasmlp.batches import Batches
@@ -124,7 +124,7 @@ def test_the_augmented_batch_follows_from_seed_and_step(digits, sampling):
     assert not np.array_equal(expected[0], expected[batches.steps_per_epoch])
 
 
-@pytest.mark.parametrize("jit_compile", [False, True])
+@pytest.mark.parametrize("jit_compile", cases((False, True), default=(True,)))
 def test_the_loops_agree_on_augmented_images(digits, jit_compile):
     first = None
     for loop, steps in (("fit", 1), ("fit", 3), ("graph", 3), ("graph", 1), ("eager", 1)):

@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from helpers import assert_same, compiled, run, state
+from helpers import assert_same, cases, compiled, run, state
 from kerasmlp.optimizers import optimizer
 from test_loops import dense
 
@@ -50,7 +50,7 @@ def test_the_trained_weights_are_the_moving_average():
     assert np.allclose(kernel.numpy(), average)
 
 
-@pytest.mark.parametrize("jit_compile", [False, True])
+@pytest.mark.parametrize("jit_compile", cases((False, True), default=(False,)))
 def test_the_loops_agree_with_all_of_it(digits, jit_compile):
     """But for the eager loop, whose schedule is not fused: see the README."""
 
