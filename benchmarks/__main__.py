@@ -19,7 +19,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from benchmarks import quantized, recipes
+from benchmarks import augmentations, quantized, recipes
 from benchmarks.contenders import CONTENDERS, WITH_CALLBACKS
 from benchmarks.worker import Problem
 from kerasmlp import cli, run
@@ -33,6 +33,7 @@ Part = Literal[
     "examples",
     "hidden",
     "quantization",
+    "augmentation",
     "seeds",
     "times",
     "ablations",
@@ -52,8 +53,8 @@ class Settings:
         parts: What to measure: seconds an epoch of all contenders; the cost of the callbacks; whole
             commands from the start of the process to the test accuracy; the time to an accuracy from
             the start of the process; epochs on more and fewer examples; with more and fewer units; what
-            integers cost of the accuracy; what the recipes reach, over several seeds; in how much time;
-            what each part of the recipe accurate does.
+            integers cost of the accuracy; an augmentation of all images; what the recipes reach, over
+            several seeds; in how much time; what each part of the recipe accurate does.
         repeats: Rounds of a sitting, after one that warms up.
         sittings: How often all processes are started anew.
         output: The folder for a JSON file and a figure of each part.
@@ -224,6 +225,7 @@ PARTS = {
     "examples": examples,
     "hidden": hidden,
     "quantization": lambda settings: quantized.measure(settings.data),
+    "augmentation": lambda settings: augmentations.measure(settings.data, settings.repeats),
     "seeds": lambda settings: recipes.reach(settings.data),
     "times": lambda settings: recipes.measure(settings.data, recipes.TIMES),
     "ablations": lambda settings: recipes.measure(settings.data, recipes.ABLATIONS),
@@ -231,6 +233,7 @@ PARTS = {
 BASE = {
     "epochs": FIT,
     "callbacks": FIT,
+    "augmentation": "affine and elastic",
     "commands": "python -m kerasmlp.train",
     "examples": "60,000 in memory",
 }

@@ -17,7 +17,7 @@ REACHED = {
 """Flags of kerasmlp.seeds."""
 TIMES = {f"--epochs {epochs}": f"--recipe accurate --epochs {epochs}" for epochs in (3, 10, 30, 100)}
 """Flags of kerasmlp.train."""
-SHORT = "--recipe accurate --epochs 30"
+SHORT = "--recipe accurate --epochs 20"
 CHANGES = {
     "none": "",
     "no augmentation": "--affine 0 --translation 0 --elastic 0",
