@@ -214,7 +214,7 @@ def test_what_an_augmentation_does_is_shown(digits, tmp_path):
     written.close()
     images, labels = digits
     picture = image(events(tmp_path)["train", "images/augmented"][0])
-    assert np.array_equal(picture, pictures.captioned(255 - images[:20], list(map(str, labels[:20]))))
+    assert np.array_equal(picture, pictures.captioned(255 - images[:25], list(map(str, labels[:25]))))
 
 
 def test_the_graph_of_the_model_is_written(digits, tmp_path):
