@@ -43,7 +43,11 @@ def measure(data: str, repeats: int) -> dict[str, Any]:
     steps = tf.data.Dataset.range(len(images) // BATCH)
     pipelines = {
         name: steps.map(
-            lambda step, way=way: way(images[step * BATCH : (step + 1) * BATCH], step),
+            # Of a batch of unknown size, Keras' elastic layer bends all images alike.
+            lambda step, way=way: way(
+                tf.ensure_shape(images[step * BATCH : (step + 1) * BATCH], [BATCH, *images.shape[1:]]),
+                step,
+            ),
             num_parallel_calls=tf.data.AUTOTUNE,
         )
         for name, way in ways.items()

@@ -1,9 +1,8 @@
 """Random distortions of images: moved, turned, stretched, sheared, and bent as by an uncertain hand.
 
 The distortions of a batch follow from a seed alone, and come out of integer arithmetic: the same bytes
-on every machine, compiled or not, for any grouping of batches. Keras' layers for it (`RandomAffine`,
-`RandomElasticTransform`) draw from a state that each call changes, and take many times as long as this
-model's training (the README has the figures).
+on every machine, compiled or not, for any grouping of batches. Keras' layers for it draw from a state
+that each call changes; `python -m benchmarks --parts augmentation` shows what they take.
 """
 
 import dataclasses
