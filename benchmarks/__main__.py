@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -230,6 +230,14 @@ PARTS = {
     "times": lambda settings: recipes.measure(settings.data, recipes.TIMES),
     "ablations": lambda settings: recipes.measure(settings.data, recipes.ABLATIONS),
 }
+CELLS: dict[str, Callable[[dict[str, Any], dict[str, Any]], dict[str, str]]] = {
+    "quantization": lambda row, first: quantized.cells(row),
+    "seeds": lambda row, first: recipes.reached_cells(row),
+    "times": recipes.cells,
+    "ablations": recipes.cells,
+}
+"""What the table tells of a row, beside the first: of parts that measure more than seconds. They have no
+figure."""
 BASE = {
     "epochs": FIT,
     "callbacks": FIT,
@@ -245,12 +253,8 @@ def markdown(part: str, rows: dict[str, Any]) -> str:
     base = rows.get(BASE.get(part, ""))
     lines = []
     for name, row in rows.items():
-        if part == "quantization":
-            cells = quantized.cells(row)
-        elif part == "seeds":
-            cells = recipes.reached_cells(row)
-        elif part in ("times", "ablations"):
-            cells = recipes.cells(row, next(iter(rows.values())))
+        if part in CELLS:
+            cells = CELLS[part](row, next(iter(rows.values())))
         elif part == "accuracy":
             cells = {key: row[key] for key in row if key.startswith("seconds")}
             cells = {key.replace("_", " "): _number(value, 1) for key, value in cells.items()}
@@ -311,7 +315,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         for part in settings.parts:
             rows = PARTS[part](settings)
             run.write_json(settings.output / f"{part}.json", {"rows": rows, **run.environment()})
-            if part not in ("quantization", "seeds", "times", "ablations"):
+            if part not in CELLS:
                 figure(part, rows, settings.output / f"{part}.png")
             print(markdown(part, rows))
 

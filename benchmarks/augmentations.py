@@ -13,10 +13,12 @@ def measure(data: str, repeats: int) -> dict[str, Any]:
     import tensorflow as tf
 
     from kerasmlp.augmentation import Augmentation
+    from kerasmlp.config import RECIPES
     from kerasmlp.data import MNISTLoader
 
     images = tf.constant(MNISTLoader(data).train_data)
-    ours = Augmentation(affine=0.15, translation=0.8, elastic=0.8)
+    recipe = RECIPES["accurate"]
+    ours = Augmentation(recipe["affine"], recipe["translation"], recipe["elastic"])
     layers = keras.layers
     affine = [
         layers.RandomTranslation(0.03, 0.03, fill_mode="nearest"),

@@ -42,7 +42,10 @@ def reach(data: str) -> dict[str, Any]:
             command = [sys.executable, "-m", "kerasmlp.seeds", "--data", data, "--summaries"]
             command += ["--logdir", logs, "--name", str(number), *flags.split()]
             subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
-            found[row] = json.loads(Path(logs, str(number), "seeds.json").read_bytes())
+            result = json.loads(Path(logs, str(number), "seeds.json").read_bytes())
+            found[row] = {
+                name: result[name] for name in ("parameters", "seeds", "runs", "test_accuracy")
+            }
     return found
 
 

@@ -71,7 +71,7 @@ def test_what_is_interrupted_goes_on(repeat, tmp_path, monkeypatch, capsys):
     def interrupted(settings):
         calls.append(settings.seed)
         if len(calls) == 2:
-            raise Interrupted(signal.SIGINT, "interrupted after step 3; to go on: this run alone")
+            raise Interrupted(signal.SIGINT, "interrupted after step 3", go_on="this run alone")
         return trained(settings)
 
     monkeypatch.setattr(train, "train", interrupted)

@@ -1,7 +1,7 @@
 """Random distortions of images: moved, turned, stretched, sheared, and bent as by an uncertain hand.
 
 The distortions of a batch follow from a seed alone, and come out of integer arithmetic: the same bytes
-on every machine, compiled or not, for any grouping of batches. Keras' layers for it draw from a state
+compiled or not, for any grouping of batches. Keras' layers for it draw from a state
 that each call changes; `python -m benchmarks --parts augmentation` shows what they take.
 """
 
@@ -23,7 +23,7 @@ COEFFICIENT = 127
 POSITION_BITS = 8
 """Positions are known to 1/256 of a pixel, so that a weight by position fits into a byte as well."""
 GUARD_BITS = 4
-"""Further bits of a field, so that a sum of fields is as exact as a position."""
+"""Further bits of a field. Its rounding, times the largest coefficient, is less than 1/64 of a pixel."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,11 +10,9 @@ import io
 import itertools
 import os
 import re
-import shlex
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import Any, TypeVar
 
 import tyro
@@ -99,13 +97,6 @@ def peek(argv: Sequence[str] | None, **flags: Sequence[str] | None) -> dict[str,
             if value is not None and (value in (flags[flag] or (value,)))
         }
     return {}
-
-
-def command_to_go_on(module: str, folder: Path) -> str:
-    """Return the command that goes on with what was interrupted in a folder."""
-    command = ["python", "-m", module, "--resume", "--name", folder.name]
-    command += ["--logdir", str(folder.parent)] if folder.parent != Path("logs") else []
-    return shlex.join(command)
 
 
 def _one_line(box: str) -> str:

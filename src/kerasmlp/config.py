@@ -5,6 +5,7 @@ import json
 import math
 import os
 import re
+import shlex
 from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, Self, Union, get_args, get_origin, get_type_hints
@@ -256,12 +257,11 @@ class Settings:
         Raises:
             ValueError: a setting differs that would make it another run.
         """
+        # The learning rate of each step of a cosine follows from the number of epochs.
+        changed = CHANGED_BY_RESUME - ({"epochs"} if self.schedule == "cosine" else set())
         for field in dataclasses.fields(self):
             received, expected = getattr(self, field.name), getattr(saved, field.name)
-            fixed = field.name not in CHANGED_BY_RESUME
-            if self.schedule == "cosine" and field.name == "epochs":
-                fixed = True  # the learning rate of each step follows from it
-            if fixed and received != expected:
+            if field.name not in changed and received != expected:
                 flag = f"--{field.name.replace('_', '-')}"
                 raise ValueError(
                     f"{flag}: expected {expected!r}, as the run was begun with, or no {flag};"
@@ -294,3 +294,10 @@ class Settings:
                 f" ({held_out:,} are held out for validation); received {self.batch_size:,}"
             )
         return held_out
+
+
+def command_to_go_on(module: str, folder: Path) -> str:
+    """Return the command of a module that goes on with what was interrupted in a folder."""
+    command = ["python", "-m", module, "--resume", "--name", folder.name]
+    command += ["--logdir", str(folder.parent)] if folder.parent != Settings.logdir else []
+    return shlex.join(command)

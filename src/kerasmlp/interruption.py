@@ -1,8 +1,10 @@
 """What becomes of Ctrl-C and SIGTERM while a model is trained: the step is finished, then saved."""
 
+import contextlib
 import os
 import signal
 import threading
+from collections.abc import Iterator
 from types import FrameType
 from typing import Any, Self
 
@@ -13,13 +15,29 @@ class Interrupted(KeyboardInterrupt):
     Args:
         number: of the signal.
         message: what to tell the user.
+        go_on: the command that goes on with what was interrupted, once it is known.
     """
 
-    def __init__(self, number: int, message: str = "interrupted") -> None:
+    def __init__(self, number: int, message: str = "interrupted", go_on: str | None = None) -> None:
         super().__init__(message)
         self.number = number
+        self.go_on = go_on
         self.status = 128 + number
         """What the process is to exit with: 130 for Ctrl-C, 143 for SIGTERM."""
+
+    def __str__(self) -> str:
+        message = super().__str__()
+        return message if self.go_on is None else f"{message}; to go on: {self.go_on}"
+
+
+@contextlib.contextmanager
+def going_on_by(command: str) -> Iterator[None]:
+    """Let an interruption say that `command` goes on; where one is within another, the outer says it."""
+    try:
+        yield
+    except Interrupted as error:
+        error.go_on = command
+        raise
 
 
 class Interruption:

@@ -5,12 +5,12 @@ import dataclasses
 import json
 import math
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kerasmlp import cli, run, train
-from kerasmlp.config import Settings, expect
+from kerasmlp.config import Settings, command_to_go_on, expect
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -99,27 +99,16 @@ def _run(settings: Repetition, folder: Path, seed: int) -> dict[str, Any]:
     """Return the metrics of the run with that seed; train what is not trained yet of it."""
     import keras
 
+    from kerasmlp.interruption import going_on_by
+
     of_run = settings.of_run(folder, seed)
     with contextlib.suppress(OSError, ValueError):
-        metrics = json.loads((folder / f"seed{seed}" / run.METRICS).read_bytes())
+        metrics = json.loads((folder / str(of_run.name) / run.METRICS).read_bytes())
         if metrics["epochs"] == settings.epochs:
             return metrics
-    with _how_to_go_on(folder):
+    with going_on_by(command_to_go_on("kerasmlp.seeds", folder)):
         keras.backend.clear_session()
         return train.train(of_run)[1]
-
-
-@contextlib.contextmanager
-def _how_to_go_on(folder: Path) -> Iterator[None]:
-    """Let an interruption say how to go on with all runs."""
-    from kerasmlp.interruption import Interrupted
-
-    try:
-        yield
-    except Interrupted as error:
-        reason = str(error).partition(";")[0]
-        command = cli.command_to_go_on("kerasmlp.seeds", folder)
-        raise Interrupted(error.number, f"{reason}; to go on: {command}") from None
 
 
 def statistics(runs: Sequence[Mapping[str, Any]], name: str) -> dict[str, float]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 from kerasmlp import atomic, cli, run
-from kerasmlp.config import RECIPES, LoopName, Settings
+from kerasmlp.config import RECIPES, LoopName, Settings, command_to_go_on
 
 if TYPE_CHECKING:
     from kerasmlp.batches import Batches
@@ -68,6 +68,7 @@ def train(settings: Settings, data: "MNISTLoader | None" = None) -> tuple[Path, 
     from kerasmlp.checkpoints import Checkpoints
     from kerasmlp.data import MNISTLoader
     from kerasmlp.events import Events
+    from kerasmlp.interruption import going_on_by
 
     if settings.resume:
         folder = run.existing(settings.logdir, settings.name or "")
@@ -83,7 +84,7 @@ def train(settings: Settings, data: "MNISTLoader | None" = None) -> tuple[Path, 
         training = recording.Training(settings, folder, model, batches, validation, data.fingerprint)
         with (
             run.locked(folder),
-            _how_to_go_on(folder),
+            going_on_by(command_to_go_on("kerasmlp.train", folder)),
             contextlib.closing(
                 Checkpoints(folder / run.CHECKPOINTS, settings.keep_checkpoints)
             ) as checkpoints,
@@ -108,25 +109,13 @@ def _memory_errors() -> Iterator[None]:
         raise MemoryError from error
 
 
-@contextlib.contextmanager
-def _how_to_go_on(folder: Path) -> Iterator[None]:
-    """Let an interruption say how to go on."""
-    from kerasmlp.interruption import Interrupted
-
-    try:
-        yield
-    except Interrupted as error:
-        command = cli.command_to_go_on("kerasmlp.train", folder)
-        raise Interrupted(error.number, f"{error}; to go on: {command}") from None
-
-
 def _model(settings: Settings, data: "MNISTLoader", batches: "Batches") -> "MLP":
     """Return the model of the run, compiled."""
     from kerasmlp.execution import responsive_steps
     from kerasmlp.model import compiled_mlp
     from kerasmlp.optimizers import optimizer
 
-    steps = settings.epochs * batches.steps_per_epoch
+    all_steps = settings.epochs * batches.steps_per_epoch
     model = compiled_mlp(
         data.image_shape,
         data.classes,
@@ -135,18 +124,18 @@ def _model(settings: Settings, data: "MNISTLoader", batches: "Batches") -> "MLP"
         optimizer=optimizer(
             settings.learning_rate,
             weight_decay=settings.weight_decay,
-            cosine_steps=steps if settings.schedule == "cosine" else None,
+            cosine_steps=all_steps if settings.schedule == "cosine" else None,
             ema_momentum=settings.ema_momentum,
         ),
         jit_compile=settings.jit_compile,
     )
-    if settings.steps_per_execution == "auto":
+    steps = settings.steps_per_execution
+    if steps == "auto":
         example_bytes = batches.images[0].nbytes
-        model.steps_per_execution = responsive_steps(
+        steps = responsive_steps(
             model.count_params(), settings.batch_size, example_bytes, batches.steps_per_epoch
         )
-    else:
-        model.steps_per_execution = settings.steps_per_execution
+    model.steps_per_execution = steps
     return model
 
 
