@@ -8,6 +8,7 @@ the README. Needs Chromium.
 
 import contextlib
 import dataclasses
+import itertools
 import shutil
 import subprocess
 import sys
@@ -136,13 +137,26 @@ class Dashboards:
         keys = loaders.evaluate_all("loaders => loaders.map(loader => [loader.run, loader.tag])")
         return {(run, tag): width for (run, tag), width in zip(keys, widths, strict=True)}
 
-    def hparams(self, *runs: str) -> list[dict[str, str]]:
-        """Show HParams; return the rows of these runs in its table, the columns up to five metrics."""
+    def hparams(self, *runs: str, setting: str) -> list[dict[str, str]]:
+        """Show HParams; return the rows of these runs in its table, as far as it shows columns.
+
+        Args:
+            runs: their names.
+            setting: a column that is chosen in addition; at first there are the first five by name.
+        """
         self.open("hparams", "vaadin-grid-cell-content:has-text('Trial ID')")
-        texts = self.page.locator("vaadin-grid-cell-content").all_text_contents()
-        cells = [" ".join(text.split()) for text in texts]
-        header = cells[: cells.index("")]
-        return [dict(zip(header, cells[cells.index(run) :][:11], strict=False)) for run in runs]
+        self.page.locator(f"paper-checkbox:has-text('{setting}')").click()
+        time.sleep(2)  # the table is drawn anew
+        script = """cells => cells.map(cell => [cell, cell.getBoundingClientRect()])
+            .filter(([cell, place]) => place.width > 0)
+            .map(([cell, place]) => [place.top + place.bottom, place.left, cell.textContent])"""
+        cells = sorted(self.page.locator("vaadin-grid-cell-content").evaluate_all(script))
+        lines = [
+            [" ".join(text.split()) for _, _, text in line]
+            for _, line in itertools.groupby(cells, key=lambda cell: cell[0])
+        ]
+        rows = {line[0]: dict(zip(lines[0], line, strict=False)) for line in lines}
+        return [rows[run] for run in runs]
 
     def pr_curves(self) -> list[str]:
         """Show PR Curves; return the tags of the cards that have a curve."""
@@ -202,7 +216,7 @@ def main() -> None:
                 "time-series": lambda: shown.time_series("loss|accuracy/", f"^({runs})/"),
                 "graph": shown.graph,
                 "images": lambda: shown.images("first_layer|mistakes", "fit"),
-                "hparams": lambda: shown.hparams(*runs.split("|")),
+                "hparams": lambda: shown.hparams(*runs.split("|"), setting="hidden_units"),
                 "pr-curves": shown.pr_curves,
                 "projector": shown.projector,
             }.items():

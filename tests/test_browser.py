@@ -80,7 +80,7 @@ def test_images_shows_the_pictures(dashboards):
 
 
 def test_hparams_ranks_the_runs(dashboards, metrics):
-    for row in dashboards.hparams(*RUNS):
+    for row in dashboards.hparams(*RUNS, setting="hidden_units"):
         run = metrics[row["Trial ID"]]
         for column in ("test_accuracy", "test_loss", "best_validation_accuracy"):
             assert float(row[column]) == pytest.approx(run[column], rel=1e-3)
