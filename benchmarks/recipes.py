@@ -15,7 +15,9 @@ REACHED = {
     "accurate, 800 units": "--recipe accurate --hidden-units 800 --learning-rate 0.005 --epochs 120",
 }
 """Flags of kerasmlp.seeds."""
-TIMES = {f"--epochs {epochs}": f"--recipe accurate --epochs {epochs}" for epochs in (5, 10, 30, 100, 200)}
+TIMES = {
+    f"--epochs {epochs}": f"--recipe accurate --epochs {epochs}" for epochs in (5, 10, 30, 100, 200)
+}
 """Flags of kerasmlp.train."""
 SHORT = "--recipe accurate --epochs 20"
 CHANGES = {

@@ -3,7 +3,7 @@
 import importlib
 import sys
 
-COMMANDS = ("train", "seeds", "compare", "evaluate", "predict", "export")
+COMMANDS = ("train", "seeds", "launch", "compare", "evaluate", "predict", "export")
 
 
 def main() -> int:

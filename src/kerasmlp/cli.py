@@ -1,7 +1,7 @@
 """How every command starts, reads its flags, fails and ends. Imports no TensorFlow.
 
-Exit status: 0; 1, the training failed, or an export does not say what its model says; 2, the user's
-input is wrong; 130, interrupted by Ctrl-C; 143, by SIGTERM.
+Exit status: 0; 1, the training failed or lost a worker, or an export does not say what its model says;
+2, the user's input is wrong; 130, interrupted by Ctrl-C; 143, by SIGTERM.
 """
 
 import argparse
@@ -28,7 +28,7 @@ def run(command: Callable[[], None]) -> int:
     """Run a command and return its exit status; print what it raises as one line, `error: ...`."""
     try:
         command()
-    except (FailedError, FloatingPointError, MemoryError) as error:
+    except (FailedError, FloatingPointError, MemoryError, ConnectionError) as error:
         return failed(error, 1)
     except (ValueError, OSError) as error:
         return failed(error, 2)

@@ -14,6 +14,7 @@ LoopName = Literal["fit", "graph", "eager"]
 RecipeName = Literal["default", "handbook", "accurate"]
 ScheduleName = Literal["constant", "cosine"]
 QuantizeName = Literal["none", "int8", "int4"]
+StrategyName = Literal["none", "mirrored", "multiworker"]
 FormatName = Literal["keras", "savedmodel", "litert", "litert-int8", "onnx"]
 SummaryName = Literal[
     "scalars", "graphs", "histograms", "images", "pr_curves", "hparams", "text", "projector"
@@ -50,7 +51,8 @@ RECIPES: dict[RecipeName, dict[str, Any]] = {
 """What each recipe sets. A setting given beside a recipe wins over it."""
 
 CHANGED_BY_RESUME = {
-    *("data", "epochs", "loop", "jit_compile", "steps_per_execution", "logdir", "name", "resume"),
+    *("data", "epochs", "loop", "strategy", "logical_cpus", "jit_compile", "steps_per_execution"),
+    *("logdir", "name", "resume"),
     *("checkpoint_every", "keep_checkpoints", "summaries", "profile", "verbose", "seeds"),
 }
 """What may be given anew when a run goes on. The data is checked by what it holds, not by its name."""
@@ -108,7 +110,12 @@ class Settings:
             drawn from all images, as in the handbook.
         validation_size: Images held out for validation, the last of the training images; auto is
             a tenth of them, but at most 5,000.
-        jit_compile: Compile the step with XLA. The eager loop compiles nothing, and has it off.
+        strategy: What the fit and graph loops are spread over by tf.distribute: mirrored, all GPUs of
+            this machine; multiworker, processes, as TF_CONFIG or Slurm names them. Each replica takes
+            its slice of every batch.
+        logical_cpus: With mirrored, split the CPU into so many devices: to try it without GPUs.
+        jit_compile: Compile the step with XLA. The eager loop compiles nothing, and a strategy's
+            exchange cannot be: both have it off.
         steps_per_execution: Steps that run in one call, with XLA in one program. Progress, TensorBoard
             and Ctrl-C have their turn between calls; auto is so many that they have it four times a
             second. The eager loop has 1.
@@ -147,6 +154,8 @@ class Settings:
     quantize: QuantizeName = "none"
     sampling: Literal["shuffle", "replacement"] = "shuffle"
     validation_size: int | Literal["auto"] = "auto"
+    strategy: StrategyName = "none"
+    logical_cpus: int = 1
     jit_compile: bool = True
     steps_per_execution: int | Literal["auto"] = "auto"
     logdir: Path = Path("logs")
@@ -160,7 +169,7 @@ class Settings:
     verbose: bool = False
 
     def __post_init__(self) -> None:
-        for field in ("epochs", "batch_size", "keep_checkpoints"):
+        for field in ("epochs", "batch_size", "keep_checkpoints", "logical_cpus"):
             expect(self, getattr(self, field) >= 1, field, "at least 1")
         steps = self.steps_per_execution
         expect(
@@ -213,12 +222,35 @@ class Settings:
                 f" --{'' if self.jit_compile else 'no-'}jit-compile"
                 f" and --steps-per-execution {self.steps_per_execution}"
             )
+        if self.strategy != "none":
+            expect(self, self.loop != "eager", "loop", "fit or graph with --strategy")
+            expect(self, not self.jit_compile, "jit_compile", "--no-jit-compile with --strategy")
+            expect(self, self.quantize == "none", "quantize", "none with --strategy")
+        if self.loop == "fit" and self.strategy == "multiworker":
+            # TensorFlow cannot run the loop over steps that Keras makes, with an exchange in it.
+            expected = "1 with --loop fit and --strategy multiworker; any number with --loop graph"
+            expect(self, steps == 1, "steps_per_execution", expected)
+        mirrored = self.strategy == "mirrored"
+        expect(self, mirrored or self.logical_cpus == 1, "logical_cpus", "1 without --strategy mirrored")
 
     @classmethod
-    def of(cls, recipe: RecipeName = "default", loop: LoopName = "fit", **given: Any) -> Self:
-        """Return the settings of a recipe and a loop, with those `given` in their place."""
-        compilation = {"jit_compile": False, "steps_per_execution": 1} if loop == "eager" else {}
-        return cls(**{**RECIPES[recipe], **compilation, "recipe": recipe, "loop": loop, **given})
+    def of(
+        cls,
+        recipe: RecipeName = "default",
+        loop: LoopName = "fit",
+        strategy: StrategyName = "none",
+        **given: Any,
+    ) -> Self:
+        """Return the settings of a recipe, a loop and a strategy, with those `given` in their place."""
+        compilation: dict[str, Any] = {}
+        if loop == "eager":
+            compilation = {"jit_compile": False, "steps_per_execution": 1}
+        elif strategy != "none":
+            compilation = {"jit_compile": False}
+            if loop == "fit" and strategy == "multiworker":
+                compilation["steps_per_execution"] = 1
+        named = {"recipe": recipe, "loop": loop, "strategy": strategy}
+        return cls(**{**RECIPES[recipe], **compilation, **named, **given})
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -238,18 +270,22 @@ class Settings:
         except (ValueError, RecursionError) as error:
             raise ValueError(f"{path}: {error}") from error
 
-    def resuming(self, name: str, loop: LoopName | None = None) -> Self:
-        """Return the defaults of going on with the run of these settings, by another loop if given."""
-        new = self if loop in (None, self.loop) else Settings.of(loop=loop)
-        return dataclasses.replace(
-            self,
-            name=name,
-            resume=True,
-            profile=False,
-            loop=new.loop,
-            jit_compile=new.jit_compile,
-            steps_per_execution=new.steps_per_execution,
-        )
+    def resuming(
+        self, name: str, loop: LoopName | None = None, strategy: StrategyName | None = None
+    ) -> Self:
+        """Return the defaults of going on with the run of these settings.
+
+        Args:
+            name: of the run.
+            loop: another than before; None for the same.
+            strategy: likewise.
+        """
+        new: Settings = self
+        if loop not in (None, self.loop) or strategy not in (None, self.strategy):
+            new = Settings.of(loop=loop or self.loop, strategy=strategy or self.strategy)
+        compiled = ("loop", "strategy", "logical_cpus", "jit_compile", "steps_per_execution")
+        changed = {field: getattr(new, field) for field in compiled}
+        return dataclasses.replace(self, name=name, resume=True, profile=False, **changed)
 
     def check_resumes(self, saved: "Settings") -> None:
         """Check that a run with the settings `saved` can go on with these.

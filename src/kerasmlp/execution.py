@@ -25,11 +25,19 @@ SLOW_FLOPS = 2e10
 cores."""
 STEP_SECONDS = 3e-5
 """What a step costs beside its arithmetic."""
+SPREAD_STEP_SECONDS = 5e-3
+"""What it costs where several processes exchange their gradients."""
 GROUP_BYTES = 2**26
 """At most so much memory the batches of an execution should take."""
 
 
-def responsive_steps(parameters: int, batch_size: int, example_bytes: int, steps_per_epoch: int) -> int:
+def responsive_steps(
+    parameters: int,
+    batch_size: int,
+    example_bytes: int,
+    steps_per_epoch: int,
+    step_seconds: float = STEP_SECONDS,
+) -> int:
     """Return how many steps of an MLP make an execution that is still short.
 
     Args:
@@ -38,8 +46,9 @@ def responsive_steps(parameters: int, batch_size: int, example_bytes: int, steps
         batch_size: examples a step.
         example_bytes: of an example.
         steps_per_epoch: where an execution ends in any case.
+        step_seconds: what a step costs beside its arithmetic.
     """
-    seconds = STEP_SECONDS + 6 * parameters * batch_size / SLOW_FLOPS
+    seconds = step_seconds + 6 * parameters * batch_size / SLOW_FLOPS
     in_memory = GROUP_BYTES // (batch_size * example_bytes)
     return max(1, min(int(UPDATE_SECONDS / seconds), in_memory, steps_per_epoch))
 

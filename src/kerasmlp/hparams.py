@@ -10,8 +10,8 @@ from tensorboard.plugins.scalar.summary_v2 import scalar_pb
 from kerasmlp.events import Events
 
 SETTINGS = (
-    *("loop", "jit_compile", "steps_per_execution", "data", "epochs", "batch_size", "learning_rate"),
-    *("seed", "hidden_units", "sampling", "validation_size", "recipe", "quantize"),
+    *("loop", "strategy", "jit_compile", "steps_per_execution", "data", "epochs", "batch_size"),
+    *("learning_rate", "seed", "hidden_units", "sampling", "validation_size", "recipe", "quantize"),
     *("schedule", "weight_decay", "ema_momentum", "affine", "translation", "elastic"),
 )
 METRICS = (

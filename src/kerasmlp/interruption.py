@@ -32,23 +32,34 @@ class Interrupted(KeyboardInterrupt):
 
 @contextlib.contextmanager
 def going_on_by(command: str) -> Iterator[None]:
-    """Let an interruption say that `command` goes on; where one is within another, the outer says it."""
+    """Let an interruption say that `command` goes on; where one is within another, the outer says it.
+
+    So does the loss of a connection to another worker.
+    """
     try:
         yield
     except Interrupted as error:
         error.go_on = command
         raise
+    except ConnectionError as error:
+        raise ConnectionError(f"{error}; to go on, with any number of workers: {command}") from error
 
 
 class Interruption:
     """A context in which a first SIGINT or SIGTERM is noted, and a second one raises `Interrupted`.
 
+    Args:
+        shared: whether several processes are to act on it together, see `distribution.StopTogether`.
+
     Attributes:
-        received: the number of the first, None until it comes.
+        noted: the number of the first signal to this process, None until it comes.
+        received: that which is to be acted on: `noted`, or what the processes have agreed on.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, shared: bool = False) -> None:
+        self.noted: int | None = None
         self.received: int | None = None
+        self._shared = shared
         self._handlers: dict[int, Any] = {}
 
     def __enter__(self) -> Self:
@@ -62,8 +73,10 @@ class Interruption:
             signal.signal(number, handler)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        if self.received is not None:
+        if self.noted is not None:
             raise Interrupted(number)
-        self.received = number
+        self.noted = number
+        if not self._shared:
+            self.received = number
         # Not through sys.stderr: the signal may have come while it is written to.
         os.write(2, b"stopping after this step; once more to stop at once\n")

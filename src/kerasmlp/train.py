@@ -8,15 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 from kerasmlp import atomic, cli, run
-from kerasmlp.config import RECIPES, LoopName, Settings, command_to_go_on
+from kerasmlp.config import RECIPES, LoopName, Settings, StrategyName, command_to_go_on
 
 if TYPE_CHECKING:
-    from kerasmlp.batches import Batches
     from kerasmlp.checkpoints import Checkpoints, Contents
     from kerasmlp.data import MNISTLoader
+    from kerasmlp.distribution import Distribution
     from kerasmlp.events import Events
-    from kerasmlp.examples import Examples
-    from kerasmlp.model import MLP
     from kerasmlp.recording import Training
 
 AnySettings = TypeVar("AnySettings", bound=Settings)
@@ -27,9 +25,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     def command() -> None:
         settings = cli.parse(Settings, "kerasmlp.train", argv, defaults(argv, Settings))
+        if settings.strategy == "multiworker":
+            print("waiting for the other workers", file=sys.stderr)
         with cli.quiet_start(settings.verbose):
-            import keras  # noqa: F401
-        folder, metrics = train(settings)
+            from kerasmlp.distribution import distribution
+
+            spread = distribution(settings.strategy, settings.logical_cpus)
+        if not spread.is_chief:
+            follow(settings, spread)
+            return
+        folder, metrics = train(settings, spread=spread)
         print(f"data: {metrics['dataset']}")
         print(f"run: {folder}")
         print(f"test accuracy: {metrics['test_accuracy']:f}")
@@ -39,24 +44,33 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def defaults(argv: Sequence[str] | None, kind: type[AnySettings]) -> AnySettings:
     """Return the settings where `argv` is silent: those of the recipe and the loop, or of the run."""
-    given = cli.peek(argv, recipe=list(RECIPES), loop=get_args(LoopName))
+    choices = {"loop": get_args(LoopName), "strategy": get_args(StrategyName)}
+    given = cli.peek(argv, recipe=list(RECIPES), **choices)
     place = cli.peek(argv, resume=(), name=None, logdir=None)
     if not {"resume", "name"} <= place.keys():
         return kind.of(**given)
     folder = run.existing(Path(place.get("logdir", Settings.logdir)), place["name"])
-    return kind.read(folder / run.SETTINGS).resuming(place["name"], given.get("loop"))
+    return kind.read(folder / run.SETTINGS).resuming(
+        place["name"], given.get("loop"), given.get("strategy")
+    )
 
 
-def train(settings: Settings, data: "MNISTLoader | None" = None) -> tuple[Path, dict[str, Any]]:
+def train(
+    settings: Settings, data: "MNISTLoader | None" = None, spread: "Distribution | None" = None
+) -> tuple[Path, dict[str, Any]]:
     """Train as `settings` say; return the run folder and what is in its `metrics.json`.
 
     Args:
         settings: all that the run depends on, beside the data.
         data: to train on, instead of what `settings.data` names.
+        spread: what `settings.strategy` asks for, if it is there already. Of the processes of
+            a cluster, the chief calls this and the others `follow`.
 
     Raises:
         ValueError: the data is not what it should be, or does not fit the settings; or these are not
-            those of the run that is to be resumed; or none of its checkpoints is whole.
+            those of the run that is to be resumed, or of the other workers; or none of its checkpoints
+            is whole; or this process is not the chief.
+        ConnectionError: another worker was lost.
         OSError: the data cannot be read, or the run folder cannot be written.
         FloatingPointError: a loss is infinite or NaN.
         MemoryError: memory ran out.
@@ -64,20 +78,27 @@ def train(settings: Settings, data: "MNISTLoader | None" = None) -> tuple[Path, 
     """
     import keras
 
-    from kerasmlp import recording
+    from kerasmlp import preparation, recording
     from kerasmlp.checkpoints import Checkpoints
     from kerasmlp.data import MNISTLoader
+    from kerasmlp.distribution import distribution
     from kerasmlp.events import Events
     from kerasmlp.interruption import going_on_by
 
+    spread = spread or distribution(settings.strategy, settings.logical_cpus)
+    if not spread.is_chief:
+        raise ValueError(
+            f"expected to be called by the chief, worker 0; received worker {spread.worker}"
+        )
     if settings.resume:
         folder = run.existing(settings.logdir, settings.name or "")
         settings.check_resumes(Settings.read(folder / run.SETTINGS))
     data = data or MNISTLoader(settings.data)
-    batches, validation = _split(settings, data)
+    batches, validation = preparation.split(settings, data)
     keras.utils.set_random_seed(settings.seed)
     with _memory_errors():
-        model = _model(settings, data, batches)
+        model = preparation.model(settings, data, batches)
+        spread.expect_same(preparation.digest(settings, data.fingerprint), "settings and data")
         if not settings.resume:
             default_name = f"{settings.loop}-seed{settings.seed}"
             folder = run.create(settings.logdir, settings.name, default_name)
@@ -94,8 +115,31 @@ def train(settings: Settings, data: "MNISTLoader | None" = None) -> tuple[Path, 
             run.write_json(folder / run.SETTINGS, dataclasses.replace(settings, resume=False))
             with contextlib.closing(Events(folder, initial_step)) as events:
                 recording.begin(training, events)
-                known = _fit(training, events, checkpoints, resumed)
+                known = _fit(training, spread, events, checkpoints, resumed)
                 return folder, _finish(training, events, data, known)
+
+
+def follow(settings: Settings, spread: "Distribution") -> None:
+    """Take part in a training as a worker that is not the chief; write nothing.
+
+    Raises:
+        Exception: what `train` raises.
+    """
+    import keras
+
+    from kerasmlp import preparation
+    from kerasmlp.data import MNISTLoader
+    from kerasmlp.distribution import StopTogether
+    from kerasmlp.interruption import Interruption
+
+    data = MNISTLoader(settings.data)
+    batches, _ = preparation.split(settings, data)
+    keras.utils.set_random_seed(settings.seed)
+    with _memory_errors(), Interruption(shared=True) as interruption:
+        model = preparation.model(settings, data, batches)
+        spread.expect_same(preparation.digest(settings, data.fingerprint), "settings and data")
+        together = [StopTogether(spread, interruption)]
+        spread.loop(settings.loop)(model, batches, None, settings.epochs, together)
 
 
 @contextlib.contextmanager
@@ -109,38 +153,12 @@ def _memory_errors() -> Iterator[None]:
         raise MemoryError from error
 
 
-def _model(settings: Settings, data: "MNISTLoader", batches: "Batches") -> "MLP":
-    """Return the model of the run, compiled."""
-    from kerasmlp.execution import responsive_steps
-    from kerasmlp.model import compiled_mlp
-    from kerasmlp.optimizers import optimizer
-
-    all_steps = settings.epochs * batches.steps_per_epoch
-    model = compiled_mlp(
-        data.image_shape,
-        data.classes,
-        hidden_units=settings.hidden_units,
-        quantize=settings.quantize,
-        optimizer=optimizer(
-            settings.learning_rate,
-            weight_decay=settings.weight_decay,
-            cosine_steps=all_steps if settings.schedule == "cosine" else None,
-            ema_momentum=settings.ema_momentum,
-        ),
-        jit_compile=settings.jit_compile,
-    )
-    steps = settings.steps_per_execution
-    if steps == "auto":
-        example_bytes = batches.images[0].nbytes
-        steps = responsive_steps(
-            model.count_params(), settings.batch_size, example_bytes, batches.steps_per_epoch
-        )
-    model.steps_per_execution = steps
-    return model
-
-
 def _fit(
-    training: "Training", events: "Events", checkpoints: "Checkpoints", resumed: "Contents | None"
+    training: "Training",
+    spread: "Distribution",
+    events: "Events",
+    checkpoints: "Checkpoints",
+    resumed: "Contents | None",
 ) -> dict[str, Any]:
     """Train, from the checkpoint `resumed` if there is one; return what is known of it.
 
@@ -149,16 +167,18 @@ def _fit(
     from kerasmlp import recording
     from kerasmlp.batches import in_order
     from kerasmlp.callbacks import Stopwatch
+    from kerasmlp.distribution import StopTogether
     from kerasmlp.interruption import Interrupted, Interruption
-    from kerasmlp.loops import LOOPS
 
     settings, held_out = training.settings, training.validation
     validation = in_order(held_out.images, held_out.labels) if held_out else None
-    with Interruption() as interruption:
+    with Interruption(shared=spread.workers > 1) as interruption:
         stopwatch = Stopwatch(settings.batch_size)
         callbacks = recording.callbacks(training, events, stopwatch, checkpoints, interruption, resumed)
+        if spread.workers > 1:
+            callbacks.insert(0, StopTogether(spread, interruption))
         try:
-            history = LOOPS[settings.loop](
+            history = spread.loop(settings.loop)(
                 training.model,
                 training.batches,
                 validation,
@@ -183,6 +203,7 @@ def _fit(
         "seconds_to_first_step": stopwatch.seconds_to_first_step,
         "seconds_to_trace": stopwatch.seconds_to_trace,
         "seconds_to_compile": stopwatch.seconds_to_compile,
+        "replicas": spread.replicas,
     }
 
 
@@ -253,6 +274,7 @@ def _finish(
         "steps": int(model.optimizer.iterations),
         **known,
         "loop": settings.loop,
+        "strategy": settings.strategy,
         "jit_compile": model.jit_compile,
         "steps_per_execution": model.steps_per_execution,
         "seed": settings.seed,
@@ -263,27 +285,6 @@ def _finish(
     run.write_json(folder / run.METRICS, metrics)
     recording.end(training, events, Examples(data.test_data, data.test_label), metrics)
     return metrics
-
-
-def _split(settings: Settings, data: "MNISTLoader") -> "tuple[Batches, Examples | None]":
-    """Return the training batches, and the validation data or None: the last of the training images."""
-    from kerasmlp.augmentation import Augmentation
-    from kerasmlp.batches import Batches
-    from kerasmlp.examples import Examples
-
-    distortions = settings.affine, settings.translation, settings.elastic
-    images, labels = data.train_data, data.train_label
-    held_out = settings.validation_images(len(images))
-    kept = len(images) - held_out
-    batches = Batches(
-        images[:kept],
-        labels[:kept],
-        settings.batch_size,
-        settings.seed,
-        settings.sampling,
-        Augmentation(*distortions) if any(distortions) else None,
-    )
-    return batches, Examples(images[kept:], labels[kept:]) if held_out else None
 
 
 if __name__ == "__main__":

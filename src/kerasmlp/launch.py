@@ -1,0 +1,180 @@
+"""Run a command as several workers on this machine, with TF_CONFIG set."""
+
+import contextlib
+import dataclasses
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from types import FrameType
+from typing import IO, Annotated, Any
+
+import tyro
+
+from kerasmlp import cli
+from kerasmlp.config import expect
+
+HOST = "127.0.0.1"
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """Start a command of this project as the workers of one cluster on this machine.
+
+    Each worker gets the variable TF_CONFIG, and --strategy multiworker unless it is given. What the
+    chief, worker 0, prints is printed; of the others what they print to standard error, with their
+    number. Ctrl-C and SIGTERM go to all of them. The exit status is the chief's, or that of the first
+    other worker that failed.
+
+    Args:
+        command: The command and its flags, after --, as in: -- train --loop graph.
+        workers: How many processes to start.
+        patience: Seconds that the others are given to end by themselves once one has failed.
+    """
+
+    command: Annotated[tuple[str, ...], tyro.conf.Positional]
+    workers: int = 2
+    patience: float = 30.0
+
+    def __post_init__(self) -> None:
+        expect(self, self.workers >= 1, "workers", "at least 1")
+        expect(self, self.patience >= 0, "patience", "a number of seconds, at least 0")
+        if not self.command:
+            raise ValueError("expected a command after --, as in: -- train --loop graph")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command, and return its exit status."""
+    status = 0
+
+    def command() -> None:
+        nonlocal status
+        settings = cli.parse(Settings, "kerasmlp.launch", argv)
+        status = launch(settings)
+
+    return cli.run(command) or status
+
+
+def launch(settings: Settings) -> int:
+    """Run the workers to their end; return the exit status of the cluster.
+
+    Raises:
+        OSError: no process can be started.
+    """
+    module, *flags = settings.command
+    flags = [*flags] if "--strategy" in flags else [*flags, "--strategy", "multiworker"]
+    command = [sys.executable, "-m", f"kerasmlp.{module}", *flags]
+    addresses = [f"{HOST}:{port}" for port in _free_ports(settings.workers)]
+    workers: list[subprocess.Popen[bytes]] = []
+    with _killed_at_the_end(workers), _forwarding_signals(workers):
+        for index in range(settings.workers):
+            task = {"type": "worker", "index": index}
+            config = {"cluster": {"worker": addresses}, "task": task}
+            workers.append(
+                subprocess.Popen(
+                    command,
+                    env={**os.environ, "TF_CONFIG": json.dumps(config)},
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL if index else None,
+                    stderr=subprocess.PIPE if index else None,
+                    start_new_session=True,  # Ctrl-C comes to this process alone, which sends it on
+                )
+            )
+        printers = [
+            threading.Thread(target=_print, args=(index, worker.stderr), daemon=True)
+            for index, worker in enumerate(workers)
+            if worker.stderr is not None
+        ]
+        for printer in printers:
+            printer.start()
+        failed = _wait(workers, settings.patience)
+        for printer in printers:
+            printer.join()
+    if failed is None:
+        return 0
+    status = workers[0].returncode or workers[failed].returncode
+    return 128 - status if status < 0 else status
+
+
+def _wait(workers: Sequence["subprocess.Popen[bytes]"], patience: float) -> int | None:
+    """Wait for the end of all workers; return the number of the first that failed, None if none did.
+
+    Once one has failed, the others are killed that go on for longer than `patience`.
+    """
+    failed, failed_at = None, 0.0
+    while None in [worker.poll() for worker in workers]:
+        if failed is None:
+            failed = next((i for i, worker in enumerate(workers) if worker.returncode), None)
+            failed_at = time.monotonic()
+            if failed is not None and workers[failed].returncode < 0:
+                _say_how(failed, workers[failed])
+        elif time.monotonic() - failed_at > patience:
+            for index, worker in enumerate(workers):
+                if worker.poll() is None:
+                    print(f"worker {index}: killed, since it did not end", file=sys.stderr)
+                    worker.kill()
+        time.sleep(0.05)
+    return (
+        failed if failed is not None else next((i for i, w in enumerate(workers) if w.returncode), None)
+    )
+
+
+def _say_how(index: int, worker: "subprocess.Popen[bytes]") -> None:
+    name = signal.Signals(-worker.returncode).name
+    print(f"worker {index}: its process was killed by {name}", file=sys.stderr)
+
+
+def _print(index: int, lines: IO[bytes]) -> None:
+    """Print what a worker writes to standard error, with its number."""
+    for line in lines:
+        text = line.decode(errors="replace").rstrip()
+        print(text if text.startswith("worker ") else f"worker {index}: {text}", file=sys.stderr)
+
+
+def _free_ports(number: int) -> list[int]:
+    """Return ports that nobody listens on."""
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(number)]
+        for each in sockets:
+            each.bind((HOST, 0))
+        return [each.getsockname()[1] for each in sockets]
+
+
+@contextlib.contextmanager
+def _forwarding_signals(workers: Sequence["subprocess.Popen[bytes]"]) -> Iterator[None]:
+    """Send SIGINT and SIGTERM on to the workers."""
+
+    def forward(number: int, frame: FrameType | None) -> None:
+        for worker in workers:
+            if worker.poll() is None:
+                worker.send_signal(number)
+
+    handlers: dict[int, Any] = {}
+    if threading.current_thread() is threading.main_thread():  # the only one that may
+        handlers = {number: signal.signal(number, forward) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def _killed_at_the_end(workers: Sequence["subprocess.Popen[bytes]"]) -> Iterator[None]:
+    """Leave no worker behind."""
+    try:
+        yield
+    finally:
+        for worker in workers:
+            if worker.poll() is None:
+                worker.kill()
+            worker.wait()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
