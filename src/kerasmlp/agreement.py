@@ -31,13 +31,13 @@ def follow(talk: Talk, start: Start, row: Row, first: Row, epochs: int) -> Traje
         first: the row whose compilation the reference has.
         epochs: to train for.
     """
-    loop = row.resolve()
-    reference, model = start.model(first), start.model(row)
-    train = Batches(*start.train, start.batch_size, start.seed)
-    loops.build(model, train)
-    talk.send(lockstep.state(model))
-    initial = talk.receive()
-    return run(loop, model, reference, train, start.test, epochs, initial, [_Progress(talk)])
+    with row.running(start, epochs) as loop:
+        reference, model = start.model(first), start.model(row)
+        train = Batches(*start.train, start.batch_size, start.seed)
+        loops.build(model, train)
+        talk.send(lockstep.state(model))
+        initial = talk.receive()
+        return run(loop, model, reference, train, start.test, epochs, initial, [_Progress(talk)])
 
 
 class _Progress(keras.callbacks.Callback):

@@ -20,7 +20,8 @@ class Settings:
 
     Args:
         loops: The rows: fit, graph, eager or package.module:name, each with +jit for XLA and @N for N
-            steps an execution, as in graph+jit@100. The others are held against the first.
+            steps an execution, as in graph+jit@100; fit and graph also with +mirroredN over N parts of
+            the CPU, or +multiworkerN over N processes. The others are held against the first.
         loop: More rows: loops of your own, package.module:name, with the signature of
             kerasmlp.loops.Loop.
         train_step: More rows: train steps of your own, package.module:name. Each takes (model, x, y),

@@ -28,11 +28,16 @@ def measure(talk: Talk, start: Start, row: Row, repeats: int) -> Cost:
     Raises:
         ValueError: the loop trains more epochs or fewer than it is asked to.
     """
-    loop, model = row.resolve(), start.model(row)
+    with row.running(start, 1 + repeats) as loop:
+        return _measure(talk, loop, start, row, repeats)
+
+
+def _measure(talk: Talk, loop: loops.Loop, start: Start, row: Row, repeats: int) -> Cost:
+    model = start.model(row)
     train = Batches(*start.train, start.batch_size, start.seed)
     loops.build(model, train)
     test = in_order(*start.test)
-    turns = _Turns(talk)
+    turns = _Turns(talk, sync=row.strategy != "multiworker")
     talk.send("ready")
     turns.await_one()
     loop(model, train, None, 1 + repeats, [turns])
@@ -62,10 +67,16 @@ def measure(talk: Talk, start: Start, row: Row, repeats: int) -> Cost:
 
 
 class _Turns(keras.callbacks.Callback):
-    """Lets each epoch wait for its turn, and times it."""
+    """Lets each epoch wait for its turn, and times it.
 
-    def __init__(self, talk: Talk) -> None:
+    Args:
+        talk: receives the turns.
+        sync: whether to wait for the devices; in a cluster TensorFlow cannot.
+    """
+
+    def __init__(self, talk: Talk, sync: bool) -> None:
         super().__init__()
+        self._sync = tf.test.experimental.sync_devices if sync else lambda: None
         self._talk = talk
         self._waiting = False
         self.seconds: list[float] = []
@@ -79,7 +90,7 @@ class _Turns(keras.callbacks.Callback):
 
     def end(self) -> None:
         """Stop the clock when the device has done all that it was given."""
-        tf.test.experimental.sync_devices()
+        self._sync()
         self.seconds.append(time.perf_counter() - self._begin)
         self._talk.send("epoch")
         self._waiting = True
@@ -90,7 +101,7 @@ class _Turns(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         if self.seconds_to_first_step is None:
-            tf.test.experimental.sync_devices()
+            self._sync()
             self.seconds_to_first_step = time.perf_counter() - self._begin
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:

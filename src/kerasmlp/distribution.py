@@ -10,6 +10,7 @@ MultiWorkerMirroredStrategy (keras-team/keras#20585), drives the step as any tra
 import contextlib
 import dataclasses
 import functools
+import math
 import os
 import re
 import socket
@@ -20,6 +21,7 @@ import keras
 import tensorflow as tf
 
 from kerasmlp import loops
+from kerasmlp.execution import TrainStep
 from kerasmlp.hooks import Logs, TrainingData
 from kerasmlp.interruption import Interrupted, Interruption
 
@@ -65,7 +67,6 @@ class Distribution:
         """
         if self.strategy is None:
             return loops.LOOPS[name]
-        spread = self._fit if name == "fit" else loops.traced(self.train_step)
 
         def loop(
             model: keras.Model,
@@ -81,24 +82,34 @@ class Distribution:
                 if self.workers > 1:
                     initial_step = self.exchange(initial_step)[0]
                     self._take_from_chief([*model.variables, *model.optimizer.variables])
+                step = self.train_step(train.batch_size)
+                spread = _fitted(step) if name == "fit" else loops.traced(step)
                 return spread(model, train, validation, epochs, callbacks, initial_step)
 
         return loop
 
-    def train_step(self, model: keras.Model, x: Any, y: Any, sample_weight: Any = None) -> tf.Tensor:
-        """Train `model` on one batch, and return its loss: as `loops.train_step`, by all replicas."""
-        with self.strategy.scope():  # which Keras' fit, that calls this as its step, knows nothing of
-            parts = self.strategy.run(functools.partial(_part, model, x, y, sample_weight))
-            total = self.strategy.reduce(tf.distribute.ReduceOp.SUM, parts, axis=None)
-        variables = model.trainable_variables
-        examples = tf.shape(tf.nest.flatten(x)[0])[0]
-        inputs = tf.nest.map_structure(lambda part: keras.KerasTensor(part.shape, part.dtype), x)
-        output = model.compute_output_spec(inputs).shape
-        shapes = [(), (examples, *output[1:]), *(tuple(variable.shape) for variable in variables)]
-        loss, y_pred, *gradients = _unpacked(total, shapes)
-        model.optimizer.apply(gradients, variables)
-        loops.update_metrics(model, loss, x, y, tf.cast(y_pred, model.compute_dtype), sample_weight)
-        return loss
+    def train_step(self, batch_size: int) -> TrainStep:
+        """Return the step of batches of at most `batch_size`: as `loops.train_step`, by all replicas."""
+
+        def train_step(model: keras.Model, x: Any, y: Any, sample_weight: Any = None) -> tf.Tensor:
+            part = functools.partial(_part, model, batch_size, x, y, sample_weight)
+            with (
+                self.strategy.scope()
+            ):  # which Keras' fit, that calls this as its step, knows nothing of
+                total = self.strategy.reduce(
+                    tf.distribute.ReduceOp.SUM, self.strategy.run(part), axis=None
+                )
+            inputs = tf.nest.map_structure(lambda part: keras.KerasTensor(part.shape, part.dtype), x)
+            output = model.compute_output_spec(inputs)
+            variables = [tuple(variable.shape) for variable in model.trainable_variables]
+            y_pred, *gradients = _unpacked(total, [(batch_size, *output.shape[1:]), *variables])
+            y_pred = tf.cast(y_pred[: tf.shape(tf.nest.flatten(x)[0])[0]], output.dtype)
+            loss = model.compute_loss(x, y, y_pred, sample_weight, training=True)
+            model.optimizer.apply(gradients, model.trainable_variables)
+            loops.update_metrics(model, loss, x, y, y_pred, sample_weight)
+            return loss
+
+        return train_step
 
     def exchange(self, value: int) -> list[int]:
         """Return what each process gave for `value`; they all have to call this, in the same order."""
@@ -186,28 +197,6 @@ class Distribution:
             values = _unpacked(taken, [tuple(variable.shape) for variable in alike])
             for variable, value in zip(alike, values, strict=True):
                 variable.assign(value)
-
-    def _fit(
-        self,
-        model: keras.Model,
-        train: TrainingData,
-        validation: tf.data.Dataset | None,
-        epochs: int,
-        callbacks: Sequence[keras.callbacks.Callback],
-        initial_step: int = 0,
-    ) -> loops.History:
-        """Train with Keras' own `model.fit`, its train step replaced, as Keras' guide has it."""
-
-        def train_step(data: Any) -> Logs:
-            self.train_step(model, *keras.utils.unpack_x_y_sample_weight(data))
-            return model.get_metrics_result()
-
-        model.train_step = train_step
-        try:
-            return loops.fit(model, train, validation, epochs, callbacks, initial_step)
-        finally:
-            del model.train_step
-            model.train_function = None
 
 
 class StopTogether(keras.callbacks.Callback):
@@ -317,32 +306,60 @@ def _check(model: keras.Model) -> None:
         )
 
 
-def _part(model: keras.Model, x: Any, y: Any, sample_weight: Any) -> tf.Tensor:
-    """Return what this replica adds to loss, predictions and gradients of a batch, packed.
+def _fitted(step: TrainStep) -> loops.ResumableLoop:
+    """Return Keras' own `model.fit` with another train step, in the way of Keras' guides."""
+
+    def loop(
+        model: keras.Model,
+        train: TrainingData,
+        validation: tf.data.Dataset | None,
+        epochs: int,
+        callbacks: Sequence[keras.callbacks.Callback],
+        initial_step: int = 0,
+    ) -> loops.History:
+        def train_step(data: Any) -> Logs:
+            step(model, *keras.utils.unpack_x_y_sample_weight(data))
+            return model.get_metrics_result()
+
+        model.train_step = train_step
+        try:
+            return loops.fit(model, train, validation, epochs, callbacks, initial_step)
+        finally:
+            del model.train_step
+            model.train_function = None
+
+    return loop
+
+
+def _part(model: keras.Model, batch_size: int, x: Any, y: Any, sample_weight: Any) -> tf.Tensor:
+    """Return what this replica adds to the predictions and the gradients of a batch, packed.
 
     Replica r of n takes the examples from r/n to (r + 1)/n of the batch: as many as the others, or one
-    more or less, maybe none.
+    more or less, maybe none. What is returned is always of one size, as exchanges in a loop have to be.
     """
     context = tf.distribute.get_replica_context()
     replica, replicas = tf.cast(context.replica_id_in_sync_group, tf.int32), context.num_replicas_in_sync
     examples = tf.shape(tf.nest.flatten(x)[0])[0]
     begin, end = examples * replica // replicas, examples * (replica + 1) // replicas
     # With none, the gradients of one other example, times 0: a mean over nothing is no number.
-    taken = tf.nest.map_structure(lambda part: part[begin : tf.maximum(end, begin + 1)], (x, y))
-    weights = None if sample_weight is None else sample_weight[begin : tf.maximum(end, begin + 1)]
-    loss, y_pred, gradients = loops.compute_gradients(model, taken[0], taken[1], weights)
+    taken = slice(begin, tf.maximum(end, begin + 1))
+    x, y = tf.nest.map_structure(lambda each: each[taken], (x, y))
+    sample_weight = None if sample_weight is None else sample_weight[taken]
+    # Not by what callbacks may have put in place of the method: the loss they want is the batch's.
+    compute_loss = functools.partial(type(model).compute_loss, model)
+    _, y_pred, gradients = loops.compute_gradients(model, x, y, sample_weight, compute_loss)
     if not tf.is_tensor(y_pred):
         raise ValueError(f"--strategy: expected a model with one output; received {type(y_pred)}")
     # Keras divides a loss by the number of replicas, as if each had as many examples.
     share = tf.cast((end - begin) * replicas, tf.float32) / tf.cast(examples, tf.float32)
-    around = [[begin, examples - end], *([0, 0] for _ in y_pred.shape[1:])]
+    around = [[begin, batch_size - end], *([0, 0] for _ in y_pred.shape[1:])]
     predictions = tf.pad(tf.cast(y_pred[: end - begin], tf.float32), around)
     scaled = [
         tf.zeros(variable.shape) if gradient is None else tf.convert_to_tensor(gradient) * share
         for gradient, variable in zip(gradients, model.trainable_variables, strict=True)
     ]
     # In one piece: a message costs more than its bytes.
-    return _packed([loss * share, predictions, *scaled])
+    return _packed([predictions, *scaled])
 
 
 def _packed(tensors: Sequence[Any]) -> tf.Tensor:
@@ -352,5 +369,5 @@ def _packed(tensors: Sequence[Any]) -> tf.Tensor:
 
 def _unpacked(flat: tf.Tensor, shapes: Sequence[Any]) -> list[tf.Tensor]:
     """Return tensors of these shapes, one after the other from `flat`."""
-    sizes = [tf.reduce_prod(tf.cast(tf.stack(list(shape)), tf.int32)) for shape in shapes]
-    return [tf.reshape(part, shape) for part, shape in zip(tf.split(flat, sizes), shapes, strict=True)]
+    parts = tf.split(flat, [math.prod(shape) for shape in shapes])
+    return [tf.reshape(part, shape) for part, shape in zip(parts, shapes, strict=True)]

@@ -19,6 +19,10 @@ class TrainingData(Protocol):
     """What a loop trains on: epochs whose batches follow from their number alone."""
 
     @property
+    def batch_size(self) -> int:
+        """Examples of a batch; the last of an epoch may have fewer."""
+
+    @property
     def steps_per_epoch(self) -> int:
         """Batches of an epoch."""
 

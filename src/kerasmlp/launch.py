@@ -2,10 +2,8 @@
 
 import contextlib
 import dataclasses
-import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -18,8 +16,7 @@ import tyro
 
 from kerasmlp import cli
 from kerasmlp.config import expect
-
-HOST = "127.0.0.1"
+from kerasmlp.remote import free_addresses, tf_config
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,16 +66,14 @@ def launch(settings: Settings) -> int:
     module, *flags = settings.command
     flags = [*flags] if "--strategy" in flags else [*flags, "--strategy", "multiworker"]
     command = [sys.executable, "-m", f"kerasmlp.{module}", *flags]
-    addresses = [f"{HOST}:{port}" for port in _free_ports(settings.workers)]
+    addresses = free_addresses(settings.workers)
     workers: list[subprocess.Popen[bytes]] = []
     with _killed_at_the_end(workers), _forwarding_signals(workers):
         for index in range(settings.workers):
-            task = {"type": "worker", "index": index}
-            config = {"cluster": {"worker": addresses}, "task": task}
             workers.append(
                 subprocess.Popen(
                     command,
-                    env={**os.environ, "TF_CONFIG": json.dumps(config)},
+                    env={**os.environ, "TF_CONFIG": tf_config(addresses, index)},
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL if index else None,
                     stderr=subprocess.PIPE if index else None,
@@ -134,15 +129,6 @@ def _print(index: int, lines: IO[bytes]) -> None:
     for line in lines:
         text = line.decode(errors="replace").rstrip()
         print(text if text.startswith("worker ") else f"worker {index}: {text}", file=sys.stderr)
-
-
-def _free_ports(number: int) -> list[int]:
-    """Return ports that nobody listens on."""
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(number)]
-        for each in sockets:
-            each.bind((HOST, 0))
-        return [each.getsockname()[1] for each in sockets]
 
 
 @contextlib.contextmanager

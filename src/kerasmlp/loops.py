@@ -50,16 +50,21 @@ class ResumableLoop(Protocol):
 
 
 def compute_gradients(
-    model: keras.Model, x: Any, y: Any, sample_weight: Any = None
+    model: keras.Model,
+    x: Any,
+    y: Any,
+    sample_weight: Any = None,
+    compute_loss: Callable[..., tf.Tensor] | None = None,
 ) -> tuple[tf.Tensor, Any, list[tf.Tensor]]:
     """Return the loss of a batch, the predictions, and the gradients by the trainable variables.
 
     The loss includes what layers add (regularisation). Under mixed precision the gradients are those
-    of the scaled loss, as the optimizer expects them.
+    of the scaled loss, as the optimizer expects them. `compute_loss` is the model's if not given.
     """
+    compute_loss = compute_loss or model.compute_loss
     with tf.GradientTape() as tape:
         y_pred = model(x, training=True)
-        loss = model.compute_loss(x, y, y_pred, sample_weight, training=True)
+        loss = compute_loss(x, y, y_pred, sample_weight, training=True)
         scaled_loss = model.optimizer.scale_loss(loss)
     return loss, y_pred, tape.gradient(scaled_loss, model.trainable_variables)
 

@@ -1,13 +1,15 @@
-"""A row of a comparison: which loop, and how it is compiled; and what every row starts from."""
+"""A row of a comparison: which loop, how it is compiled and spread; and what every row starts from."""
 
+import contextlib
 import dataclasses
+import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
-from kerasmlp.remote import named
+from kerasmlp.remote import Process, Talk, free_addresses, named, tf_config
 
 if TYPE_CHECKING:
     import keras
@@ -15,7 +17,10 @@ if TYPE_CHECKING:
     from kerasmlp.loops import Loop
 
 BUILT_IN = ("fit", "graph", "eager")
-_SPELLING = re.compile(r"(?P<loop>[\w.:]+)(?P<jit>\+jit)?(@(?P<steps>[1-9]\d{0,5}))?")
+_SPELLING = re.compile(
+    r"(?P<loop>[\w.:]+)(?P<jit>\+jit)?(\+(?P<strategy>mirrored|multiworker)(?P<replicas>[1-9]\d?))?"
+    r"(@(?P<steps>[1-9]\d{0,5}))?"
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,6 +33,8 @@ class Row:
         is_step: whether `loop` is a train step, `(model, x, y) -> loss`, to be run under `tf.function`.
         jit_compile: through XLA; None leaves it as the model was compiled.
         steps_per_execution: steps in one call; None leaves it as the model was compiled.
+        strategy: `mirrored` or `multiworker`, which a built-in loop is spread by; `none`.
+        replicas: how many logical CPUs it is spread over, or processes on this machine.
     """
 
     name: str
@@ -35,6 +42,8 @@ class Row:
     is_step: bool = False
     jit_compile: bool | None = None
     steps_per_execution: int | None = None
+    strategy: str = "none"
+    replicas: int = 1
 
     @classmethod
     def parse(
@@ -46,7 +55,7 @@ class Row:
         jit_compile: bool | None = None,
         steps_per_execution: int | None = None,
     ) -> "Row":
-        """Return the row that is spelled `LOOP`, `LOOP+jit`, `LOOP@100` or `LOOP+jit@100`.
+        """Return the row that is spelled `LOOP`, with `+jit`, `+mirrored2` or `+multiworker2`, `@100`.
 
         Args:
             spelling: the loop is a built-in one or `package.module:name`.
@@ -56,14 +65,16 @@ class Row:
             steps_per_execution: where the spelling has no `@`.
 
         Raises:
-            ValueError: it is not so spelled, or asks the eager loop to compile.
+            ValueError: it is not so spelled, or asks for what there is not.
         """
         match = _SPELLING.fullmatch(spelling)
         if match is None or (match["loop"] not in BUILT_IN and ":" not in match["loop"]):
             raise ValueError(
-                f"expected {', '.join(BUILT_IN)} or package.module:name, then +jit and @N at will,"
-                f" as in graph+jit@100; received {spelling!r}"
+                f"expected {', '.join(BUILT_IN)} or package.module:name, then +jit, +mirroredN or"
+                f" +multiworkerN, and @N at will, as in graph+jit@100; received {spelling!r}"
             )
+        if match["strategy"]:
+            return cls._spread(match, name or spelling, steps_per_execution)
         if match["loop"] == "eager":
             if match["jit"] or match["steps"]:
                 raise ValueError(
@@ -78,6 +89,22 @@ class Row:
             int(match["steps"]) if match["steps"] else steps_per_execution,
         )
 
+    @classmethod
+    def _spread(cls, match: re.Match[str], name: str, steps_per_execution: int | None) -> "Row":
+        loop, strategy = match["loop"], match["strategy"]
+        steps = int(match["steps"]) if match["steps"] else steps_per_execution
+        if loop not in ("fit", "graph") or match["jit"]:
+            raise ValueError(
+                f"expected fit or graph without +jit before +{strategy}; received {match.string!r}"
+            )
+        if (loop, strategy) == ("fit", "multiworker"):
+            if steps not in (None, 1):
+                raise ValueError(
+                    f"expected 1 step an execution of fit+multiworker; received {match.string!r}"
+                )
+            steps = 1
+        return cls(name, loop, False, False, steps, strategy, int(match["replicas"]))
+
     def compile(self, model: "keras.Model") -> "keras.Model":
         """Return `model`, its compilation set as the row says."""
         if self.jit_compile is not None:
@@ -86,18 +113,50 @@ class Row:
             model.steps_per_execution = self.steps_per_execution
         return model
 
-    def resolve(self) -> "Loop":
-        """Return the loop.
+    @contextlib.contextmanager
+    def running(self, start: "Start", epochs: int) -> "Iterator[Loop]":
+        """Within the context, the loop can be called; once, where it has other workers.
+
+        To be called before TensorFlow is used in this process.
+
+        Args:
+            start: what the other workers train, and on what.
+            epochs: that they train.
 
         Raises:
             ValueError: what it names is not there.
         """
-        from kerasmlp.loops import LOOPS, traced
+        from kerasmlp.distribution import distribution
+        from kerasmlp.loops import traced
 
         loop = self.loop
-        if isinstance(loop, str):
-            loop = LOOPS[loop] if loop in LOOPS else named(loop)
-        return traced(loop) if self.is_step else loop
+        if not isinstance(loop, str) or loop not in BUILT_IN:
+            loop = named(loop) if isinstance(loop, str) else loop
+            yield traced(loop) if self.is_step else loop
+        elif self.strategy == "multiworker":
+            addresses = free_addresses(self.replicas)
+            with contextlib.ExitStack() as others:
+                for worker in range(1, self.replicas):
+                    others.enter_context(
+                        Process("kerasmlp.rows:_follow", start, self, epochs, addresses, worker)
+                    )
+                os.environ["TF_CONFIG"] = tf_config(addresses, 0)
+                yield distribution("multiworker").loop(loop)
+        else:
+            yield distribution(self.strategy, self.replicas).loop(loop)
+
+
+def _follow(
+    talk: Talk, start: "Start", row: Row, epochs: int, addresses: list[str], worker: int
+) -> None:
+    """Train as a worker beside that of the row, which says what with."""
+    from kerasmlp.batches import Batches
+    from kerasmlp.distribution import distribution
+
+    os.environ["TF_CONFIG"] = tf_config(addresses, worker)
+    spread = distribution("multiworker")
+    train = Batches(*start.train, start.batch_size, start.seed)
+    spread.loop(str(row.loop))(start.model(row), train, None, epochs, [])
 
 
 @dataclasses.dataclass(frozen=True)

@@ -98,6 +98,10 @@ class _Part:
     steps: tuple[int, ...]
 
     @property
+    def batch_size(self) -> int:
+        return self.train.batch_size
+
+    @property
     def steps_per_epoch(self) -> int:
         return len(self.steps)
 
