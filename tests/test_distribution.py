@@ -1,0 +1,256 @@
+"""Loops that are spread over devices and processes end where one process does."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from helpers import newest, python
+from kerasmlp import checkpoints, run, train
+from kerasmlp.remote import free_addresses, tf_config
+from kerasmlp.rows import Row
+
+NEAR = 1e-5
+
+
+def test_slices_of_all_sizes_make_the_step_of_one_device():
+    done = python(Path(__file__).with_name("replicas.py"))
+    assert done.returncode == 0, done.stderr
+    differences = json.loads(done.stdout)
+    assert len(differences) == 6
+    assert max(differences) < 1e-6, differences
+
+
+class Cluster:
+    """Runs the command on mnist5k, as workers or alone."""
+
+    def __init__(self, logs):
+        self.logs = logs
+
+    def command(self, workers, name, *flags):
+        place = ["--logdir", self.logs, "--name", name]
+        given = [] if "--resume" in flags else ["--data", "mnist5k", "--summaries"]
+        launch = ["-m", "kerasmlp.launch", "--workers", workers, "--", "train"]
+        return [*(launch if workers else ["-m", "kerasmlp.train"]), *given, *place, *flags]
+
+    def run(self, workers, name, *flags):
+        return python(*self.command(workers, name, *flags))
+
+    def start(self, workers, name, *flags):
+        command = [sys.executable, *map(str, self.command(workers, name, *flags))]
+        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def weights(self, name):
+        arrays = newest(self.logs / name).arrays
+        return {key: array for key, array in arrays.items() if key.startswith(("model/", "metrics/"))}
+
+    def metrics(self, name):
+        return json.loads((self.logs / name / run.METRICS).read_text())
+
+    def assert_alike(self, name, other):
+        one, two = self.weights(name), self.weights(other)
+        assert one.keys() == two.keys()
+        for key in one:
+            assert np.abs(one[key] - two[key]).max() <= NEAR, key
+        for metric in ("test_accuracy", "validation_accuracy", "accuracy", "steps"):
+            assert self.metrics(name)[metric] == pytest.approx(self.metrics(other)[metric], abs=1e-9)
+        assert self.metrics(name)["test_loss"] == pytest.approx(self.metrics(other)["test_loss"], 1e-5)
+
+
+@pytest.fixture
+def cluster(tmp_path):
+    return Cluster(tmp_path / "logs")
+
+
+ONE = ("--no-jit-compile", "--batch-size", "97", "--epochs", "2")
+SPREAD = ("--batch-size", "97", "--epochs", "2")  # 3,600 images: the last batch has 11
+
+
+@pytest.mark.parametrize(
+    "workers, flags",
+    [
+        (3, ("--loop", "graph")),
+        pytest.param(2, ("--loop", "fit"), marks=pytest.mark.thorough),
+        pytest.param(0, ("--strategy", "mirrored", "--logical-cpus", "2"), marks=pytest.mark.thorough),
+    ],
+    ids=["graph, 3 workers", "fit, 2 workers", "fit, 2 logical CPUs"],
+)
+def test_workers_end_where_one_process_does(cluster, workers, flags):
+    alone = cluster.run(0, "alone", *ONE)
+    spread = cluster.run(workers, "spread", *SPREAD, *flags)
+    assert alone.returncode == spread.returncode == 0, spread.stderr
+    cluster.assert_alike("spread", "alone")
+    assert cluster.metrics("spread")["replicas"] == (workers or 2)
+    # The chief alone prints and writes.
+    assert spread.stdout.splitlines()[-1] == alone.stdout.splitlines()[-1]
+    assert len(spread.stdout.splitlines()) == 3
+    assert len(re.findall("epoch ./2 ", spread.stderr)) == 2
+    assert {path.name for path in cluster.logs.iterdir()} == {"alone", "spread"}
+
+
+def first_checkpoint(process, folder, seconds=60):
+    """Wait for a checkpoint of a run that is being trained."""
+    end = time.monotonic() + seconds
+    while not list((folder / run.CHECKPOINTS).glob(checkpoints.PATTERN)):
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def process_of(worker, launcher):
+    """The process of a worker."""
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            environment = (entry / "environ").read_bytes().split(b"\0")
+            parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+        except OSError:
+            continue
+        config = [each for each in environment if each.startswith(b"TF_CONFIG=")]
+        numbers = [json.loads(each.partition(b"=")[2])["task"]["index"] for each in config]
+        if parent == launcher.pid and numbers == [worker]:
+            return int(entry.name)
+    raise AssertionError(f"no process of worker {worker}")
+
+
+LONG = ("--epochs", "400", "--checkpoint-every", "50steps", "--loop", "graph")
+MORE = ("--epochs", "3", "--loop", "graph")
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("victim", [0, 1, 2])
+def test_a_killed_worker_is_named_and_the_run_goes_on_with_other_workers(cluster, victim):
+    launcher = cluster.start(3, "killed", *LONG)
+    first_checkpoint(launcher, cluster.logs / "killed")
+    os.kill(process_of(victim, launcher), signal.SIGKILL)
+    killed_at = time.monotonic()
+    _, stderr = launcher.communicate(timeout=60)
+    assert time.monotonic() - killed_at < 30
+    assert launcher.returncode in (1, 137), stderr
+    assert f"worker {victim}: its process was killed by SIGKILL" in stderr
+    assert re.search(rf"error: worker {victim} \(127\.0\.0\.1:\d+\)\S* (\S* )*has died", stderr), stderr
+    assert "Traceback" not in stderr
+
+
+@pytest.mark.thorough
+def test_after_a_kill_the_run_ends_where_it_would_have(cluster):
+    launcher = cluster.start(
+        3, "killed", "--epochs", "6", "--checkpoint-every", "20steps", "--loop", "graph"
+    )
+    first_checkpoint(launcher, cluster.logs / "killed")
+    os.kill(process_of(1, launcher), signal.SIGKILL)
+    launcher.communicate(timeout=60)
+    assert newest(cluster.logs / "killed").state["step"] < 6 * 72
+    assert cluster.run(0, "alone", "--no-jit-compile", "--epochs", "6").returncode == 0
+    done = cluster.run(2, "killed", "--resume")
+    assert done.returncode == 0, done.stderr
+    cluster.assert_alike("killed", "alone")
+
+
+@pytest.mark.thorough
+def test_a_worker_that_hangs_is_named(cluster):
+    launcher = cluster.start(2, "hung", *LONG)
+    first_checkpoint(launcher, cluster.logs / "hung")
+    process = process_of(1, launcher)
+    os.kill(process, signal.SIGSTOP)
+    _, stderr = launcher.communicate(timeout=90)
+    assert launcher.returncode == 1
+    assert re.search(r"error: worker 1 \(127\.0\.0\.1:\d+\) gives no sign of life", stderr), stderr
+
+
+def test_sigterm_stops_all_workers_after_the_same_step_and_saves(cluster):
+    launcher = cluster.start(2, "stopped", *LONG)
+    first_checkpoint(launcher, cluster.logs / "stopped")
+    launcher.send_signal(signal.SIGTERM)
+    _, stderr = launcher.communicate(timeout=60)
+    assert launcher.returncode == 143, stderr
+    assert "error" not in stderr
+    (step,) = re.findall(r"interrupted after step ([\d,]+); to go on", stderr)
+    assert newest(cluster.logs / "stopped").state["step"] == int(step.replace(",", ""))
+
+
+@pytest.mark.parametrize(
+    "flags, message",
+    [
+        (("--strategy", "multiworker"), "expected the variable TF_CONFIG or a Slurm job step"),
+        (("--strategy", "mirrored", "--loop", "eager"), "--loop: expected fit or graph with --strategy"),
+        (("--strategy", "mirrored", "--jit-compile"), "expected --no-jit-compile with --strategy"),
+        (("--strategy", "mirrored", "--quantize", "int8"), "--quantize: expected none with --strategy"),
+        (("--logical-cpus", "2"), "--logical-cpus: expected 1 without --strategy mirrored"),
+        (
+            ("--strategy", "multiworker", "--steps-per-execution", "5"),
+            "--steps-per-execution: expected 1 with --loop fit and --strategy multiworker; any number"
+            " with --loop graph; received 5",
+        ),
+    ],
+)
+def test_what_cannot_be_spread_is_said_in_a_line(flags, message, capsys, monkeypatch):
+    monkeypatch.delenv("TF_CONFIG", raising=False)
+    assert train.main(["--data", "mnist5k", *flags]) == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.startswith("error: ") and message in error
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        "",
+        "{",
+        "[]",
+        "{}",
+        '{"cluster": {"worker": ["127.0.0.1:1"]}}',
+        '{"cluster": {"worker": []}, "task": {"type": "worker", "index": 0}}',
+        '{"cluster": {"worker": ["127.0.0.1:1"]}, "task": {"type": "worker", "index": 1}}',
+        '{"cluster": {"worker": ["127.0.0.1"]}, "task": {"type": "worker", "index": 0}}',
+        '{"cluster": {"ps": ["127.0.0.1:1"]}, "task": {"type": "ps", "index": 0}}',
+        '{"cluster": {"worker": "127.0.0.1:1"}, "task": {"type": "worker", "index": 0}}',
+    ],
+)
+def test_a_cluster_that_is_not_described_as_it_should_be(config, capsys, monkeypatch):
+    monkeypatch.setenv("TF_CONFIG", config)
+    assert train.main(["--data", "mnist5k", "--strategy", "multiworker"]) == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.startswith("error: TF_CONFIG: expected {") and error.endswith(
+        f"received {config}".strip()
+    )
+
+
+def test_workers_that_were_started_otherwise_are_named(cluster):
+    addresses = free_addresses(2)
+    processes = []
+    for worker in range(2):
+        flags = ["--strategy", "multiworker", "--seed", str(worker)]
+        command = [sys.executable, *map(str, cluster.command(0, "other", *flags))]
+        environment = {**os.environ, "TF_CONFIG": tf_config(addresses, worker)}
+        processes.append(subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True))
+    errors = [process.communicate(timeout=60)[1] for process in processes]
+    assert [process.returncode for process in processes] == [2, 2]
+    for error in errors:
+        assert "the same settings and data; received others by worker 1 than by worker 0" in error
+    assert not (cluster.logs / "other").exists()
+
+
+@pytest.mark.parametrize(
+    "spelling, row",
+    [
+        ("graph+mirrored2", Row("graph+mirrored2", "graph", False, False, None, "mirrored", 2)),
+        ("fit+mirrored3@10", Row("fit+mirrored3@10", "fit", False, False, 10, "mirrored", 3)),
+        ("fit+multiworker4", Row("fit+multiworker4", "fit", False, False, 1, "multiworker", 4)),
+    ],
+)
+def test_a_row_of_a_comparison_is_spread(spelling, row):
+    assert Row.parse(spelling) == row
+
+
+@pytest.mark.parametrize(
+    "spelling", ["eager+mirrored2", "fit+jit+mirrored2", "mine:loop+mirrored2", "fit+multiworker2@5"]
+)
+def test_a_row_that_cannot_be_spread(spelling):
+    with pytest.raises(ValueError, match=r"expected .* received"):
+        Row.parse(spelling)
