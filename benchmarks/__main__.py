@@ -19,7 +19,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from benchmarks import augmentations, quantized, recipes
+from benchmarks import augmentations, clusters, quantized, recipes
 from benchmarks.contenders import CONTENDERS, WITH_CALLBACKS
 from benchmarks.worker import Problem
 from kerasmlp import cli, run
@@ -37,6 +37,7 @@ Part = Literal[
     "seeds",
     "times",
     "ablations",
+    "cluster",
 ]
 TIME_LIMIT = 600.0  # seconds for an epoch
 PAUSE = 0.5  # seconds before each turn: threads of the one before may still spin, as OpenBLAS' do
@@ -54,7 +55,8 @@ class Settings:
             commands from the start of the process to the test accuracy; the time to an accuracy from
             the start of the process; epochs on more and fewer examples; with more and fewer units; what
             integers cost of the accuracy; an augmentation of all images; what the recipes reach, over
-            several seeds; in how much time; what each part of the recipe accurate does.
+            several seeds; in how much time; what each part of the recipe accurate does; a step that
+            several workers share.
         repeats: Rounds of a sitting, after one that warms up.
         sittings: How often all processes are started anew.
         output: The folder for a JSON file and a figure of each part.
@@ -229,14 +231,16 @@ PARTS = {
     "seeds": lambda settings: recipes.reach(settings.data),
     "times": lambda settings: recipes.measure(settings.data, recipes.TIMES),
     "ablations": lambda settings: recipes.measure(settings.data, recipes.ABLATIONS),
+    "cluster": lambda settings: clusters.measure(settings.repeats),
 }
 CELLS: dict[str, Callable[[dict[str, Any], dict[str, Any]], dict[str, str]]] = {
-    "quantization": lambda row, first: quantized.cells(row),
-    "seeds": lambda row, first: recipes.reached_cells(row),
+    "quantization": lambda row, rows: quantized.cells(row),
+    "seeds": lambda row, rows: recipes.reached_cells(row),
     "times": recipes.cells,
     "ablations": recipes.cells,
+    "cluster": clusters.cells,
 }
-"""What the table tells of a row, beside the first: of parts that measure more than seconds. They have no
+"""What the table tells of a row, beside the others: of parts that measure more than seconds, and have no
 figure."""
 BASE = {
     "epochs": FIT,
@@ -254,7 +258,7 @@ def markdown(part: str, rows: dict[str, Any]) -> str:
     lines = []
     for name, row in rows.items():
         if part in CELLS:
-            cells = CELLS[part](row, next(iter(rows.values())))
+            cells = CELLS[part](row, rows)
         elif part == "accuracy":
             cells = {key: row[key] for key in row if key.startswith("seconds")}
             cells = {key.replace("_", " "): _number(value, 1) for key, value in cells.items()}
@@ -318,6 +322,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             if part not in CELLS:
                 figure(part, rows, settings.output / f"{part}.png")
             print(markdown(part, rows))
+            if part == "cluster":
+                print(clusters.told(rows))
 
     return cli.run(command)
 

@@ -81,8 +81,9 @@ def reached_cells(row: dict[str, Any]) -> dict[str, str]:
     }
 
 
-def cells(row: dict[str, Any], first: dict[str, Any]) -> dict[str, str]:
+def cells(row: dict[str, Any], rows: dict[str, Any]) -> dict[str, str]:
     """Return what the table tells of a row: its cost as multiples of the first row's, within a round."""
+    first = next(iter(rows.values()))
     accuracy = row["accuracy"]
     cost = statistics.median(a / b for a, b in zip(row["epoch"], first["epoch"], strict=True))
     return {
