@@ -158,6 +158,8 @@ def quiet(verbose: bool) -> Iterator[None]:
         os.dup2(dropped.fileno(), 2)
         try:
             yield
+        except (ValueError, KeyboardInterrupt):  # which say it all
+            raise
         except BaseException:
             dropped.seek(0)
             os.write(stderr, dropped.read())

@@ -13,6 +13,7 @@ import functools
 import math
 import os
 import re
+import shutil
 import socket
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -264,21 +265,22 @@ def distribution(strategy: str, logical_cpus: int = 1) -> Distribution:
 
 
 def _multiworker() -> Distribution:
-    resolvers = tf.distribute.cluster_resolver
-    if "TF_CONFIG" in os.environ:
-        name, resolver = "TF_CONFIG", resolvers.TFConfigClusterResolver()
-    elif "SLURM_STEP_NODELIST" in os.environ:
-        name, resolver = "the Slurm job step", resolvers.SlurmClusterResolver()
-    else:
+    name, expected = (
+        "TF_CONFIG",
+        (
+            '{"cluster": {"worker": ["host:port", ...]}, "task": {"type": "worker", "index": 0}}'
+            " with the number of this worker as its index"
+        ),
+    )
+    if name not in os.environ:
+        name, expected = "SLURM_STEP_NODELIST", "the nodes of a Slurm job step"
+    if name not in os.environ:
         raise ValueError(
             "--strategy multiworker: expected the variable TF_CONFIG or a Slurm job step, which name the"
             " workers; received neither (python -m kerasmlp.launch starts workers on this machine)"
         )
-    expected = (
-        '{"cluster": {"worker": ["host:port", ...]}, "task": {"type": "worker", "index": 0}}'
-        " with the number of this worker as its index"
-    )
     try:
+        resolver = _resolver()
         jobs = resolver.cluster_spec().as_dict()
         place = resolver.task_type, int(resolver.task_id)
         tasks = [(job, task) for job in ("chief", "worker") for task in range(len(jobs.get(job, ())))]
@@ -288,9 +290,23 @@ def _multiworker() -> Distribution:
     except (ValueError, TypeError, KeyError, AttributeError, RuntimeError):
         whole = False
     if not whole:
-        raise ValueError(f"{name}: expected {expected}; received {os.environ.get(name)}")
+        raise ValueError(f"{name}: expected {expected}; received {os.environ[name]}")
     strategy = tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
     return Distribution(strategy, tuple(addresses), tasks.index(place))
+
+
+def _resolver() -> Any:
+    """Return what tells the cluster from the environment."""
+    resolvers = tf.distribute.cluster_resolver
+    if "TF_CONFIG" in os.environ:
+        return resolvers.TFConfigClusterResolver()
+    if shutil.which("nvidia-smi"):
+        return resolvers.SlurmClusterResolver()
+    # It would ask for the number of GPUs by that program, and leave out tasks that have none.
+    tasks = int(os.environ["SLURM_STEP_NUM_TASKS"])
+    slurm = resolvers.SlurmClusterResolver(gpus_per_node=tasks, gpus_per_task=1, auto_set_gpu=False)
+    cluster, (job, task) = slurm.cluster_spec(), slurm.get_task_info()
+    return resolvers.SimpleClusterResolver(cluster, task_type=job, task_id=task, rpc_layer="grpc")
 
 
 def _check(model: keras.Model) -> None:

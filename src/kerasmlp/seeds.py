@@ -34,6 +34,7 @@ class Repetition(Settings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        expect(self, self.strategy != "multiworker", "strategy", "none or mirrored with kerasmlp.seeds")
         expect(self, 2 <= self.seeds <= 2**31 - self.seed, "seeds", "at least 2, up to seed 2147483647")
 
     def of_run(self, folder: Path, seed: int) -> Settings:

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 AnySettings = TypeVar("AnySettings", bound=Settings)
 
+MUCH_REMEMBERED = 0.05
+"""From which part on the user is told that the average of the weights holds so much of the first ones."""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command, and return its exit status."""
@@ -115,6 +118,7 @@ def train(
             run.write_json(folder / run.SETTINGS, dataclasses.replace(settings, resume=False))
             with contextlib.closing(Events(folder, initial_step)) as events:
                 recording.begin(training, events)
+                _warn_of_a_short_average(settings, settings.epochs * batches.steps_per_epoch)
                 known = _fit(training, spread, events, checkpoints, resumed)
                 return folder, _finish(training, events, data, known)
 
@@ -140,6 +144,16 @@ def follow(settings: Settings, spread: "Distribution") -> None:
         spread.expect_same(preparation.digest(settings, data.fingerprint), "settings and data")
         together = [StopTogether(spread, interruption)]
         spread.loop(settings.loop)(model, batches, None, settings.epochs, together)
+
+
+def _warn_of_a_short_average(settings: Settings, steps: int) -> None:
+    remembered = settings.ema_momentum**steps
+    if remembered > MUCH_REMEMBERED:
+        print(
+            f"note: after {steps:,} steps the average of the weights, which is the trained model, is to"
+            f" {remembered:.0%} still of the untrained ones; --ema-momentum 0 takes none",
+            file=sys.stderr,
+        )
 
 
 @contextlib.contextmanager
