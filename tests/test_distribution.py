@@ -24,8 +24,10 @@ def test_slices_of_all_sizes_make_the_step_of_one_device():
     done = python(Path(__file__).with_name("replicas.py"))
     assert done.returncode == 0, done.stderr
     differences = json.loads(done.stdout)
-    assert len(differences) == 6
-    assert max(differences) < 1e-6, differences
+    assert len(differences["ours"]) == 6
+    assert max(differences["ours"]) < 1e-6, differences
+    # In Keras' own a slice counts as much as one with more examples.
+    assert differences["Keras' own"] > 1e-4
 
 
 class Cluster:
@@ -154,14 +156,15 @@ def test_after_a_kill_the_run_ends_where_it_would_have(cluster):
 
 
 @pytest.mark.thorough
-def test_a_worker_that_hangs_is_named(cluster):
+@pytest.mark.parametrize("victim", [0, 1])
+def test_a_worker_that_hangs_is_named(cluster, victim):
     launcher = cluster.start(2, "hung", *LONG)
     first_checkpoint(launcher, cluster.logs / "hung")
-    process = process_of(1, launcher)
-    os.kill(process, signal.SIGSTOP)
+    os.kill(process_of(victim, launcher), signal.SIGSTOP)
     _, stderr = launcher.communicate(timeout=90)
-    assert launcher.returncode == 1
-    assert re.search(r"error: worker 1 \(127\.0\.0\.1:\d+\) gives no sign of life", stderr), stderr
+    assert launcher.returncode == (1 if victim else 137)
+    said = rf"error: worker {victim} \(127\.0\.0\.1:\d+\) gives no sign of life"
+    assert re.search(said, stderr), stderr
 
 
 def test_sigterm_stops_all_workers_after_the_same_step_and_saves(cluster):

@@ -14,7 +14,9 @@ import math
 import os
 import re
 import shutil
+import signal
 import socket
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -151,6 +153,8 @@ class Distribution:
             unhealthy = re.search(r"unhealthy[^:]*:\s*((/job:\w+/replica:\d+/task:\d+\s*)+)", str(error))
             tasks = re.findall(r"/job:(\w+)/replica:\d+/task:(\d+)", unhealthy[1] if unhealthy else "")
             lost = sorted({self._number(job, int(task)) for job, task in tasks})
+            if not lost and "CoordinationService/Heartbeat" in str(error):
+                lost = [0]  # who keeps the heartbeats
             how = "gives no sign of life"
         if not lost:
             reason = " ".join(error.message.rpartition("\n\n")[2].split())
@@ -291,8 +295,22 @@ def _multiworker() -> Distribution:
         whole = False
     if not whole:
         raise ValueError(f"{name}: expected {expected}; received {os.environ[name]}")
-    strategy = tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
+    with _ctrl_c_ends_the_process():
+        strategy = tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
     return Distribution(strategy, tuple(addresses), tasks.index(place))
+
+
+@contextlib.contextmanager
+def _ctrl_c_ends_the_process() -> Iterator[None]:
+    """While TensorFlow waits for other workers, for long maybe, Python would not hear of it."""
+    if threading.current_thread() is not threading.main_thread():  # which alone may
+        yield
+        return
+    handler = signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
 
 
 def _resolver() -> Any:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 AnySettings = TypeVar("AnySettings", bound=Settings)
 
 MUCH_REMEMBERED = 0.05
-"""From which part on the user is told that the average of the weights holds so much of the first ones."""
+"""From which part of untrained weights in their average on the user is told of it."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
