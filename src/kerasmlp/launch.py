@@ -43,6 +43,10 @@ class Settings:
         expect(self, self.patience >= 0, "patience", "a number of seconds, at least 0")
         if not self.command:
             raise ValueError("expected a command after --, as in: -- train --loop graph")
+        if self.command[0] != "train":
+            raise ValueError(
+                f"expected train, the one command that workers can share; received {self.command[0]!r}"
+            )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
