@@ -131,3 +131,19 @@ def test_wrong_input_ends_with_2_and_a_line(wrong, tmp_path, monkeypatch, capsys
     assert error.count("error: ") == 1
     assert "Traceback" not in error
     assert list(tmp_path.glob("logs/*")) == []
+
+
+@pytest.mark.thorough
+def test_spread_loops_are_rows(tmp_path):
+    rows = ("graph", "fit+mirrored3@4", "graph+multiworker2@3", "fit+multiworker2")
+    flags = (*QUICK, "--batch-size", "970", "--loops", *rows, "--output", tmp_path / "report")
+    ended = python("-m", "kerasmlp.compare", *flags, COLUMNS="80")
+    assert ended.returncode == 0, ended.stderr + ended.stdout
+    assert "…" not in ended.stdout
+    report = json.loads((tmp_path / "report/comparison.json").read_text())
+    assert [row["name"] for row in report["rows"]] == list(rows)
+    assert [row["verdict"] for row in report["rows"]] == ["identical", "equal", "equal", "equal"]
+    for row in report["rows"]:
+        assert row["losses"] == pytest.approx(report["rows"][0]["losses"], rel=1e-4)
+        assert len(row["losses"]) == 5
+        assert row["cost"]["peak_megabytes"] > 100

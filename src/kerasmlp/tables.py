@@ -16,7 +16,8 @@ def _table(title: str, caption: str, words: Sequence[str], numbers: Sequence[str
     table = Table(
         title=title, caption=caption, caption_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0)
     )
-    for word in words:
+    table.add_column(words[0], overflow="fold")  # the name: it gives way, no number does
+    for word in words[1:]:
         table.add_column(word, no_wrap=True)
     for number in numbers:
         table.add_column(number, justify="right", no_wrap=True)
