@@ -12,7 +12,8 @@ import sys
 import time
 from typing import Any
 
-from kerasmlp.remote import Process, Talk, free_addresses, tf_config
+from kerasmlp.cluster import free_addresses, tf_config
+from kerasmlp.remote import Process, Talk
 
 BATCHES = (50, 500)
 UNITS = (100, 400, 1600, 8192)
@@ -59,29 +60,30 @@ def work(
     import numpy as np
     import tensorflow as tf
 
-    from kerasmlp import execution
+    from kerasmlp import execution, spread
     from kerasmlp.distribution import distribution
     from kerasmlp.loops import train_step
     from kerasmlp.model import compiled_mlp
 
-    spread = distribution("multiworker" if len(addresses) > 1 else "none")
+    spread_over = distribution("multiworker" if len(addresses) > 1 else "none")
     model = compiled_mlp((28, 28, 1), 10, hidden_units=(units,))
     model.optimizer.build(model.trainable_variables)
     random = np.random.default_rng(0)
     x = tf.constant(random.random((batch, 28, 28, 1), np.float32))
     y = tf.constant(random.integers(10, size=batch), tf.int32)
     batches = iter(tf.data.Dataset.from_tensors((x, y)).repeat())
-    step = train_step if spread.strategy is None else spread.train_step(batch)
+    strategy = spread_over.strategy
+    step = train_step if strategy is None else spread.train_step(strategy, batch)
     run = execution.compiled(model, step)
 
     def seconds(steps: int) -> float:
-        spread.exchange(0)  # all begin together
+        spread_over.exchange(0)  # all begin together
         begin = time.perf_counter()
         run(batches, steps)
         return time.perf_counter() - begin
 
     seconds(2)
-    rate = max(spread.exchange(int(1e6 * seconds(5) / 5)))  # microseconds a step; the same for all
+    rate = max(spread_over.exchange(int(1e6 * seconds(5) / 5)))  # microseconds a step; the same for all
     steps = max(3, int(ROUND_SECONDS * 1e6 / rate))
     return [1e3 * seconds(steps) / steps for _ in range(repeats)]
 

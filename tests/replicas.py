@@ -16,7 +16,7 @@ from kerasmlp.callbacks import BatchLosses
 from kerasmlp.distribution import distribution
 from kerasmlp.loops import LOOPS
 
-spread = distribution("mirrored", 3)
+spread_over = distribution("mirrored", 3)
 TWO = ["CPU:0", "CPU:1"]
 
 
@@ -82,7 +82,7 @@ CASES = [
 found = []
 for name, kind, batch_size, steps in CASES:
     one = trained(LOOPS[name], kind, batch_size, steps)
-    three = trained(spread.loop(name), kind, batch_size, steps)
+    three = trained(spread_over.loop(name), kind, batch_size, steps)
     assert [part.shape for part in one] == [part.shape for part in three]
     found.append(max(float(np.abs(a - b).max()) for a, b in zip(one, three, strict=True)))
 one, two = map(kerases_own, (tf.distribute.get_strategy(), tf.distribute.MirroredStrategy(TWO)))

@@ -15,7 +15,7 @@ import pytest
 
 from helpers import newest, python
 from kerasmlp import checkpoints, launch, run, train
-from kerasmlp.remote import free_addresses, tf_config
+from kerasmlp.cluster import free_addresses, tf_config
 from kerasmlp.rows import Row
 
 NEAR = 1e-5

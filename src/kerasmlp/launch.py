@@ -15,8 +15,8 @@ from typing import IO, Annotated, Any
 import tyro
 
 from kerasmlp import cli
+from kerasmlp.cluster import free_addresses, tf_config
 from kerasmlp.config import expect
-from kerasmlp.remote import free_addresses, tf_config
 
 
 @dataclasses.dataclass(frozen=True)

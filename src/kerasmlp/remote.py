@@ -1,10 +1,7 @@
 """A function in a Python process of its own, and what the two processes send each other."""
 
-import contextlib
 import importlib
-import json
 import os
-import socket
 import subprocess
 import sys
 import tempfile
@@ -144,21 +141,6 @@ def named(name: str) -> Any:
     if not hasattr(found, attribute):
         raise ValueError(f"{name}: the module {module} has no {attribute!r}")
     return getattr(found, attribute)
-
-
-def free_addresses(number: int) -> list[str]:
-    """Return so many addresses, host:port, of this machine on which nobody listens."""
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(number)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return ["{}:{}".format(*each.getsockname()) for each in sockets]
-
-
-def tf_config(addresses: list[str], worker: int) -> str:
-    """Return what the variable `TF_CONFIG` tells one of the workers at these addresses."""
-    task = {"type": "worker", "index": worker}
-    return json.dumps({"cluster": {"worker": addresses}, "task": task})
 
 
 def peak_megabytes() -> float:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
-from kerasmlp.remote import Process, Talk, free_addresses, named, tf_config
+from kerasmlp.cluster import free_addresses, tf_config
+from kerasmlp.remote import Process, Talk, named
 
 if TYPE_CHECKING:
     import keras
@@ -154,9 +155,9 @@ def _follow(
     from kerasmlp.distribution import distribution
 
     os.environ["TF_CONFIG"] = tf_config(addresses, worker)
-    spread = distribution("multiworker")
+    spread_over = distribution("multiworker")
     train = Batches(*start.train, start.batch_size, start.seed)
-    spread.loop(str(row.loop))(start.model(row), train, None, epochs, [])
+    spread_over.loop(str(row.loop))(start.model(row), train, None, epochs, [])
 
 
 @dataclasses.dataclass(frozen=True)

@@ -33,11 +33,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         with cli.quiet_start(settings.verbose):
             from kerasmlp.distribution import distribution
 
-            spread = distribution(settings.strategy, settings.logical_cpus)
-        if not spread.is_chief:
-            follow(settings, spread)
+            spread_over = distribution(settings.strategy, settings.logical_cpus)
+        if not spread_over.is_chief:
+            follow(settings, spread_over)
             return
-        folder, metrics = train(settings, spread=spread)
+        folder, metrics = train(settings, spread_over=spread_over)
         print(f"data: {metrics['dataset']}")
         print(f"run: {folder}")
         print(f"test accuracy: {metrics['test_accuracy']:f}")
@@ -59,14 +59,14 @@ def defaults(argv: Sequence[str] | None, kind: type[AnySettings]) -> AnySettings
 
 
 def train(
-    settings: Settings, data: "MNISTLoader | None" = None, spread: "Distribution | None" = None
+    settings: Settings, data: "MNISTLoader | None" = None, spread_over: "Distribution | None" = None
 ) -> tuple[Path, dict[str, Any]]:
     """Train as `settings` say; return the run folder and what is in its `metrics.json`.
 
     Args:
         settings: all that the run depends on, beside the data.
         data: to train on, instead of what `settings.data` names.
-        spread: what `settings.strategy` asks for, if it is there already. Of the processes of
+        spread_over: what `settings.strategy` asks for, if it is there already. Of the processes of
             a cluster, the chief calls this and the others `follow`.
 
     Raises:
@@ -88,10 +88,10 @@ def train(
     from kerasmlp.events import Events
     from kerasmlp.interruption import going_on_by
 
-    spread = spread or distribution(settings.strategy, settings.logical_cpus)
-    if not spread.is_chief:
+    spread_over = spread_over or distribution(settings.strategy, settings.logical_cpus)
+    if not spread_over.is_chief:
         raise ValueError(
-            f"expected to be called by the chief, worker 0; received worker {spread.worker}"
+            f"expected to be called by the chief, worker 0; received worker {spread_over.worker}"
         )
     if settings.resume:
         folder = run.existing(settings.logdir, settings.name or "")
@@ -101,7 +101,7 @@ def train(
     keras.utils.set_random_seed(settings.seed)
     with _memory_errors():
         model = preparation.model(settings, data, batches)
-        spread.expect_same(preparation.digest(settings, data.fingerprint), "settings and data")
+        spread_over.expect_same(preparation.digest(settings, data.fingerprint), "settings and data")
         if not settings.resume:
             default_name = f"{settings.loop}-seed{settings.seed}"
             folder = run.create(settings.logdir, settings.name, default_name)
@@ -119,11 +119,11 @@ def train(
             with contextlib.closing(Events(folder, initial_step)) as events:
                 recording.begin(training, events)
                 _warn_of_a_short_average(settings, settings.epochs * batches.steps_per_epoch)
-                known = _fit(training, spread, events, checkpoints, resumed)
+                known = _fit(training, spread_over, events, checkpoints, resumed)
                 return folder, _finish(training, events, data, known)
 
 
-def follow(settings: Settings, spread: "Distribution") -> None:
+def follow(settings: Settings, spread_over: "Distribution") -> None:
     """Take part in a training as a worker that is not the chief; write nothing.
 
     Raises:
@@ -141,9 +141,9 @@ def follow(settings: Settings, spread: "Distribution") -> None:
     keras.utils.set_random_seed(settings.seed)
     with _memory_errors(), Interruption(shared=True) as interruption:
         model = preparation.model(settings, data, batches)
-        spread.expect_same(preparation.digest(settings, data.fingerprint), "settings and data")
-        together = [StopTogether(spread, interruption)]
-        spread.loop(settings.loop)(model, batches, None, settings.epochs, together)
+        spread_over.expect_same(preparation.digest(settings, data.fingerprint), "settings and data")
+        together = [StopTogether(spread_over, interruption)]
+        spread_over.loop(settings.loop)(model, batches, None, settings.epochs, together)
 
 
 def _warn_of_a_short_average(settings: Settings, steps: int) -> None:
@@ -169,7 +169,7 @@ def _memory_errors() -> Iterator[None]:
 
 def _fit(
     training: "Training",
-    spread: "Distribution",
+    spread_over: "Distribution",
     events: "Events",
     checkpoints: "Checkpoints",
     resumed: "Contents | None",
@@ -186,13 +186,13 @@ def _fit(
 
     settings, held_out = training.settings, training.validation
     validation = in_order(held_out.images, held_out.labels) if held_out else None
-    with Interruption(shared=spread.workers > 1) as interruption:
+    with Interruption(shared=spread_over.cluster is not None) as interruption:
         stopwatch = Stopwatch(settings.batch_size)
         callbacks = recording.callbacks(training, events, stopwatch, checkpoints, interruption, resumed)
-        if spread.workers > 1:
-            callbacks.insert(0, StopTogether(spread, interruption))
+        if spread_over.cluster is not None:
+            callbacks.insert(0, StopTogether(spread_over, interruption))
         try:
-            history = spread.loop(settings.loop)(
+            history = spread_over.loop(settings.loop)(
                 training.model,
                 training.batches,
                 validation,
@@ -217,7 +217,7 @@ def _fit(
         "seconds_to_first_step": stopwatch.seconds_to_first_step,
         "seconds_to_trace": stopwatch.seconds_to_trace,
         "seconds_to_compile": stopwatch.seconds_to_compile,
-        "replicas": spread.replicas,
+        "replicas": spread_over.replicas,
     }
 
 

@@ -1,0 +1,120 @@
+"""A train step that the replicas of a `tf.distribute` strategy take together.
+
+Each replica computes the gradients of its slice of the batch. Their sum is, but for rounding, what one
+device would have found, and each process applies it to a model of its own. So model, optimizer and
+metrics are plain Keras objects and, after each step, equal in every process: callbacks, checkpoints and
+evaluation know nothing of replicas. Keras' `fit`, which cannot train a model that was made under
+MultiWorkerMirroredStrategy (keras-team/keras#20585), drives the step as any train step of one's own.
+"""
+
+import functools
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from kerasmlp import loops
+from kerasmlp.execution import TrainStep
+from kerasmlp.hooks import Logs, TrainingData
+
+
+def train_step(strategy: tf.distribute.Strategy, batch_size: int) -> TrainStep:
+    """Return the step of batches of at most `batch_size`: `loops.train_step`, by all replicas."""
+
+    def train_step(model: keras.Model, x: Any, y: Any, sample_weight: Any = None) -> tf.Tensor:
+        part = functools.partial(_part, model, batch_size, x, y, sample_weight)
+        with strategy.scope():  # Keras' fit, which calls this as its step, is in none
+            total = strategy.reduce(tf.distribute.ReduceOp.SUM, strategy.run(part), axis=None)
+        inputs = tf.nest.map_structure(lambda part: keras.KerasTensor(part.shape, part.dtype), x)
+        output = model.compute_output_spec(inputs)
+        variables = [tuple(variable.shape) for variable in model.trainable_variables]
+        y_pred, *gradients = unpacked(total, [(batch_size, *output.shape[1:]), *variables])
+        y_pred = tf.cast(y_pred[: tf.shape(tf.nest.flatten(x)[0])[0]], output.dtype)
+        loss = model.compute_loss(x, y, y_pred, sample_weight, training=True)
+        model.optimizer.apply(gradients, model.trainable_variables)
+        loops.update_metrics(model, loss, x, y, y_pred, sample_weight)
+        return loss
+
+    return train_step
+
+
+def fitted(step: TrainStep) -> loops.ResumableLoop:
+    """Return Keras' own `model.fit` with another train step, in the way of Keras' guides."""
+
+    def loop(
+        model: keras.Model,
+        train: TrainingData,
+        validation: tf.data.Dataset | None,
+        epochs: int,
+        callbacks: Sequence[keras.callbacks.Callback],
+        initial_step: int = 0,
+    ) -> loops.History:
+        def train_step(data: Any) -> Logs:
+            step(model, *keras.utils.unpack_x_y_sample_weight(data))
+            return model.get_metrics_result()
+
+        model.train_step = train_step
+        try:
+            return loops.fit(model, train, validation, epochs, callbacks, initial_step)
+        finally:
+            del model.train_step
+            model.train_function = None
+
+    return loop
+
+
+def check(model: keras.Model) -> None:
+    """Check that the forward pass of `model` changes no variable.
+
+    Raises:
+        ValueError: it does.
+    """
+    if model.non_trainable_variables:
+        raise ValueError(
+            "--strategy: expected a model whose forward pass changes no variable; received one with"
+            f" {model.non_trainable_variables[0].path}, which would depend on how a batch is cut"
+        )
+
+
+def _part(model: keras.Model, batch_size: int, x: Any, y: Any, sample_weight: Any) -> tf.Tensor:
+    """Return what this replica adds to the predictions and the gradients of a batch, packed.
+
+    Replica r of n takes the examples from r/n to (r + 1)/n of the batch: as many as the others, or one
+    more or less, maybe none. What is returned is always of one size, as exchanges in a loop have to be.
+    """
+    context = tf.distribute.get_replica_context()
+    replica, replicas = tf.cast(context.replica_id_in_sync_group, tf.int32), context.num_replicas_in_sync
+    examples = tf.shape(tf.nest.flatten(x)[0])[0]
+    begin, end = examples * replica // replicas, examples * (replica + 1) // replicas
+    # With none, the gradients of one other example, times 0: a mean over nothing is no number.
+    taken = slice(begin, tf.maximum(end, begin + 1))
+    x, y = tf.nest.map_structure(lambda each: each[taken], (x, y))
+    sample_weight = None if sample_weight is None else sample_weight[taken]
+    # Not by what callbacks may have put in place of the method: the loss they want is the batch's.
+    compute_loss = functools.partial(type(model).compute_loss, model)
+    _, y_pred, gradients = loops.compute_gradients(model, x, y, sample_weight, compute_loss)
+    if not tf.is_tensor(y_pred):
+        raise ValueError(f"--strategy: expected a model with one output; received {type(y_pred)}")
+    # Keras divides a loss by the number of replicas, as if each had as many examples.
+    share = tf.cast((end - begin) * replicas, tf.float32) / tf.cast(examples, tf.float32)
+    around = [[begin, batch_size - end], *([0, 0] for _ in y_pred.shape[1:])]
+    predictions = tf.pad(tf.cast(y_pred[: end - begin], tf.float32), around)
+    scaled = [
+        tf.zeros(variable.shape) if gradient is None else tf.convert_to_tensor(gradient) * share
+        for gradient, variable in zip(gradients, model.trainable_variables, strict=True)
+    ]
+    # In one piece: a message costs more than its bytes.
+    return packed([predictions, *scaled])
+
+
+def packed(tensors: Sequence[Any]) -> tf.Tensor:
+    """Return the values of tensors or variables of one type, one after the other, `[values]`."""
+    return tf.concat([tf.reshape(tf.convert_to_tensor(each), [-1]) for each in tensors], axis=0)
+
+
+def unpacked(flat: tf.Tensor, shapes: Sequence[Any]) -> list[tf.Tensor]:
+    """Return tensors of these shapes, one after the other from `flat`."""
+    parts = tf.split(flat, [math.prod(shape) for shape in shapes])
+    return [tf.reshape(part, shape) for part, shape in zip(parts, shapes, strict=True)]
