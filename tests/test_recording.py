@@ -136,8 +136,8 @@ def test_hparams_ranks_the_run(finished):
         **{"loop": "fit", "jit_compile": True, "steps_per_execution": metrics["steps_per_execution"]},
         **{"data": metrics["dataset"], "epochs": 3, "batch_size": 5, "learning_rate": 0.001, "seed": 0},
         **{"hidden_units": "4", "sampling": "shuffle", "validation_size": 15, "recipe": "default"},
-        **{"quantize": "none", "schedule": "constant", "weight_decay": 0.0, "ema_momentum": 0.0},
-        **{"affine": 0.0, "translation": 0.0, "elastic": 0.0},
+        **{"quantize": "none", "schedule": "constant", "weight_decay": 0.0, "ema_momentum": 0.99},
+        **{"strategy": "none", "affine": 0.0, "translation": 0.0, "elastic": 0.0},
     }
     end = hparams_metadata.parse_session_end_info_plugin_data(
         content[hparams_metadata.SESSION_END_INFO_TAG]

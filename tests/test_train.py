@@ -96,7 +96,8 @@ def test_the_saved_model_is_the_one_that_was_tested(runs, mnist5k):
 
 
 def test_the_best_weights_and_the_last_state_are_saved(tmp_path, mnist5k):
-    settled = settings("graph", tmp_path, learning_rate=0.1, epochs=4, batch_size=500)
+    changed = {"learning_rate": 0.1, "epochs": 4, "batch_size": 500, "ema_momentum": 0.0}
+    settled = settings("graph", tmp_path, **changed)
     folder, _ = train(settled, mnist5k)
     with (folder / "history.csv").open() as file:
         losses = [float(row["val_loss"]) for row in csv.DictReader(file)]
