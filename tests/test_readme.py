@@ -33,6 +33,7 @@ def test_every_flag_of_the_readme_exists(readme):
     commands = (
         "-m kerasmlp.train",
         "-m kerasmlp.seeds",
+        "-m kerasmlp.launch",
         "-m kerasmlp.compare",
         "-m kerasmlp.evaluate",
         "-m kerasmlp.export",

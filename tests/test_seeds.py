@@ -103,3 +103,8 @@ def test_seeds_beyond_the_largest_are_refused(repeat, tmp_path, capsys):
     assert repeat("--seed", 2**31 - 2) == 2
     assert "--seeds: expected at least 2" in capsys.readouterr().err
     assert not (tmp_path / "mine").exists()
+
+
+def test_a_cluster_is_refused(repeat, capsys):
+    assert repeat("--strategy", "multiworker", "--loop", "graph") == 2
+    assert "--strategy: expected none or mirrored with kerasmlp.seeds" in capsys.readouterr().err

@@ -236,3 +236,11 @@ def test_on_a_terminal_the_results_still_go_to_standard_output(npz, tmp_path):
     assert [line.split(":")[0] for line in done.stdout.splitlines()] == ["data", "run", "test accuracy"]
     assert "epoch 1/1  accuracy " in shown
     assert shown.rindex("\x1b[?25h") > shown.rindex("\x1b[?25l"), "the cursor is shown again"
+
+
+@pytest.mark.parametrize("momentum, told", [("0.9", True), ("0.5", False), ("0", False)])
+def test_a_run_too_short_for_the_average_of_the_weights_is_told(momentum, told, npz, tmp_path, capsys):
+    argv = f"--data {npz} --batch-size 8 --logdir {tmp_path} --epochs 1 --ema-momentum {momentum}"
+    assert command.main([*argv.split(), "--loop", "eager", "--summaries"]) == 0
+    note = "note: after 5 steps the average of the weights, which is the trained model, is to 59% still"
+    assert (note in capsys.readouterr().err) == told
