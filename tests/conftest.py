@@ -54,7 +54,8 @@ def finished(tmp_path_factory, digits):
     images, labels = digits
     data = folder / "digits.npz"
     np.savez(data, x_train=images, y_train=labels, x_test=images, y_test=labels)
-    settings = Settings.of(loop="graph", data=str(data), batch_size=8, epochs=3, validation_size=0)
+    trained = {"batch_size": 8, "epochs": 3, "validation_size": 0, "ema_momentum": 0.0}
+    settings = Settings.of(loop="graph", data=str(data), **trained)
     settings = Settings.of(**{**vars(settings), "jit_compile": False, "logdir": folder})
     return train(settings), data
 
