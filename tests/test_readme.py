@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import clusters
 from benchmarks.__main__ import markdown
 from helpers import python, series
 from kerasmlp.config import Settings
@@ -81,5 +82,6 @@ def test_the_tables_of_speed_are_those_that_were_measured(readme):
     assert len(results) >= 3
     for path in results:
         rows = json.loads(path.read_text(encoding="utf-8"))["rows"]
-        for line in markdown(path.stem, rows).splitlines():
+        told = clusters.told(rows) if path.stem == "cluster" else ""
+        for line in (markdown(path.stem, rows) + "\n" + told).splitlines():
             assert line in readme
