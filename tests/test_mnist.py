@@ -106,6 +106,7 @@ def test_the_comparison_calls_the_loops_identical_and_xla_equal(mnist_path):
     assert verdicts == ["identical", "identical", "equal"], result.diagnosis
 
 
+@pytest.mark.thorough
 def test_photos_are_read(mnist, tmp_path):
     """Fonts have another 1 than people write; pen strokes are what the model was trained for."""
     import photographs
