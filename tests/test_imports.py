@@ -61,7 +61,7 @@ EDGES = {
     "hooks": set(),
     "hparams": {"events"},
     "interruption": set(),
-    "launch": {"cli", "cluster", "config"},
+    "launch": {"cli", "cluster", "config", "interruption"},
     "lockstep": {"loops", "results"},
     "loops": {"execution", "hooks"},
     "model": {"quantization", "run"},

@@ -12,6 +12,11 @@ import shutil
 import socket
 from typing import Any, Self
 
+OF_TF_CONFIG = (
+    '{"cluster": {"worker": ["host:port", ...]}, "task": {"type": "worker", "index": 0}}'
+    " with the number of this worker as its index"
+)
+"""What is expected of the variable."""
 PROBE_SECONDS = 1.0
 """How long a worker is given to accept a connection, when it is asked which one has died."""
 
@@ -39,13 +44,7 @@ class Cluster:
         Raises:
             ValueError: there is neither, or it is not as it should be.
         """
-        name, expected = (
-            "TF_CONFIG",
-            (
-                '{"cluster": {"worker": ["host:port", ...]}, "task": {"type": "worker", "index": 0}}'
-                " with the number of this worker as its index"
-            ),
-        )
+        name, expected = "TF_CONFIG", OF_TF_CONFIG
         if name not in os.environ:
             name, expected = "SLURM_STEP_NODELIST", "the nodes of a Slurm job step"
         if name not in os.environ:

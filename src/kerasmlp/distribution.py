@@ -4,7 +4,6 @@ import contextlib
 import dataclasses
 import functools
 import signal
-import threading
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -14,7 +13,7 @@ import tensorflow as tf
 from kerasmlp import loops, spread
 from kerasmlp.cluster import Cluster
 from kerasmlp.hooks import Logs, TrainingData
-from kerasmlp.interruption import Interrupted, Interruption
+from kerasmlp.interruption import Interrupted, Interruption, handled
 
 STEPS_BETWEEN_SIGNALS = 50
 """After so many steps, and then after the execution, all processes learn of a signal to one of them."""
@@ -67,12 +66,15 @@ class Distribution:
             spread.check(model)
             loops.build(model, train)
             step = spread.train_step(strategy, train.batch_size)
-            spread_loop = spread.fitted(step) if name == "fit" else loops.traced(step)
             with self.naming_the_lost():
                 if self.cluster is not None:
                     initial_step = self.exchange(initial_step)[0]
                     self._take_from_chief([*model.variables, *model.optimizer.variables])
-                return spread_loop(model, train, validation, epochs, callbacks, initial_step)
+                given = (model, train, validation, epochs, callbacks, initial_step)
+                if name == "fit":
+                    with spread.as_train_step(model, step):
+                        return loops.fit(*given)
+                return loops.traced(step)(*given)
 
         return loop
 
@@ -158,7 +160,8 @@ def distribution(strategy: str, logical_cpus: int = 1) -> Distribution:
         return Distribution()
     if strategy == "multiworker":
         cluster = Cluster.from_environment()
-        with _ctrl_c_ends_the_process():
+        # While TensorFlow waits, for long maybe, Python would not hear of Ctrl-C.
+        with handled(signal.SIG_DFL, signal.SIGINT):
             workers = tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=cluster.resolver)
         return Distribution(workers, cluster)
     if logical_cpus == 1:
@@ -175,19 +178,6 @@ def distribution(strategy: str, logical_cpus: int = 1) -> Distribution:
             ) from None
     names = [f"CPU:{number}" for number in range(logical_cpus)]
     return Distribution(tf.distribute.MirroredStrategy(names))
-
-
-@contextlib.contextmanager
-def _ctrl_c_ends_the_process() -> Iterator[None]:
-    """While TensorFlow waits for other workers, for long maybe, Python would not hear of it."""
-    if threading.current_thread() is not threading.main_thread():  # which alone may
-        yield
-        return
-    handler = signal.signal(signal.SIGINT, signal.SIG_DFL)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, handler)
 
 
 class StopTogether(keras.callbacks.Callback):

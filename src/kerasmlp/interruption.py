@@ -45,6 +45,19 @@ def going_on_by(command: str) -> Iterator[None]:
         raise ConnectionError(f"{error}; to go on, with any number of workers: {command}") from error
 
 
+@contextlib.contextmanager
+def handled(handler: Any, *numbers: int) -> Iterator[None]:
+    """Within the context, let `handler` have these signals; only in the main thread, which alone may."""
+    before: dict[int, Any] = {}
+    if threading.current_thread() is threading.main_thread():
+        before = {number: signal.signal(number, handler) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, other in before.items():
+            signal.signal(number, other)
+
+
 class Interruption:
     """A context in which a first SIGINT or SIGTERM is noted, and a second one raises `Interrupted`.
 
@@ -60,17 +73,14 @@ class Interruption:
         self.noted: int | None = None
         self.received: int | None = None
         self._shared = shared
-        self._handlers: dict[int, Any] = {}
+        self._handled = handled(self._note, signal.SIGINT, signal.SIGTERM)
 
     def __enter__(self) -> Self:
-        if threading.current_thread() is threading.main_thread():  # the only one that may
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self._handlers[number] = signal.signal(number, self._note)
+        self._handled.__enter__()
         return self
 
     def __exit__(self, *_: object) -> None:
-        for number, handler in self._handlers.items():
-            signal.signal(number, handler)
+        self._handled.__exit__(None, None, None)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         if self.noted is not None:

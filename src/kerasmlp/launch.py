@@ -10,13 +10,14 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from types import FrameType
-from typing import IO, Annotated, Any
+from typing import IO, Annotated
 
 import tyro
 
 from kerasmlp import cli
 from kerasmlp.cluster import free_addresses, tf_config
 from kerasmlp.config import expect
+from kerasmlp.interruption import handled
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,7 +73,13 @@ def launch(settings: Settings) -> int:
     command = [sys.executable, "-m", f"kerasmlp.{module}", *flags]
     addresses = free_addresses(settings.workers)
     workers: list[subprocess.Popen[bytes]] = []
-    with _killed_at_the_end(workers), _forwarding_signals(workers):
+
+    def forward(number: int, frame: FrameType | None) -> None:
+        for worker in workers:
+            if worker.poll() is None:
+                worker.send_signal(number)
+
+    with _killed_at_the_end(workers), handled(forward, signal.SIGINT, signal.SIGTERM):
         for index in range(settings.workers):
             workers.append(
                 subprocess.Popen(
@@ -106,21 +113,22 @@ def _wait(workers: Sequence["subprocess.Popen[bytes]"], patience: float) -> int 
     Once one has failed, the others are killed that go on for longer than `patience`.
     """
     failed, failed_at = None, 0.0
-    while None in [worker.poll() for worker in workers]:
-        if failed is None:
-            failed = next((i for i, worker in enumerate(workers) if worker.returncode), None)
+    while True:
+        statuses = [worker.poll() for worker in workers]
+        if failed is None and any(statuses):
+            failed = next(index for index, status in enumerate(statuses) if status)
             failed_at = time.monotonic()
-            if failed is not None and workers[failed].returncode < 0:
+            if workers[failed].returncode < 0:
                 _say_how(failed, workers[failed])
-        elif time.monotonic() - failed_at > patience:
+        if None not in statuses:
+            return failed
+        if failed is not None and time.monotonic() - failed_at > patience:
             for index, worker in enumerate(workers):
                 if worker.poll() is None:
                     print(f"worker {index}: killed, since it did not end", file=sys.stderr)
                     worker.kill()
+                    worker.wait()
         time.sleep(0.05)
-    return (
-        failed if failed is not None else next((i for i, w in enumerate(workers) if w.returncode), None)
-    )
 
 
 def _say_how(index: int, worker: "subprocess.Popen[bytes]") -> None:
@@ -133,25 +141,6 @@ def _print(index: int, lines: IO[bytes]) -> None:
     for line in lines:
         text = line.decode(errors="replace").rstrip()
         print(text if text.startswith("worker ") else f"worker {index}: {text}", file=sys.stderr)
-
-
-@contextlib.contextmanager
-def _forwarding_signals(workers: Sequence["subprocess.Popen[bytes]"]) -> Iterator[None]:
-    """Send SIGINT and SIGTERM on to the workers."""
-
-    def forward(number: int, frame: FrameType | None) -> None:
-        for worker in workers:
-            if worker.poll() is None:
-                worker.send_signal(number)
-
-    handlers: dict[int, Any] = {}
-    if threading.current_thread() is threading.main_thread():  # the only one that may
-        handlers = {number: signal.signal(number, forward) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
 
 
 @contextlib.contextmanager

@@ -4,6 +4,8 @@ import dataclasses
 import json
 import zlib
 
+import keras
+
 from kerasmlp.augmentation import Augmentation
 from kerasmlp.batches import Batches
 from kerasmlp.config import Settings
@@ -20,12 +22,19 @@ OF_THE_FILES = {
 """Settings that change nothing of what is trained, only of what is written."""
 
 
-def split(settings: Settings, data: MNISTLoader) -> tuple[Batches, Examples | None]:
-    """Return the training batches, and the validation data or None: the last of the training images.
+def prepared(settings: Settings, data: MNISTLoader) -> tuple[MLP, Batches, Examples | None]:
+    """Return the model, compiled, its initial weights by the seed; the batches; the validation data.
 
     Raises:
         ValueError: too few images are left for a batch.
     """
+    batches, validation = _split(settings, data)
+    keras.utils.set_random_seed(settings.seed)
+    return _model(settings, data, batches), batches, validation
+
+
+def _split(settings: Settings, data: MNISTLoader) -> tuple[Batches, Examples | None]:
+    """Return the training batches, and the validation data or None: the last of the training images."""
     distortions = settings.affine, settings.translation, settings.elastic
     images, labels = data.train_data, data.train_label
     held_out = settings.validation_images(len(images))
@@ -41,10 +50,9 @@ def split(settings: Settings, data: MNISTLoader) -> tuple[Batches, Examples | No
     return batches, Examples(images[kept:], labels[kept:]) if held_out else None
 
 
-def model(settings: Settings, data: MNISTLoader, batches: Batches) -> MLP:
-    """Return the model of the run, compiled. Its weights follow from `keras.utils.set_random_seed`."""
+def _model(settings: Settings, data: MNISTLoader, batches: Batches) -> MLP:
     all_steps = settings.epochs * batches.steps_per_epoch
-    made = compiled_mlp(
+    model = compiled_mlp(
         data.image_shape,
         data.classes,
         hidden_units=settings.hidden_units,
@@ -60,14 +68,14 @@ def model(settings: Settings, data: MNISTLoader, batches: Batches) -> MLP:
     steps = settings.steps_per_execution
     if steps == "auto":
         steps = responsive_steps(
-            made.count_params(),
+            model.count_params(),
             settings.batch_size,
             batches.images[0].nbytes,
             batches.steps_per_epoch,
             STEP_SECONDS if settings.strategy == "none" else SPREAD_STEP_SECONDS,
         )
-    made.steps_per_execution = steps
-    return made
+    model.steps_per_execution = steps
+    return model
 
 
 def digest(settings: Settings, fingerprint: str) -> int:

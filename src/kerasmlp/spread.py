@@ -7,9 +7,10 @@ evaluation know nothing of replicas. Keras' `fit`, which cannot train a model th
 MultiWorkerMirroredStrategy (keras-team/keras#20585), drives the step as any train step of one's own.
 """
 
+import contextlib
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import keras
@@ -17,7 +18,7 @@ import tensorflow as tf
 
 from kerasmlp import loops
 from kerasmlp.execution import TrainStep
-from kerasmlp.hooks import Logs, TrainingData
+from kerasmlp.hooks import Logs
 
 
 def train_step(strategy: tf.distribute.Strategy, batch_size: int) -> TrainStep:
@@ -40,29 +41,20 @@ def train_step(strategy: tf.distribute.Strategy, batch_size: int) -> TrainStep:
     return train_step
 
 
-def fitted(step: TrainStep) -> loops.ResumableLoop:
-    """Return Keras' own `model.fit` with another train step, in the way of Keras' guides."""
+@contextlib.contextmanager
+def as_train_step(model: keras.Model, step: TrainStep) -> Iterator[None]:
+    """Let Keras' own `fit` take `step`, as the model's train step, in the way of Keras' guides."""
 
-    def loop(
-        model: keras.Model,
-        train: TrainingData,
-        validation: tf.data.Dataset | None,
-        epochs: int,
-        callbacks: Sequence[keras.callbacks.Callback],
-        initial_step: int = 0,
-    ) -> loops.History:
-        def train_step(data: Any) -> Logs:
-            step(model, *keras.utils.unpack_x_y_sample_weight(data))
-            return model.get_metrics_result()
+    def train_step(data: Any) -> Logs:
+        step(model, *keras.utils.unpack_x_y_sample_weight(data))
+        return model.get_metrics_result()
 
-        model.train_step = train_step
-        try:
-            return loops.fit(model, train, validation, epochs, callbacks, initial_step)
-        finally:
-            del model.train_step
-            model.train_function = None
-
-    return loop
+    model.train_step = train_step
+    try:
+        yield
+    finally:
+        del model.train_step
+        model.train_function = None
 
 
 def check(model: keras.Model) -> None:

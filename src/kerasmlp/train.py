@@ -79,8 +79,6 @@ def train(
         MemoryError: memory ran out.
         Interrupted: SIGINT or SIGTERM came, and the run has been saved.
     """
-    import keras
-
     from kerasmlp import preparation, recording
     from kerasmlp.checkpoints import Checkpoints
     from kerasmlp.data import MNISTLoader
@@ -97,10 +95,8 @@ def train(
         folder = run.existing(settings.logdir, settings.name or "")
         settings.check_resumes(Settings.read(folder / run.SETTINGS))
     data = data or MNISTLoader(settings.data)
-    batches, validation = preparation.split(settings, data)
-    keras.utils.set_random_seed(settings.seed)
     with _memory_errors():
-        model = preparation.model(settings, data, batches)
+        model, batches, validation = preparation.prepared(settings, data)
         spread_over.expect_same(preparation.digest(settings, data.fingerprint), "settings and data")
         if not settings.resume:
             default_name = f"{settings.loop}-seed{settings.seed}"
@@ -129,18 +125,14 @@ def follow(settings: Settings, spread_over: "Distribution") -> None:
     Raises:
         Exception: what `train` raises.
     """
-    import keras
-
     from kerasmlp import preparation
     from kerasmlp.data import MNISTLoader
     from kerasmlp.distribution import StopTogether
     from kerasmlp.interruption import Interruption
 
     data = MNISTLoader(settings.data)
-    batches, _ = preparation.split(settings, data)
-    keras.utils.set_random_seed(settings.seed)
     with _memory_errors(), Interruption(shared=True) as interruption:
-        model = preparation.model(settings, data, batches)
+        model, batches, _ = preparation.prepared(settings, data)
         spread_over.expect_same(preparation.digest(settings, data.fingerprint), "settings and data")
         together = [StopTogether(spread_over, interruption)]
         spread_over.loop(settings.loop)(model, batches, None, settings.epochs, together)
