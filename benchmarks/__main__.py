@@ -22,8 +22,9 @@ import numpy as np
 from benchmarks import augmentations, clusters, quantized, recipes
 from benchmarks.contenders import CONTENDERS, WITH_CALLBACKS
 from benchmarks.worker import Problem
-from kerasmlp import cli, run
-from kerasmlp.remote import Process
+from kerasmlp import cli
+from kerasmlp.comparison.process import Process
+from kerasmlp.runs import environment, run_folder
 
 Part = Literal[
     "epochs",
@@ -318,7 +319,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         settings.output.mkdir(parents=True, exist_ok=True)
         for part in settings.parts:
             rows = PARTS[part](settings)
-            run.write_json(settings.output / f"{part}.json", {"rows": rows, **run.environment()})
+            run_folder.write_json(settings.output / f"{part}.json", {"rows": rows, **environment()})
             if part not in CELLS:
                 figure(part, rows, settings.output / f"{part}.png")
             print(markdown(part, rows))

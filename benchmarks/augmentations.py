@@ -12,9 +12,9 @@ def measure(data: str, repeats: int) -> dict[str, Any]:
     import keras
     import tensorflow as tf
 
-    from kerasmlp.augmentation import Augmentation
-    from kerasmlp.config import RECIPES
-    from kerasmlp.data import MNISTLoader
+    from kerasmlp.data.augmentation import Augmentation
+    from kerasmlp.data.loader import MNISTLoader
+    from kerasmlp.runs.recipes import RECIPES
 
     images = tf.constant(MNISTLoader(data).train_data)
     recipe = RECIPES["accurate"]

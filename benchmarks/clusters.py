@@ -12,8 +12,8 @@ import sys
 import time
 from typing import Any
 
-from kerasmlp.cluster import free_addresses, tf_config
-from kerasmlp.remote import Process, Talk
+from kerasmlp.comparison.process import Process, Talk
+from kerasmlp.distribute.cluster import free_addresses, tf_config
 
 BATCHES = (50, 500)
 UNITS = (100, 400, 1600, 8192)
@@ -60,10 +60,11 @@ def work(
     import numpy as np
     import tensorflow as tf
 
-    from kerasmlp import execution, spread
-    from kerasmlp.distribution import distribution
-    from kerasmlp.loops import train_step
-    from kerasmlp.model import compiled_mlp
+    from kerasmlp.distribute import step
+    from kerasmlp.distribute.strategy import distribution
+    from kerasmlp.loops import program
+    from kerasmlp.loops.step import train_step
+    from kerasmlp.models.mlp import compiled_mlp
 
     spread_over = distribution("multiworker" if len(addresses) > 1 else "none")
     model = compiled_mlp((28, 28, 1), 10, hidden_units=(units,))
@@ -73,8 +74,8 @@ def work(
     y = tf.constant(random.integers(10, size=batch), tf.int32)
     batches = iter(tf.data.Dataset.from_tensors((x, y)).repeat())
     strategy = spread_over.strategy
-    step = train_step if strategy is None else spread.train_step(strategy, batch)
-    run = execution.compiled(model, step)
+    step = train_step if strategy is None else step.train_step(strategy, batch)
+    run = program.compiled(model, step)
 
     def seconds(steps: int) -> float:
         spread_over.exchange(0)  # all begin together

@@ -15,7 +15,7 @@ from typing import Any, Protocol, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from kerasmlp.config import SummaryName
+from kerasmlp.runs.settings import SummaryName
 
 BATCH = 50
 RATE = 0.001
@@ -67,19 +67,21 @@ def ours(
     """
     import keras
 
-    import kerasmlp.summaries
-    from kerasmlp import recording
-    from kerasmlp.batches import Batches, in_order
-    from kerasmlp.callbacks import Stopwatch
-    from kerasmlp.checkpointing import Checkpoint
-    from kerasmlp.checkpoints import Checkpoints
-    from kerasmlp.config import Settings
-    from kerasmlp.events import Events
-    from kerasmlp.examples import Examples
-    from kerasmlp.execution import responsive_steps
-    from kerasmlp.interruption import Interruption
-    from kerasmlp.loops import LOOPS
-    from kerasmlp.model import compiled_mlp
+    from kerasmlp.callbacks.interruption import Interruption
+    from kerasmlp.callbacks.stopwatch import Stopwatch
+    from kerasmlp.checkpoints.callback import Checkpoint
+    from kerasmlp.checkpoints.files import Checkpoints
+    from kerasmlp.data.batches import Batches, in_order
+    from kerasmlp.data.examples import Examples
+    from kerasmlp.loops.builtin import LOOPS
+    from kerasmlp.loops.steps_per_execution import responsive_steps
+    from kerasmlp.models.mlp import compiled_mlp
+    from kerasmlp.runs.record import Record
+    from kerasmlp.runs.run_callbacks import run_callbacks
+    from kerasmlp.runs.settings import Settings
+    from kerasmlp.runs.task import Task
+    from kerasmlp.tensorboard import images, pr_curves
+    from kerasmlp.tensorboard.events import Events
 
     model = compiled_mlp(data.images.shape[1:], 10, hidden_units=(data.hidden,), jit_compile=True)
     train = Batches(data.images, data.labels, BATCH)
@@ -110,11 +112,12 @@ def ours(
     elif summaries is not None:
         settings = Settings(summaries=tuple(summaries))
         held_out = Examples(data.test_images[:5000], data.test_labels[:5000])
-        training = recording.Training(settings, folder, model, train, held_out, "")
-        made = recording.callbacks(training, Events(folder), Stopwatch(BATCH), files, Interruption())
+        task = Task(model, train, held_out, held_out, "", "", 0)
+        record = Record(folder, Events(folder), files, None, 0)
+        made = run_callbacks(settings, task, record, Stopwatch(BATCH), Interruption())
         made.insert(0, AsIfEvaluated())
         if each_epoch:
-            kerasmlp.summaries.is_shown = lambda epoch: True
+            images.is_shown = pr_curves.is_shown = lambda epoch: True
     LOOPS[loop](model, train, None, 1_000_000, [*made, Turn()])
 
 

@@ -19,11 +19,12 @@ ROWS = {
 
 def measure(data: str) -> dict[str, Any]:
     """Train, export and run each row with each seed, on all test images of `data`, in LiteRT."""
-    from kerasmlp import formats, parity, trained
-    from kerasmlp.config import Settings
-    from kerasmlp.examples import Examples
+    from kerasmlp.data.examples import Examples
     from kerasmlp.export import IMAGES
-    from kerasmlp.model import calibrated
+    from kerasmlp.exporting import formats, parity
+    from kerasmlp.models.mlp import calibrated
+    from kerasmlp.runs import finished
+    from kerasmlp.runs.settings import Settings
     from kerasmlp.train import train
 
     found: dict[str, Any] = {row: [] for row in ROWS}
@@ -35,7 +36,7 @@ def measure(data: str) -> dict[str, Any]:
                 folder, _ = train(
                     Settings(data=data, seed=seed, quantize=quantize, summaries=(), logdir=Path(logs))
                 )
-                models[quantize], loader = trained.read(folder)
+                models[quantize], loader = finished.read(folder)
             test = Examples(loader.test_data, loader.test_label)
             images = loader.train_data[:IMAGES]
             for row, (quantize, format) in ROWS.items():

@@ -8,7 +8,7 @@ import hypothesis
 import numpy as np
 import pytest
 
-from kerasmlp.data import MNISTLoader
+from kerasmlp.data.loader import MNISTLoader
 
 hypothesis.settings.register_profile("default", deadline=None, max_examples=60)
 hypothesis.settings.register_profile("thorough", deadline=None, max_examples=2000)
@@ -47,7 +47,7 @@ def npz(tmp_path, digits):
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory, digits):
     """A run folder with its metrics, and the path of its data: the images of `digits`."""
-    from kerasmlp.config import Settings
+    from kerasmlp.runs.settings import Settings
     from kerasmlp.train import train
 
     folder = tmp_path_factory.mktemp("run")
@@ -55,8 +55,8 @@ def finished(tmp_path_factory, digits):
     data = folder / "digits.npz"
     np.savez(data, x_train=images, y_train=labels, x_test=images, y_test=labels)
     trained = {"batch_size": 8, "epochs": 3, "validation_size": 0, "ema_momentum": 0.0}
-    settings = Settings.of(loop="graph", data=str(data), **trained)
-    settings = Settings.of(**{**vars(settings), "jit_compile": False, "logdir": folder})
+    settings = Settings(loop="graph", data=str(data), **trained)
+    settings = Settings(**{**vars(settings), "jit_compile": False, "logdir": folder})
     return train(settings), data
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import struct
 import subprocess
 import sys
 from collections import defaultdict
@@ -13,10 +14,10 @@ import pytest
 import tensorflow as tf
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 
-from kerasmlp import checkpoints
-from kerasmlp import run as run_folder
-from kerasmlp.batches import Batches, in_order
-from kerasmlp.loops import LOOPS
+from kerasmlp.checkpoints import files
+from kerasmlp.data.batches import Batches, in_order
+from kerasmlp.loops.builtin import LOOPS
+from kerasmlp.runs import run_folder
 
 
 def cases(names, *, default):
@@ -32,6 +33,12 @@ def save_npz(folder, digits):
     path = folder / "digits.npz"
     np.savez(path, x_train=images, y_train=labels, x_test=images[:10], y_test=labels[:10])
     return path
+
+
+def idx(array):
+    """The bytes of an IDX file."""
+    header = struct.pack(f">BBBB{array.ndim}I", 0, 0, 8, array.ndim, *array.shape)
+    return header + array.tobytes()
 
 
 def compiled(layers, *, optimizer=None, jit_compile=False, steps_per_execution=1, dtype="float32"):
@@ -114,7 +121,7 @@ NOT_THE_SAME = re.compile("speed/.*|final/seconds.*|graph|command|settings|versi
 
 def newest(folder):
     """The newest checkpoint of the run in `folder`."""
-    return checkpoints.read(max((folder / run_folder.CHECKPOINTS).glob(checkpoints.PATTERN)))
+    return files.read(max((folder / run_folder.CHECKPOINTS).glob(files.PATTERN)))
 
 
 def bits(value):

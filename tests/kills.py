@@ -20,7 +20,8 @@ import numpy as np
 import tyro
 
 from helpers import finished
-from kerasmlp import atomic, run
+from kerasmlp.checkpoints import atomic
+from kerasmlp.runs import run_folder
 
 MODES = {
     "fit": "--loop fit --no-jit-compile --steps-per-execution 1",
@@ -92,7 +93,7 @@ class Runs:
     def start(self, name: str, *flags: str, fatal_flush: int | None = None):
         """Start a run, or go on with it, in a process of its own."""
         argv = ["--logdir", str(self.folder), "--name", name, *flags]
-        if (self.folder / name / run.SETTINGS).exists():
+        if (self.folder / name / run_folder.SETTINGS).exists():
             argv.append("--resume")
         else:
             argv += ["--data", str(self.data), "--epochs", str(self.epochs)]
@@ -112,7 +113,7 @@ class Runs:
 
     def wait_for_training(self, name: str, process) -> None:
         """Return when the run has called its callbacks for the first time, or ended."""
-        history = self.folder / name / run.HISTORY
+        history = self.folder / name / run_folder.HISTORY
         began = history.stat().st_mtime_ns if history.exists() else 0
         limit = time.monotonic() + TIME_LIMIT
         while process.is_alive() and not (history.exists() and history.stat().st_mtime_ns > began):

@@ -12,7 +12,7 @@ import tyro
 from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 
-from kerasmlp import photos
+from kerasmlp.photos import prepared
 
 FONTS = [
     "DejaVuSans",
@@ -115,7 +115,7 @@ def read(model, kind, seeds):
     """The share that a model reads right of the photos of each digit; kind 0: printed, 1: by pen."""
     digits = np.repeat(np.arange(10), len(seeds))
     drawn = [photo(digit, 2 * seed + kind) for digit in range(10) for seed in seeds]
-    images = np.stack([photos.prepared(np.float32(image) / 255, 28, 28) for image in drawn])
+    images = np.stack([prepared(np.float32(image) / 255, 28, 28) for image in drawn])
     right = model(images / np.float32(255), training=False).numpy().argmax(axis=1) == digits
     return right.reshape(10, -1).mean(axis=1)
 

@@ -2,7 +2,7 @@ import pytest
 
 from helpers import python
 from kerasmlp import cli
-from kerasmlp.config import Settings
+from kerasmlp.runs.settings import Settings
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
+import factories
 import faults
 import kerasmlp
-import models
 from helpers import cases, events, python
 from kerasmlp import loops
 from kerasmlp.compare import main
@@ -15,17 +15,17 @@ QUICK = ("--data", "mnist5k", "--epochs", "1", "--batch-size", "500", "--repeats
 
 
 def small():
-    return models.mlp((6, 6, 1), 3)
+    return factories.mlp((6, 6, 1), 3)
 
 
 @pytest.mark.thorough
 def test_loops_of_ones_own_from_python(digits, tmp_path):
-    result = kerasmlp.compare(
+    result = kerasmlp.compare_loops(
         small,
         digits,
         {
             "fit": "fit",
-            "mine": lambda *args: loops.graph(*args),
+            "mine": lambda *args: loops.LOOPS["graph"](*args),
             "wrong": loops.traced(faults.applied_twice),
             "raises": faults.raises,
             "nothing": faults.returns_nothing,
@@ -70,9 +70,9 @@ def test_the_assertions_message_is_the_diagnosis(digits):
 
 @pytest.mark.thorough
 def test_the_command_and_its_report(tmp_path):
-    loop = ("--model", "models:cnn", "--loops", "fit", "graph", "--loop", "faults:by_hand")
+    loop = ("--model", "factories:cnn", "--loops", "fit", "graph", "--loop", "faults:by_hand")
     command = ("-m", "kerasmlp.compare", *QUICK, *loop, "--output", tmp_path / "report")
-    ended = python(*command, PYTHONPATH="tests", COLUMNS="80")
+    ended = python(*command, PYTHONPATH="tests/comparison", COLUMNS="80")
     assert ended.returncode == 0, ended.stderr
     assert "the loops agree" in ended.stdout
     assert max(map(len, ended.stdout.splitlines())) <= max(80, len(str(tmp_path)) + 20)
@@ -109,11 +109,11 @@ WRONG = [
     (["--loops", "eager+jit"], "the eager loop compiles nothing"),
     (["--loops", "graph", "graph"], "expected each row once"),
     (["--loops", "faults:by_hand"], "as the first row"),
-    (["--model", "models:none"], "has no 'none'"),
+    (["--model", "factories:none"], "has no 'none'"),
     (["--model", "nowhere:cnn"], "the module cannot be imported"),
-    (["--model", "models:uncompiled"], "expected a compiled model"),
-    (["--model", "models:nothing"], "expected a compiled keras.Model; received NoneType"),
-    (["--model", "models:own_step"], "has a train_step of its own"),
+    (["--model", "factories:uncompiled"], "expected a compiled model"),
+    (["--model", "factories:nothing"], "expected a compiled keras.Model; received NoneType"),
+    (["--model", "factories:own_step"], "has a train_step of its own"),
     (["--epochs", "0"], "at least 1"),
     (["--time-limit", "nan"], "a positive number of seconds"),
     (["--batch-size", "5000"], "4,000 training examples"),

@@ -5,7 +5,7 @@ import pytest
 from sklearn.metrics import classification_report
 
 import kerasmlp
-from kerasmlp.data import MNISTLoader
+from kerasmlp.data.loader import MNISTLoader
 from kerasmlp.evaluate import main
 
 

@@ -16,15 +16,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kerasmlp import sources
-from kerasmlp.config import Settings
-from test_sources import idx
+from helpers import idx
+from kerasmlp.data import idx as idx_files
+from kerasmlp.data import npz as npz_files
+from kerasmlp.data import sources
+from kerasmlp.runs.settings import Settings
 
 MEMORY = 2**23
 """Bytes that reading a small file may take: buffers, and no array that was only promised."""
 
 X, Y = np.arange(6 * 4 * 5, dtype=np.uint8).reshape(6, 4, 5), np.arange(6, dtype=np.uint8) % 3
-ARRAYS = dict(zip(sources.NPZ_MEMBERS, (X, Y, X, Y), strict=True))
+ARRAYS = dict(zip(npz_files.NPZ_MEMBERS, (X, Y, X, Y), strict=True))
 
 
 def npz(save):
@@ -93,9 +95,9 @@ def test_npz(kind, place):
 def test_idx(kind, which, place):
     folder = place / f"{kind}{which}"
     folder.mkdir()
-    for name, array in zip(sources.IDX_FILES, (X, Y, X, Y), strict=True):
+    for name, array in zip(idx_files.IDX_FILES, (X, Y, X, Y), strict=True):
         (folder / name).write_bytes(idx(array))
-    path = folder / sources.IDX_FILES[which]
+    path = folder / idx_files.IDX_FILES[which]
     whole = idx((X, Y)[which])
     if kind == "idx gzipped":
         path.unlink()
@@ -142,12 +144,13 @@ def bomb(path, size):
             file.write(header.getvalue())
             for _ in range(size // 2**24):
                 file.write(bytes(2**24))
-        for name in sources.NPZ_MEMBERS[1:]:
+        for name in npz_files.NPZ_MEMBERS[1:]:
             archive.writestr(f"{name}.npy", header.getvalue())
 
 
 def test_what_inflates_beyond_the_limit_is_refused_before_it_is_read(place, monkeypatch):
-    monkeypatch.setattr(sources, "IN_MEMORY_LIMIT", 2**26)
+    for reader in (npz_files, idx_files):
+        monkeypatch.setattr(reader, "IN_MEMORY_LIMIT", 2**26)
     path = place / "bomb.npz"
     bomb(path, 2**28)
     assert path.stat().st_size < 2**19
@@ -156,11 +159,11 @@ def test_what_inflates_beyond_the_limit_is_refused_before_it_is_read(place, monk
     assert_read_or_refused(lambda: sources.read(str(path)), path)
     folder = place / "bomb"
     folder.mkdir()
-    for name, array in zip(sources.IDX_FILES, (X, Y, X, Y), strict=True):
+    for name, array in zip(idx_files.IDX_FILES, (X, Y, X, Y), strict=True):
         (folder / name).write_bytes(idx(array))
     packed = gzip.compress(struct.pack(">BBBB3I", 0, 0, 8, 3, 2**28 // 784, 28, 28) + bytes(2**28), 9)
-    (folder / sources.IDX_FILES[0]).unlink()
-    (folder / f"{sources.IDX_FILES[0]}.gz").write_bytes(packed)
+    (folder / idx_files.IDX_FILES[0]).unlink()
+    (folder / f"{idx_files.IDX_FILES[0]}.gz").write_bytes(packed)
     assert_read_or_refused(lambda: sources.read(str(folder)), folder)
     with pytest.raises(ValueError, match="at most 67,108,864 are read into memory"):
         sources.read(str(folder))
@@ -169,9 +172,9 @@ def test_what_inflates_beyond_the_limit_is_refused_before_it_is_read(place, monk
 def test_a_header_that_promises_two_billion_images_is_refused(place):
     folder = place / "promise"
     folder.mkdir()
-    for name, array in zip(sources.IDX_FILES, (X, Y, X, Y), strict=True):
+    for name, array in zip(idx_files.IDX_FILES, (X, Y, X, Y), strict=True):
         (folder / name).write_bytes(idx(array))
-    (folder / sources.IDX_FILES[0]).write_bytes(struct.pack(">BBBB3I", 0, 0, 8, 3, 2**31, 28, 28))
+    (folder / idx_files.IDX_FILES[0]).write_bytes(struct.pack(">BBBB3I", 0, 0, 8, 3, 2**31, 28, 28))
     assert_read_or_refused(lambda: sources.read(str(folder)), folder)
     with pytest.raises(ValueError, match=r"promises \[2147483648, 28, 28\], more than the file holds"):
         sources.read(str(folder))

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from kerasmlp import callbacks
-from kerasmlp.config import Settings
+from kerasmlp.callbacks import ProgressLine
+from kerasmlp.runs.settings import Settings
 from kerasmlp.train import train
 
 pytestmark = pytest.mark.thorough
@@ -25,13 +25,13 @@ def open_files():
 
 def test_a_thousand_epochs(npz, tmp_path, monkeypatch):
     after = []
-    hook = callbacks.ProgressLine.on_epoch_end
+    hook = ProgressLine.on_epoch_end
 
     def on_epoch_end(self, epoch, logs=None):
         hook(self, epoch, logs)
         after.append((resident(), open_files(), threading.active_count()))
 
-    monkeypatch.setattr(callbacks.ProgressLine, "on_epoch_end", on_epoch_end)
+    monkeypatch.setattr(ProgressLine, "on_epoch_end", on_epoch_end)
     train(Settings(data=str(npz), batch_size=8, validation_size=8, epochs=1000, logdir=tmp_path))
     assert len(after) == 1000
     assert after[-1][0] < 1.01 * after[499][0]

@@ -9,9 +9,9 @@ import tensorflow as tf
 
 import kerasmlp
 from helpers import assert_same, cases, events, state
-from kerasmlp.batches import Batches
-from kerasmlp.config import Settings
-from kerasmlp.model import compiled_mlp
+from kerasmlp.data.batches import Batches
+from kerasmlp.models.mlp import compiled_mlp
+from kerasmlp.runs.settings import Settings
 from kerasmlp.train import train
 
 pytestmark = pytest.mark.mnist
@@ -22,7 +22,7 @@ XLA = (("fit", 100, True), ("graph", 100, True), ("graph", 1, True))
 
 
 def results(mnist, logdir, loop, steps_per_execution, jit_compile, **given):
-    settings = Settings.of(
+    settings = Settings(
         loop=loop,
         logdir=logdir,
         validation_size=0,
@@ -65,7 +65,7 @@ def test_a_last_partial_batch_is_trained_alike(mnist, tmp_path):
 
 
 def test_the_handbooks_experiment_reaches_what_it_reached_again(mnist, tmp_path):
-    settings = Settings.of("handbook", "graph", logdir=tmp_path)
+    settings = Settings("handbook", "graph", logdir=tmp_path)
     _, metrics = train(settings, mnist)
     assert metrics["steps"] == 6000
     assert metrics["test_accuracy"] >= 0.970

@@ -7,10 +7,12 @@ import pytest
 from PIL import Image
 
 import photographs
-from kerasmlp import photos, pictures
-from kerasmlp.config import Settings
-from kerasmlp.model import MLP, load
+from kerasmlp.models.mlp import MLP
+from kerasmlp.photos import prepared, read
 from kerasmlp.predict import main
+from kerasmlp.runs.finished import load
+from kerasmlp.runs.settings import Settings
+from kerasmlp.tensorboard import pictures
 from kerasmlp.train import train
 
 
@@ -51,7 +53,7 @@ def test_json_and_the_picture_are_what_the_model_says_of_what_it_saw(trained, fo
     names = [str(folder / name) for name in ("3.png", "8.png")]
     assert main([str(trained), *names, "--json", "--show", str(tmp_path / "seen.png")]) == 0
     found = json.loads(capsys.readouterr().out)
-    images = np.stack([photos.prepared(photos.read(name), 28, 28) for name in names])
+    images = np.stack([prepared(read(name), 28, 28) for name in names])
     probabilities = load(trained)(images / np.float32(255)).numpy()
     captions = []
     for name, row, item in zip(names, probabilities, found, strict=True):

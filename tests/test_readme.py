@@ -9,8 +9,8 @@ import pytest
 from benchmarks import clusters
 from benchmarks.__main__ import markdown
 from helpers import python, series
-from kerasmlp.config import Settings
-from kerasmlp.events import TAGS, about
+from kerasmlp.runs.settings import Settings
+from kerasmlp.tensorboard.tags import TAGS, about
 from kerasmlp.train import train
 
 ROOT = Path(__file__).parents[1]

@@ -11,16 +11,16 @@ import pytest
 
 import kerasmlp
 from helpers import assert_same, events, python, state
-from kerasmlp import checkpoints
 from kerasmlp import train as command
-from kerasmlp.config import Settings
-from kerasmlp.loops import LOOPS
+from kerasmlp.checkpoints import files
+from kerasmlp.loops.builtin import LOOPS
+from kerasmlp.runs.settings import Settings
 from kerasmlp.train import train
 
 
 def settings(loop, logdir, **given):
     small = {"epochs": 2, "batch_size": 64, "validation_size": 500, "logdir": logdir, "name": loop}
-    return Settings.of(loop=loop, **{**small, **given})
+    return Settings(loop=loop, **{**small, **given})
 
 
 def plain(loop):
@@ -105,7 +105,7 @@ def test_the_best_weights_and_the_last_state_are_saved(tmp_path, mnist5k):
     images, labels = mnist5k.train_data[-500:] / np.float32(255), mnist5k.train_label[-500:]
     loss = best.evaluate(images, labels, 500, return_dict=True, verbose=0)["loss"]
     assert loss == pytest.approx(min(losses), rel=1e-5)
-    newest = checkpoints.read(folder / "checkpoints/step-000000028.npz")
+    newest = files.read(folder / "checkpoints/step-000000028.npz")
     saved = [a for name, a in sorted(newest.arrays.items()) if name.startswith(("model", "optim"))]
     assert_same(saved, state(kerasmlp.load(folder / "model.keras")))
 

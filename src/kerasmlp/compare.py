@@ -1,15 +1,13 @@
-"""Compare training loops: whether they agree, and if not why; and what each costs."""
+"""Compare training loops: whether they agree, if not why, and what each costs."""
 
 import dataclasses
-import math
 import sys
-import types
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from kerasmlp import cli
-from kerasmlp.config import default_data, expect
+from kerasmlp import cli, comparison
+from kerasmlp.runs import POSITIVE, SEED, at_least, between, check, default_data, require
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,26 +47,20 @@ class Settings:
     train_step: tuple[str, ...] = ()
     model: str | None = None
     data: str = dataclasses.field(default_factory=default_data)
-    epochs: int = 2
-    batch_size: int = 50
-    seed: int = 0
+    epochs: Annotated[int, at_least(1)] = 2
+    batch_size: Annotated[int, at_least(1)] = 50
+    seed: Annotated[int, SEED] = 0
     jit_compile: bool = False
-    steps_per_execution: int = 1
-    repeats: int = 5
-    time_limit: float = 300.0
+    steps_per_execution: Annotated[int, between(1, 999_999)] = 1
+    repeats: Annotated[int, at_least(0)] = 5
+    time_limit: Annotated[float, POSITIVE] = 300.0
     output: Path | None = None
     explain: bool = False
     verbose: bool = False
 
     def __post_init__(self) -> None:
-        for field in ("epochs", "batch_size"):
-            expect(self, getattr(self, field) >= 1, field, "at least 1")
-        expect(self, 1 <= self.steps_per_execution <= 999_999, "steps_per_execution", "1 to 999,999")
-        expect(self, 0 <= self.seed < 2**31, "seed", "a number from 0 to 2147483647")
-        expect(self, self.repeats >= 0, "repeats", "at least 0")
-        limit = math.isfinite(self.time_limit) and self.time_limit > 0
-        expect(self, limit, "time_limit", "a positive number of seconds")
-        expect(self, len(self.loops) > 0, "loops", "at least one row")
+        check(self)
+        require(len(self.loops) > 0, "loops", "at least one row", self.loops)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -85,7 +77,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _compare(settings: Settings) -> bool:
     """Compare as `settings` say, print and write the report, and return whether the loops agree."""
-    from kerasmlp.rows import Row
+    from kerasmlp.comparison import Row
 
     compilation: dict[str, Any] = {
         "jit_compile": settings.jit_compile or None,
@@ -95,37 +87,25 @@ def _compare(settings: Settings) -> bool:
     rows += [Row.parse(step, is_step=True, **compilation) for step in settings.train_step]
     from rich.console import Console
 
-    from kerasmlp import comparison, report
     from kerasmlp.data import MNISTLoader
 
     with cli.quiet_start(settings.verbose):
         data = MNISTLoader(settings.data)
     start = comparison.handbook_start(data, settings.batch_size, settings.seed, settings.model)
-    with report.folder(settings.output) as folder:
+    with comparison.report.folder(settings.output) as folder:
         found = comparison.compare_rows(
             start, rows, settings.epochs, settings.repeats, settings.time_limit
         )
         print(f"data: {data.name}")
         found.show(Console())
         with cli.quiet_start(settings.verbose):  # TensorBoard's writer imports TensorFlow
-            report.write(found, folder)
+            comparison.report.write(found, folder)
     if settings.explain:
-        print(report.explanation(found))
+        print(comparison.report.explanation(found))
     print(f"report: {folder}")
     print("the loops agree" if found.agree else "the loops do not agree")
     return found.agree
 
-
-class _Module(types.ModuleType):
-    """This module, callable: `kerasmlp.compare(...)` is the comparison, before and after its import."""
-
-    def __call__(self, *args: Any, **options: Any) -> Any:
-        from kerasmlp import comparison
-
-        return comparison.compare(*args, **options)
-
-
-sys.modules[__name__].__class__ = _Module
 
 if __name__ == "__main__":
     sys.exit(main())

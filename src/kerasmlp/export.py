@@ -1,24 +1,21 @@
-"""Export the model of a finished run, and hold what leaves against what it came from."""
+"""Export the model of a finished run, and check that the exported model predicts the same."""
 
 import dataclasses
-import shutil
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from kerasmlp import atomic, cli, run
-from kerasmlp.config import FormatName, expect
+from kerasmlp import cli, exporting, runs
+from kerasmlp.exporting import FormatName
+from kerasmlp.runs import check, require
 
 if TYPE_CHECKING:
-    from kerasmlp.parity import Parity
+    from kerasmlp.exporting import Parity
 
 FOLDER = "export"
-IMAGES = 1000
-"""Test images that a parity report is made of, and training images that ranges are found on."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,7 +45,8 @@ class Settings:
     verbose: bool = False
 
     def __post_init__(self) -> None:
-        expect(self, len(self.format) > 0, "format", "one format or more")
+        check(self)
+        require(len(self.format) > 0, "format", "one format or several", self.format)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -58,12 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         settings = cli.parse(Settings, "kerasmlp.export", argv)
         with cli.quiet_start(settings.verbose):
             import keras  # noqa: F401
-        from kerasmlp.parity import ParityError
-
-        try:
-            reports = export(settings)
-        except ParityError as error:
-            raise cli.FailedError(error) from error
+        reports = export(settings)
         _print(list(reports.values()))
         for path in reports:
             print(f"written: {path}")
@@ -72,42 +65,25 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def export(settings: Settings) -> "dict[Path, Parity]":
-    """Export the model of a run, and return the parity report of each file or folder written.
+    """Export the model of a run. Return the parity report of each file or folder that was written.
 
     Raises:
         ValueError: there is no model, or it does not fit the data, or a package is not installed.
         OSError: a file cannot be read or written.
-        ParityError: an export does not say what the model says; those before it are kept.
+        FailedError: an export does not predict what the model predicts. The exports before it are kept.
     """
-    from kerasmlp import formats, parity, trained
-    from kerasmlp.examples import Examples
-
     for format in settings.format:
-        formats.check_installed(format)
-    model, data = trained.read(settings.run, settings.data)
-    test = Examples(data.test_data[:IMAGES], data.test_label[:IMAGES])
-    probabilities = test.probabilities(model)
+        exporting.check_installed(format)
+    model, data = runs.load_with_data(settings.run, settings.data)
     output = settings.output or settings.run / FOLDER
-    output.mkdir(parents=True, exist_ok=True)
     reports = {}
     for format in dict.fromkeys(settings.format):
-        print(f"{format}: exporting, and running what was exported", file=sys.stderr)
-        path = output / formats.FILES[format]
-        bound = parity.EXACT
-        if model.is_quantized or format == "litert-int8":
-            bound = parity.ROUNDED
-        with tempfile.TemporaryDirectory(dir=output, prefix=atomic.PART) as folder:
-            part = Path(folder, path.name)
-            with cli.quiet(settings.verbose):
-                formats.write(model, format, part, data.train_data[:IMAGES])
-            report = parity.measure(format, part, test.images, test.labels, probabilities)
-            report.check(bound)
-            if path.is_dir():
-                shutil.rmtree(path)
-            part.replace(path)
-        report_path = output / f"{path.name}.json"
-        known = dataclasses.asdict(report) | {"data": data.name} | run.environment()
-        run.write_json(report_path, known)
+        print(f"{format}: exporting and checking", file=sys.stderr)
+        with cli.quiet(settings.verbose):
+            try:
+                path, report = exporting.write_checked(model, data, format, output)
+            except exporting.ParityError as error:
+                raise cli.FailedError(error) from error
         reports[path] = report
     return reports
 

@@ -1,0 +1,97 @@
+"""What Ctrl-C and SIGTERM do while a model is trained: the step is finished, then the run is saved."""
+
+import contextlib
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from types import FrameType
+from typing import Any, Self
+
+
+class Interrupted(KeyboardInterrupt):
+    """The training was interrupted by a signal.
+
+    Args:
+        number: the number of the signal.
+        message: what to tell the user.
+        resume_command: the command that resumes what was interrupted, once it is known.
+
+    Attributes:
+        status: the exit status of the process: 130 for Ctrl-C, 143 for SIGTERM.
+    """
+
+    def __init__(
+        self, number: int, message: str = "interrupted", resume_command: str | None = None
+    ) -> None:
+        super().__init__(message)
+        self.number = number
+        self.resume_command = resume_command
+        self.status = 128 + number
+
+    def __str__(self) -> str:
+        message = super().__str__()
+        command = self.resume_command
+        return message if command is None else f"{message}; to resume: {command}"
+
+
+@contextlib.contextmanager
+def resumable_by(command: str) -> Iterator[None]:
+    """Let an interruption, or the loss of a worker, name the command that resumes the run.
+
+    Of two such contexts, one within the other, the outer one names its command.
+    """
+    try:
+        yield
+    except Interrupted as error:
+        error.resume_command = command
+        raise
+    except ConnectionError as error:
+        raise ConnectionError(f"{error}; to resume, with any number of workers: {command}") from error
+
+
+@contextlib.contextmanager
+def handled(handler: Any, *numbers: int) -> Iterator[None]:
+    """Within the context, let `handler` handle these signals. Outside the main thread: nothing."""
+    before: dict[int, Any] = {}
+    if threading.current_thread() is threading.main_thread():
+        before = {number: signal.signal(number, handler) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, other in before.items():
+            signal.signal(number, other)
+
+
+class Interruption:
+    """A context that notes a first SIGINT or SIGTERM, and raises `Interrupted` at a second one.
+
+    Args:
+        shared: whether several processes act on a signal together, see `distribute.StopTogether`.
+
+    Attributes:
+        noted: the number of the first signal to this process. None until it comes.
+        received: the signal to act on: `noted`, or what the processes have agreed on.
+    """
+
+    def __init__(self, shared: bool = False) -> None:
+        self.noted: int | None = None
+        self.received: int | None = None
+        self._shared = shared
+        self._handled = handled(self._note, signal.SIGINT, signal.SIGTERM)
+
+    def __enter__(self) -> Self:
+        self._handled.__enter__()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._handled.__exit__(None, None, None)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        if self.noted is not None:
+            raise Interrupted(number)
+        self.noted = number
+        if not self._shared:
+            self.received = number
+        # Not through sys.stderr: the signal may come while something else is written to it.
+        os.write(2, b"stopping after this step; once more to stop at once\n")

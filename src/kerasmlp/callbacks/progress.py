@@ -1,0 +1,66 @@
+"""TODO"""
+
+import sys
+
+import keras
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+from kerasmlp.callbacks.stopwatch import Stopwatch
+from kerasmlp.loops import Logs
+
+
+class ProgressLine(keras.callbacks.Callback):
+    """Shows on standard error how far the training is: on a terminal live, else a plain line an epoch.
+
+    `on_train_end` leaves the terminal as it was.
+    """
+
+    def __init__(self, stopwatch: Stopwatch) -> None:
+        super().__init__()
+        self._stopwatch = stopwatch
+        console = Console(stderr=True)
+        self._live = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[metrics]}"),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        self._live.start()
+        watch = self._stopwatch
+        if watch.seconds_to_trace is not None and watch.seconds_to_compile is not None:
+            self._say(
+                f"traced in {watch.seconds_to_trace:.2f} s, compiled in {watch.seconds_to_compile:.2f} s"
+            )
+
+    def on_train_end(self, logs: Logs | None = None) -> None:
+        self._live.stop()
+
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
+        title = f"epoch {epoch + 1}/{self.params['epochs']}"
+        self._task = self._live.add_task(title, total=self.params["steps"], metrics="")
+
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        if not self._live.disable:
+            done = min(batch + 1, self.params["steps"])
+            self._live.update(self._task, completed=done, metrics=_in_words(logs))
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        self._live.remove_task(self._task)
+        seconds = self._stopwatch.seconds_per_step[-1] * self.params["steps"]
+        self._say(f"epoch {epoch + 1}/{self.params['epochs']}  {_in_words(logs)}  {seconds:.2f} s")
+
+    def _say(self, line: str) -> None:
+        if self._live.disable:
+            print(line, file=sys.stderr, flush=True)
+        else:
+            self._live.console.print(line, highlight=False)
+
+
+def _in_words(logs: Logs | None) -> str:
+    return "  ".join(f"{name} {value:.4f}" for name, value in sorted((logs or {}).items()))

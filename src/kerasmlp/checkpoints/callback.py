@@ -1,0 +1,117 @@
+"""The callback that writes checkpoints, and puts back what one holds."""
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from kerasmlp.callbacks import Interrupted, Interruption
+from kerasmlp.checkpoints.files import Checkpoints, Contents
+from kerasmlp.checkpoints.state import put_callbacks, put_variables, take
+from kerasmlp.loops import Logs
+from kerasmlp.models import averaged_weights
+
+
+class Checkpoint(keras.callbacks.Callback):
+    """Writes checkpoints, and puts back what one holds; keeps the best weights. The last in the list.
+
+    One is written after the last epoch in any case, and when the run is interrupted by a signal: then
+    `Interrupted` is raised. One that is due at the last step of an epoch waits for the epoch's end, so
+    that what happens there happens once.
+
+    Args:
+        checkpoints: the files.
+        every: how often one is written: a number of `epoch`, `step` or seconds, `s`.
+        monitor: the metric of an epoch that is lowest for the best weights.
+        others: the callbacks before this one, whose state is saved too.
+        before: is called before each checkpoint, and returns what it is to hold besides.
+        interruption: knows of a signal.
+        resumed: the checkpoint that the training goes on from. Model and optimizer are to have its
+            values already.
+
+    Attributes:
+        best_weights: the weights of the model after the best epoch, as `get_weights` returns them.
+    """
+
+    checkpointed = ("_lowest", "best_weights")
+
+    def __init__(
+        self,
+        checkpoints: Checkpoints,
+        every: tuple[int, str],
+        monitor: str,
+        others: Sequence[keras.callbacks.Callback],
+        before: Callable[[], dict[str, Any]],
+        interruption: Interruption,
+        resumed: Contents | None = None,
+    ) -> None:
+        super().__init__()
+        self._checkpoints = checkpoints
+        self._number, self._unit = every
+        self._monitor = monitor
+        self._callbacks = [*others, self]
+        self._before = before
+        self._interruption = interruption
+        self._resumed = resumed
+        self._lowest = math.inf
+        self.best_weights: list[NDArray[Any]] = []
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        self._saved_step, self._saved_at = 0, time.monotonic()
+        if self._resumed is not None:
+            state = self._resumed.state
+            self._saved_step = state["step"]
+            put_callbacks(self._callbacks, self._resumed.arrays, state["callbacks"])
+
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
+        self._epoch = epoch
+        if self._resumed is not None and self._saved_step % self.params["steps"]:
+            put_variables(self.model, self._resumed.arrays, "metrics")
+        self._resumed = None
+
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        if batch + 1 < self.params["steps"]:
+            self._save_if_due(batch + 1)
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        value = (logs or {})[self._monitor]
+        if value < self._lowest or not self.best_weights:
+            self._lowest = value
+            with averaged_weights(self.model):
+                self.best_weights = self.model.get_weights()
+        last = epoch + 1 == self.params["epochs"] or self.model.stop_training
+        self._save_if_due(self.params["steps"], last)
+
+    def on_train_end(self, logs: Logs | None = None) -> None:
+        self._checkpoints.wait()
+
+    def _due(self, step: int) -> bool:
+        if self._unit == "s":
+            return time.monotonic() - self._saved_at >= self._number
+        steps = self._number * (self.params["steps"] if self._unit == "epoch" else 1)
+        return step // steps > self._saved_step // steps
+
+    def _save_if_due(self, step_in_epoch: int, last: bool = False) -> None:
+        step = self._epoch * self.params["steps"] + step_in_epoch
+        if last or self._interruption.received is not None or self._due(step):
+            self._save(step)
+        if self._interruption.received is not None:
+            self._checkpoints.wait()
+            raise Interrupted(self._interruption.received, f"interrupted after step {step:,}")
+
+    def _save(self, step: int) -> None:
+        arrays, callbacks = take(self.model, self._callbacks)
+        for name, array in arrays.items():
+            if name.startswith("model/") and not np.isfinite(array).all():
+                raise FloatingPointError(
+                    f"a weight is not finite after step {step:,}; training stopped, and the checkpoints"
+                    " before are kept; a smaller learning rate may help"
+                )
+        stopped = bool(self.model.stop_training)
+        state = {"step": step, "stopped": stopped, "callbacks": callbacks, **self._before()}
+        self._checkpoints.save(step, Contents(arrays, state))
+        self._saved_step, self._saved_at = step, time.monotonic()

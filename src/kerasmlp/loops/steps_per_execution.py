@@ -1,0 +1,34 @@
+"""How many steps an execution should have, so that callbacks and Ctrl-C do not wait for long."""
+
+UPDATE_SECONDS = 0.25
+"""The longest that an execution should take."""
+SLOW_FLOPS = 2e10
+"""Operations a second that a slow machine reaches; on 2 cores the program reaches 5 to 10 times that."""
+STEP_SECONDS = 3e-5
+"""What a step costs beside its arithmetic."""
+DISTRIBUTED_STEP_SECONDS = 5e-3
+"""What it costs where several processes exchange their gradients."""
+GROUP_BYTES = 2**26
+"""The most memory that the batches of an execution should take: 64 MiB."""
+
+
+def responsive_steps(
+    parameters: int,
+    batch_size: int,
+    example_bytes: int,
+    steps_per_epoch: int,
+    step_seconds: float = STEP_SECONDS,
+) -> int:
+    """Return a number of steps of an MLP that takes at most about `UPDATE_SECONDS`.
+
+    Args:
+        parameters: of the model. Each takes part in 6 operations an example: 2 in the forward pass, 2
+            in the gradient by the weights, 2 in the gradient by the activations.
+        batch_size: examples in a step.
+        example_bytes: bytes of an example.
+        steps_per_epoch: where an execution ends in any case.
+        step_seconds: what a step costs beside its arithmetic.
+    """
+    seconds = step_seconds + 6 * parameters * batch_size / SLOW_FLOPS
+    in_memory = GROUP_BYTES // (batch_size * example_bytes)
+    return max(1, min(int(UPDATE_SECONDS / seconds), in_memory, steps_per_epoch))

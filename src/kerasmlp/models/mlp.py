@@ -1,0 +1,123 @@
+"""The handbook's multilayer perceptron, and the one place that compiles it."""
+
+import functools
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+
+from kerasmlp.models.quantization import WEIGHT_BITS, QuantizedDense
+
+
+@keras.saving.register_keras_serializable(package="kerasmlp")
+class MLP(keras.Model):
+    """Flatten, Dense layers with ReLU, a Dense layer with a unit a class, softmax.
+
+    Takes images, float32 `[batch, height, width, channels]` in [0, 1]; returns the probability of each
+    class, float32 `[batch, classes]`. With the defaults on 28x28 grey images it has 79,510 parameters.
+
+    Args:
+        hidden_units: units of each hidden layer, `dense1` first.
+        classes: units of the last layer.
+        quantize: `int8` or `int4` to compute as with weights of so many bits and activations of 8, see
+            `quantization`; `none` not to.
+        name: the first part of the paths of its variables.
+    """
+
+    def __init__(
+        self,
+        hidden_units: Sequence[int] = (100,),
+        classes: int = 10,
+        quantize: str = "none",
+        name: str = "mlp",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(name=name, **kwargs)
+        self.hidden_units = tuple(hidden_units)
+        self.classes = classes
+        self.quantize_to = quantize
+        self.flatten = keras.layers.Flatten(name="flatten")
+        dense: Any = keras.layers.Dense
+        if self.is_quantized:
+            dense = functools.partial(QuantizedDense, bits=WEIGHT_BITS[quantize])
+        self.hidden = [
+            dense(units, activation="relu", name=f"dense{i}")
+            for i, units in enumerate(self.hidden_units, start=1)
+        ]
+        self.head = dense(classes, name=f"dense{len(self.hidden) + 1}")
+
+    @property
+    def is_quantized(self) -> bool:
+        """Whether it computes as integers will."""
+        return self.quantize_to != "none"
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """Create the variables for images of `input_shape`, `(batch, height, width, channels)`."""
+        shape = input_shape
+        for layer in (self.flatten, *self.hidden, self.head):
+            layer.build(shape)
+            shape = layer.compute_output_shape(shape)
+        self.built = True
+
+    def activations(self, x: Any, training: bool = False) -> Any:
+        """Return those of the last hidden layer, `[batch, units]`."""
+        x = self.flatten(x)
+        for layer in self.hidden:
+            x = layer(x, training=training)
+        return x
+
+    def call(self, x: Any, training: bool = False) -> Any:
+        """Return the probabilities, `[batch, classes]`."""
+        # Through keras.ops, not tf.nn: Keras' cross-entropy then finds the logits behind the
+        # probabilities, in eager mode too, and all loops compute the same loss.
+        hidden = self.activations(x, training)
+        return keras.ops.softmax(self.head(hidden, training=training))
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments that make an equal, untrained model."""
+        config = super().get_config()
+        own = {"hidden_units": list(self.hidden_units), "classes": self.classes}
+        return {**config, **own, "quantize": self.quantize_to}
+
+
+def compiled_mlp(
+    image_shape: tuple[int, int, int],
+    classes: int,
+    *,
+    hidden_units: Sequence[int] = (100,),
+    quantize: str = "none",
+    optimizer: keras.optimizers.Optimizer | None = None,
+    jit_compile: bool = False,
+    steps_per_execution: int = 1,
+) -> MLP:
+    """Return an `MLP` for images of `image_shape`, built, and compiled as the handbook trains it.
+
+    Adam with a learning rate of 0.001 or the given `optimizer`, sparse categorical cross-entropy, and
+    the accuracy as the metric `accuracy`. The initial weights follow from `keras.utils.set_random_seed`.
+    """
+    model = MLP(hidden_units, classes, quantize)
+    model.build((None, *image_shape))
+    model.compile(
+        optimizer=optimizer or keras.optimizers.Adam(0.001),
+        loss=keras.losses.SparseCategoricalCrossentropy(),
+        metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
+        jit_compile=jit_compile,
+        steps_per_execution=steps_per_execution,
+    )
+    return model
+
+
+def calibrated(model: MLP, x: Any, quantize: str) -> MLP:
+    """Return a trained model with its weights and activations rounded: post-training quantization.
+
+    Args:
+        model: not quantized, built.
+        x: images, as the model takes them: the ranges of the activations are those on them.
+        quantize: `int8` or `int4`.
+    """
+    quantized = MLP(model.hidden_units, model.classes, quantize)
+    quantized.build(model.get_build_config()["input_shape"])
+    for variable, value in zip(quantized.trainable_variables, model.trainable_variables, strict=True):
+        variable.assign(value)
+    quantized(x, training=True)
+    return quantized

@@ -1,0 +1,5 @@
+"""Photos and scans of a digit: read, brought to the form of MNIST's images, and predicted."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

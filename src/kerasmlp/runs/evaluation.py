@@ -1,0 +1,120 @@
+"""The evaluation of a finished run: per-class metrics, confusion matrix, calibration."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from sklearn.metrics import ConfusionMatrixDisplay, confusion_matrix, precision_recall_fscore_support
+
+from kerasmlp.checkpoints import atomic
+from kerasmlp.data import in_order
+from kerasmlp.runs import run_folder
+from kerasmlp.runs.finished import load_with_data
+
+JSON = "evaluation.json"
+FIGURE = "evaluation.png"
+BINS = 15
+"""Bins of equal width, by the probability of the predicted class, as in Guo et al."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """Predictions held against labels.
+
+    Attributes:
+        examples: how many.
+        accuracy: the share that is right.
+        precision: of each class, the share of what was called so that is so; 0 where nothing was.
+        recall: of each class, the share of what is so that was called so; 0 where nothing is.
+        f1: of each class, the harmonic mean of the two.
+        support: examples of each class.
+        confusion: int64 `[class, predicted class]`, examples.
+        calibration: for each of the `BINS`, the number of examples, their mean probability of the
+            predicted class, and the share that is right (0 in a bin without examples).
+        calibration_error: the expected calibration error: over the bins, the mean difference of
+            probability and share, weighted by the examples (Guo et al. 2017, arXiv:1706.04599, eq. 3).
+    """
+
+    examples: int
+    accuracy: float
+    precision: list[float]
+    recall: list[float]
+    f1: list[float]
+    support: list[int]
+    confusion: list[list[int]]
+    calibration: list[tuple[int, float, float]]
+    calibration_error: float
+
+
+def evaluate(folder: Path, data: str | None = None) -> tuple[Evaluation, str]:
+    """Evaluate the run in `folder` on its test images; write `evaluation.json`, `evaluation.png` there.
+
+    Args:
+        folder: the run folder.
+        data: other data to evaluate on, as `--data` takes it. None for the data of the run.
+
+    Returns:
+        The evaluation, and the name of the data.
+
+    Raises:
+        ValueError: there is no model, or it does not fit the data.
+        OSError: a file cannot be read or written.
+    """
+    model, loader = load_with_data(folder, data)
+    batches = in_order(loader.test_data, loader.test_label)
+    result = measure(model.predict(batches, verbose=0), loader.test_label)
+    run_folder.write_json(folder / JSON, {**dataclasses.asdict(result), "data": loader.name})
+    with atomic.replacing(folder / FIGURE) as part:
+        _figure(result).savefig(part, dpi=100, format="png")
+    return result, loader.name
+
+
+def measure(probabilities: NDArray[Any], labels: NDArray[Any]) -> Evaluation:
+    """Return how good `probabilities`, `[examples, classes]`, are for `labels`, `[examples]`."""
+    classes = range(probabilities.shape[1])
+    predicted = probabilities.argmax(axis=1)
+    precision, recall, f1, support = precision_recall_fscore_support(
+        labels, predicted, labels=classes, zero_division=0.0
+    )
+    calibration = _calibration(probabilities.max(axis=1), predicted == labels)
+    error = sum(count * abs(mean - right) for count, mean, right in calibration) / len(labels)
+    return Evaluation(
+        examples=len(labels),
+        accuracy=float(np.mean(predicted == labels)),
+        precision=precision.tolist(),
+        recall=recall.tolist(),
+        f1=f1.tolist(),
+        support=support.tolist(),
+        confusion=confusion_matrix(labels, predicted, labels=classes).tolist(),
+        calibration=calibration,
+        calibration_error=error,
+    )
+
+
+def _calibration(confidence: NDArray[Any], right: NDArray[np.bool_]) -> list[tuple[int, float, float]]:
+    """Return examples, mean confidence and share of right ones in each bin."""
+    bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
+    counts = np.bincount(bins, minlength=BINS)
+    sums = (np.bincount(bins, weights, BINS) for weights in (confidence, right))
+    means = (total / np.maximum(counts, 1) for total in sums)
+    return [(int(n), float(mean), float(share)) for n, mean, share in zip(counts, *means, strict=True)]
+
+
+def _figure(evaluation: Evaluation) -> Figure:
+    """Return the confusion matrix, and the share of right predictions against their probability."""
+    figure = Figure(figsize=(12, 5.5), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    matrix = np.array(evaluation.confusion)
+    shown = matrix - np.diag(np.diag(matrix))  # the errors would not be seen beside the right ones
+    ConfusionMatrixDisplay(shown).plot(ax=left, cmap="Blues", colorbar=False)
+    left.set_title(f"errors, of {evaluation.examples:,}")
+    bins = [(mean, share, count) for count, mean, share in evaluation.calibration if count]
+    confidence, share, counts = zip(*bins, strict=True)
+    right.plot([0, 1], [0, 1], color="C7", linewidth=1)
+    right.scatter(confidence, share, s=np.sqrt(counts) * 3)
+    right.set(xlabel="probability of the class", ylabel="share that is right", xlim=(0, 1), ylim=(0, 1))
+    right.set_title(f"calibration error {evaluation.calibration_error:.4f}")
+    return figure

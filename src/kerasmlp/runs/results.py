@@ -1,0 +1,89 @@
+"""The results of a run: its evaluation, its model, its metrics, and TensorBoard's last events."""
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+from tensorboard.plugins.scalar.summary_v2 import scalar_pb
+
+from kerasmlp import tensorboard
+from kerasmlp.checkpoints import atomic
+from kerasmlp.data import Examples, scale
+from kerasmlp.models import MLP
+from kerasmlp.runs import run_folder
+from kerasmlp.runs.record import Record
+from kerasmlp.runs.settings import Settings
+from kerasmlp.runs.task import Task
+from kerasmlp.runs.versions import environment
+from kerasmlp.tensorboard import hparams, projector
+
+
+def save_best(model: MLP, weights: list[Any], folder: Path) -> None:
+    """Save the model with its best weights, without the optimizer, which belongs to the last weights."""
+    last = model.get_weights()
+    model.set_weights(weights)
+    with atomic.replacing(folder / run_folder.CHECKPOINTS / run_folder.BEST) as part:
+        model.save(part, include_optimizer=False)
+    model.set_weights(last)
+
+
+def finish(
+    settings: Settings, task: Task, record: Record, measured: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Evaluate and save the trained model. Return the metrics of the run, with those `measured`.
+
+    Raises:
+        OSError: a file cannot be written.
+    """
+    model, folder = task.model, record.folder
+    metrics = {
+        **_evaluated("test", model, task.test),
+        **(_evaluated("validation", model, task.validation) if task.validation else {}),
+        "dataset": task.data,
+        "validation_images": len(task.validation.labels) if task.validation else 0,
+        "parameters": model.count_params(),
+        "epochs": settings.epochs,
+        "steps": int(model.optimizer.iterations),
+        **measured,
+        "loop": settings.loop,
+        "strategy": settings.strategy,
+        "jit_compile": model.jit_compile,
+        "steps_per_execution": model.steps_per_execution,
+        "seed": settings.seed,
+        **environment(),
+    }
+    with atomic.replacing(folder / run_folder.MODEL) as part:
+        model.save(part)
+    run_folder.write_json(folder / run_folder.METRICS, metrics)
+    _write_events(settings, task, record, metrics)
+    return metrics
+
+
+def _evaluated(name: str, model: MLP, examples: Examples) -> dict[str, float]:
+    logs = model.evaluate(examples.in_order(), return_dict=True, verbose=0)
+    return {f"{name}_{metric}": logs[metric] for metric in ("accuracy", "loss")}
+
+
+def _write_events(settings: Settings, task: Task, record: Record, metrics: Mapping[str, Any]) -> None:
+    """Write what TensorBoard shows of the test images, and the run's row in HParams."""
+    model, test, events, shown = task.model, task.test, record.events, settings.summaries
+    step = int(model.optimizer.iterations)
+    if "scalars" in shown:
+        values = {f"{name}/evaluation": metrics[f"test_{name}"] for name in ("loss", "accuracy")}
+        events.write("test", step, scalar_pb, values)
+    if "images" in shown:
+        tensorboard.write_first_layer(events, "test", model, test)
+        tensorboard.write_errors(events, "test", model, test)
+    if "pr_curves" in shown:
+        tensorboard.write_pr_curves(events, "test", model, test)
+    if "projector" in shown:
+        said = test.probabilities(model).argmax(axis=1)
+        images = test.images[: projector.POINTS]
+        activations = model.activations(scale(tf.constant(images))).numpy()
+        events.add("test", step)  # TensorBoard shows no run without an event
+        projector.write(record.folder / "test", activations, images, test.labels, said)
+    if "hparams" in shown:
+        values = hparams.of_run(dataclasses.asdict(settings), metrics)
+        hparams.write(events, record.folder.name, ".", step, values, metrics)

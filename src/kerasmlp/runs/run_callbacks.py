@@ -1,0 +1,97 @@
+"""The callbacks of a run, in the order in which they are called."""
+
+import functools
+from typing import Any
+
+import keras
+
+from kerasmlp.callbacks import (
+    BatchLosses,
+    EvaluateAverage,
+    Interruption,
+    PrintBatchLoss,
+    Profile,
+    ProgressLine,
+    StopAtNonFinite,
+    Stopwatch,
+)
+from kerasmlp.checkpoints import Checkpoint
+from kerasmlp.data import Examples
+from kerasmlp.runs import run_folder
+from kerasmlp.runs.record import Record
+from kerasmlp.runs.settings import Settings
+from kerasmlp.runs.task import Task
+from kerasmlp.runs.versions import versions
+from kerasmlp.tensorboard import Graph, Histograms, Images, PRCurves, Scalars
+
+SAMPLE = 1000
+"""The first training images, whose gradients and evaluation are shown."""
+VALIDATION = 2000
+"""The first validation images, whose errors and curves are shown."""
+
+
+def run_callbacks(
+    settings: Settings,
+    task: Task,
+    record: Record,
+    stopwatch: Stopwatch,
+    interruption: Interruption,
+) -> list[Any]:
+    """Return the callbacks of a run: `stopwatch` is the first, the `Checkpoint` the last.
+
+    Args:
+        settings: which of them there are.
+        task: what is trained.
+        record: where they write.
+        stopwatch: measures the steps.
+        interruption: notes a signal to this process.
+    """
+    folder = record.folder
+    batch_losses = BatchLosses()
+    shown = _dashboards(task, record, stopwatch, batch_losses)
+    others = [
+        stopwatch,
+        batch_losses,
+        EvaluateAverage(),
+        ProgressLine(stopwatch),
+        *([PrintBatchLoss(batch_losses)] if settings.verbose else []),
+        StopAtNonFinite(batch_losses),
+        *([Profile(folder / "train")] if settings.profile else []),
+        *(callback for name, callback in shown.items() if name in settings.summaries),
+        keras.callbacks.CSVLogger(folder / run_folder.HISTORY, append=True),
+        keras.callbacks.History(),
+    ]
+
+    constant = {"data": task.fingerprint, "versions": versions()}
+
+    def state_of_the_run() -> dict[str, Any]:
+        record.events.flush()
+        return {"files": run_folder.lengths(folder), **constant}
+
+    checkpoint = Checkpoint(
+        record.checkpoints,
+        settings.checkpoint_interval,
+        "val_loss" if task.validation else "loss",
+        others,
+        state_of_the_run,
+        interruption,
+        record.resumed,
+    )
+    return [*others, checkpoint]
+
+
+def _dashboards(
+    task: Task, record: Record, stopwatch: Stopwatch, batch_losses: BatchLosses
+) -> dict[str, keras.callbacks.Callback]:
+    """Return the callback of each dashboard."""
+    events, batches = record.events, task.batches
+    sample = Examples(batches.images[:SAMPLE], batches.labels[:SAMPLE])
+    shown = task.validation and task.validation.first(VALIDATION)
+    augment = functools.partial(batches.augmented, step=0) if batches.augment else None
+    return {
+        "scalars": Scalars(events, sample, stopwatch, batch_losses),
+        "graphs": Graph(events, batches.input_spec),
+        "histograms": Histograms(events, sample),
+        "images": Images(events, sample, shown, augment),
+        "pr_curves": PRCurves(events, shown),
+    }

@@ -1,0 +1,118 @@
+"""The run folder: its path, the names of its files, and its lock."""
+
+import contextlib
+import dataclasses
+import datetime
+import fcntl
+import json
+import os
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from kerasmlp.checkpoints import atomic
+
+LOGS = Path("logs")
+"""The folder of the run folders, by default."""
+SETTINGS = "config.json"
+METRICS = "metrics.json"
+HISTORY = "history.csv"
+MODEL = "model.keras"
+CHECKPOINTS = "checkpoints"
+BEST = "best.keras"
+EVENTS = "**/events.out.tfevents.*"
+
+
+def create(logdir: Path, name: str | None, default_name: str) -> Path:
+    """Make a new run folder, and return its path.
+
+    Args:
+        logdir: the folder to make it in. It is made if there is none.
+        name: its name. None for the time and `default_name`, with a number if that name is taken.
+        default_name: the second part of that name.
+
+    Raises:
+        FileExistsError: there is a run of that name.
+        OSError: the folder cannot be made.
+    """
+    logdir.mkdir(parents=True, exist_ok=True)
+    if name is not None:
+        folder = logdir / name
+        if os.path.lexists(folder):
+            raise FileExistsError(f"--name: expected the name of a new run; {folder} exists")
+        folder.mkdir()
+        return folder
+    stem = f"{datetime.datetime.now():%Y%m%d-%H%M%S}-{default_name}"
+    number = 1
+    while True:
+        folder = logdir / (stem if number == 1 else f"{stem}-{number}")
+        try:
+            folder.mkdir()
+            return folder
+        except FileExistsError:
+            number += 1
+
+
+def existing(logdir: Path, name: str) -> Path:
+    """Return the path of the run folder of that name.
+
+    Raises:
+        FileNotFoundError: there is none, or it has no settings.
+    """
+    folder = logdir / name
+    if not (folder / SETTINGS).is_file():
+        runs = sorted(logdir.glob(f"*/{SETTINGS}"), key=lambda path: path.stat().st_mtime)
+        newest = f"; the newest run in {logdir} is {runs[-1].parent.name}" if runs else ""
+        raise FileNotFoundError(f"--name: expected a run to resume; {folder} has no {SETTINGS}{newest}")
+    return folder
+
+
+def resume_command(module: str, folder: Path) -> str:
+    """Return the command of a module that resumes the run in a folder."""
+    command = ["python", "-m", module, "--resume", "--name", folder.name]
+    command += ["--logdir", str(folder.parent)] if folder.parent != LOGS else []
+    return shlex.join(command)
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Lock the run folder, so that no other process trains into it.
+
+    Raises:
+        BlockingIOError: another process has locked it.
+    """
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise BlockingIOError(f"{folder}: another process is training this run") from None
+        yield
+    finally:
+        os.close(descriptor)  # this unlocks it; so does the end of the process, however it ends
+
+
+def lengths(folder: Path) -> dict[str, int]:
+    """Return the number of bytes of each file that a training appends to."""
+    files = [folder / HISTORY, *folder.glob(EVENTS)]
+    return {str(path.relative_to(folder)): path.stat().st_size for path in files if path.exists()}
+
+
+def cut(folder: Path, lengths: dict[str, int]) -> None:
+    """Cut those files to these lengths, and remove what was half written when the run ended."""
+    for path in [folder / HISTORY, *folder.glob(EVENTS)]:
+        length = lengths.get(str(path.relative_to(folder)), 0)
+        if not length:
+            path.unlink(missing_ok=True)
+        elif path.exists() and path.stat().st_size > length:
+            os.truncate(path, length)
+    for path in folder.rglob(f"{atomic.PART}*"):
+        path.unlink()
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write `content`, a dataclass or what JSON can hold, to `path`: whole or not at all."""
+    if dataclasses.is_dataclass(content) and not isinstance(content, type):
+        content = dataclasses.asdict(content)
+    atomic.write(path, (json.dumps(content, indent=2, default=str) + "\n").encode())

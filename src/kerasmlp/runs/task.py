@@ -1,0 +1,106 @@
+"""What a run trains: its model, its batches, and the images to validate and test it on."""
+
+import dataclasses
+import json
+import zlib
+from typing import Any
+
+import keras
+
+from kerasmlp.data import Augmentation, Batches, Examples, MNISTLoader
+from kerasmlp.loops import DISTRIBUTED_STEP_SECONDS, STEP_SECONDS, responsive_steps
+from kerasmlp.models import MLP, compiled_mlp, make_optimizer
+from kerasmlp.runs.settings import Settings
+
+NOT_TRAINED = {
+    *("data", "logdir", "name", "resume", "checkpoint_every", "keep_checkpoints"),
+    *("summaries", "profile", "verbose"),
+}
+"""Settings that change what is written, and nothing of what is trained."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """What a run trains.
+
+    Attributes:
+        model: compiled. Its initial weights follow from the seed.
+        batches: the training batches.
+        validation: the images that are held out, with their labels. None if there are none.
+        test: the test images, with their labels.
+        data: the name of the data.
+        fingerprint: of the data, see `MNISTLoader.fingerprint`.
+        digest: a number that is equal in two processes that train the same on the same data.
+    """
+
+    model: MLP
+    batches: Batches
+    validation: Examples | None
+    test: Examples
+    data: str
+    fingerprint: str
+    digest: int
+
+
+def prepare(settings: Settings, data: MNISTLoader) -> Task:
+    """Return what `settings` train on `data`.
+
+    Raises:
+        SettingError: too few images are left for a batch.
+    """
+    images, labels = data.train_data, data.train_label
+    kept = len(images) - settings.held_out(len(images))
+    distortions = settings.affine, settings.translation, settings.elastic
+    batches = Batches(
+        images[:kept],
+        labels[:kept],
+        settings.batch_size,
+        settings.seed,
+        settings.sampling,
+        Augmentation(*distortions) if any(distortions) else None,
+    )
+    keras.utils.set_random_seed(settings.seed)
+    fingerprint = data.fingerprint
+    return Task(
+        model=_model(settings, data, batches),
+        batches=batches,
+        validation=Examples(images[kept:], labels[kept:]) if kept < len(images) else None,
+        test=Examples(data.test_data, data.test_label),
+        data=data.name,
+        fingerprint=fingerprint,
+        digest=_digest(settings, fingerprint),
+    )
+
+
+def _model(settings: Settings, data: MNISTLoader, batches: Batches) -> MLP:
+    all_steps = settings.epochs * batches.steps_per_epoch
+    model = compiled_mlp(
+        data.image_shape,
+        data.classes,
+        hidden_units=settings.hidden_units,
+        quantize=settings.quantize,
+        optimizer=make_optimizer(
+            settings.learning_rate,
+            weight_decay=settings.weight_decay,
+            cosine_steps=all_steps if settings.schedule == "cosine" else None,
+            ema_momentum=settings.ema_momentum,
+        ),
+        jit_compile=settings.jit_compile,
+    )
+    steps: Any = settings.steps_per_execution
+    if steps == "auto":
+        steps = responsive_steps(
+            model.count_params(),
+            settings.batch_size,
+            batches.images[0].nbytes,
+            batches.steps_per_epoch,
+            STEP_SECONDS if settings.strategy == "none" else DISTRIBUTED_STEP_SECONDS,
+        )
+    model.steps_per_execution = steps
+    return model
+
+
+def _digest(settings: Settings, fingerprint: str) -> int:
+    values = dataclasses.asdict(settings).items()
+    trained = {name: value for name, value in values if name not in NOT_TRAINED}
+    return zlib.crc32(json.dumps([trained, fingerprint], sort_keys=True).encode())

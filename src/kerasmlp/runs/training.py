@@ -1,0 +1,145 @@
+"""A whole run: what is trained, where it is written, how it is driven; then evaluated and saved."""
+
+import contextlib
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kerasmlp import callbacks, distribute
+from kerasmlp.runs import run_folder
+from kerasmlp.runs.settings import Settings
+
+if TYPE_CHECKING:
+    from kerasmlp.data import MNISTLoader
+    from kerasmlp.distribute import Distribution
+    from kerasmlp.runs.record import Record
+    from kerasmlp.runs.task import Task
+
+MUCH_REMEMBERED = 0.05
+"""The share of initial weights in their average from which on the user is warned."""
+
+
+def train(
+    settings: Settings,
+    data: "MNISTLoader | None" = None,
+    workers: "Distribution | None" = None,
+) -> tuple[Path, dict[str, Any]]:
+    """Train as `settings` say. Return the run folder and the content of its `metrics.json`.
+
+    Args:
+        settings: of the run.
+        data: to train on, instead of what `settings.data` names.
+        workers: what `settings.strategy` asks for, if it has been made. Of the workers of a cluster,
+            the chief calls this function; the others call `follow`.
+
+    Raises:
+        ValueError: the data is wrong, or does not fit the settings; these are not the settings of the
+            run to resume, or of the other workers; none of its checkpoints is whole; or this process is
+            not the chief.
+        ConnectionError: another worker was lost.
+        OSError: the data cannot be read, or the run folder cannot be written.
+        FloatingPointError: a loss is infinite or NaN.
+        MemoryError: memory ran out.
+        Interrupted: SIGINT or SIGTERM came, and the run has been saved.
+    """
+    from kerasmlp.data import MNISTLoader
+    from kerasmlp.runs.record import opened
+    from kerasmlp.runs.results import finish
+    from kerasmlp.runs.task import prepare
+
+    workers = workers or distribute.distribution(settings.strategy, settings.logical_cpus)
+    if not workers.is_chief:
+        raise ValueError(f"expected to be called by worker 0, the chief; this is {workers.worker}")
+    if settings.resume:
+        folder = run_folder.existing(settings.logdir, settings.name or "")
+        settings.check_resumes(Settings.read(folder / run_folder.SETTINGS))
+    data = data or MNISTLoader(settings.data)
+    with _memory_errors():
+        task = prepare(settings, data)
+        workers.expect_same(task.digest, "settings and data")
+        with opened(settings, task) as record:
+            resume_command = run_folder.resume_command("kerasmlp.train", record.folder)
+            with callbacks.resumable_by(resume_command):
+                _warn_of_a_short_average(settings, task)
+                measured = _run(settings, task, record, workers)
+                return record.folder, finish(settings, task, record, measured)
+
+
+def follow(settings: Settings, workers: "Distribution") -> None:
+    """Take part in a training as a worker that is not the chief. Write nothing.
+
+    Raises:
+        Exception: what `train` raises.
+    """
+    from kerasmlp.data import MNISTLoader
+    from kerasmlp.runs.task import prepare
+
+    data = MNISTLoader(settings.data)
+    with _memory_errors(), callbacks.Interruption(shared=True) as interruption:
+        task = prepare(settings, data)
+        workers.expect_same(task.digest, "settings and data")
+        stop = distribute.StopTogether(workers, interruption)
+        workers.loop(settings.loop)(task.model, task.batches, None, settings.epochs, [stop])
+
+
+def _run(settings: Settings, task: "Task", record: "Record", workers: "Distribution") -> dict[str, Any]:
+    """Run the loop, and save the best weights. Return what was measured."""
+    from kerasmlp.runs.results import save_best
+    from kerasmlp.runs.run_callbacks import run_callbacks
+
+    with callbacks.Interruption(shared=workers.cluster is not None) as interruption:
+        stopwatch = callbacks.Stopwatch(settings.batch_size)
+        heard = run_callbacks(settings, task, record, stopwatch, interruption)
+        if workers.cluster is not None:
+            heard.insert(0, distribute.StopTogether(workers, interruption))
+        try:
+            history = workers.loop(settings.loop)(
+                task.model,
+                task.batches,
+                task.validation.in_order() if task.validation else None,
+                settings.epochs,
+                heard,
+                record.initial_step,
+            )
+        except BaseException:
+            for callback in heard:  # Keras leaves their files open
+                with contextlib.suppress(Exception):
+                    callback.on_train_end()
+            raise
+        if interruption.received is not None:
+            raise callbacks.Interrupted(interruption.received, "interrupted after the last step")
+    save_best(task.model, heard[-1].best_weights, record.folder)
+    return {
+        "accuracy": history["accuracy"][-1],
+        "loss": history["loss"][-1],
+        "best_validation_accuracy": max(history.get("val_accuracy", ()), default=None),
+        "best_validation_loss": min(history.get("val_loss", ()), default=None),
+        "seconds_per_epoch": stopwatch.seconds_per_epoch,
+        "seconds_to_first_step": stopwatch.seconds_to_first_step,
+        "seconds_to_trace": stopwatch.seconds_to_trace,
+        "seconds_to_compile": stopwatch.seconds_to_compile,
+        "replicas": workers.replicas,
+    }
+
+
+def _warn_of_a_short_average(settings: Settings, task: "Task") -> None:
+    steps = settings.epochs * task.batches.steps_per_epoch
+    remembered = settings.ema_momentum**steps
+    if remembered > MUCH_REMEMBERED:
+        print(
+            f"note: after {steps:,} steps, {remembered:.0%} of the averaged weights still is the initial"
+            " weights; train longer, or use a smaller --ema-momentum",
+            file=sys.stderr,
+        )
+
+
+@contextlib.contextmanager
+def _memory_errors() -> Iterator[None]:
+    """Raise a `MemoryError` when TensorFlow finds no memory, as Python does."""
+    import tensorflow as tf
+
+    try:
+        yield
+    except tf.errors.ResourceExhaustedError as error:
+        raise MemoryError from error

@@ -1,0 +1,5 @@
+"""What TensorBoard shows of a run: the event files, and a module for each dashboard."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,28 @@
+"""The dashboard Graphs: the operations of the model."""
+
+import keras
+import tensorflow as tf
+
+from kerasmlp.loops import Logs
+from kerasmlp.tensorboard.events import Events
+
+
+class Graph(keras.callbacks.Callback):
+    """The operations of the model.
+
+    Args:
+        events: where they are written, into `train`.
+        inputs: the spec of a batch of the model's inputs.
+    """
+
+    def __init__(self, events: Events, inputs: tf.TensorSpec) -> None:
+        super().__init__()
+        self._events = events
+        self._inputs = inputs
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        if self._events.initial_step:
+            return  # the run goes on, and has drawn the graph
+        forward = tf.function(lambda images: self.model(images, training=False), autograph=False)
+        graph = forward.get_concrete_function(self._inputs).graph
+        self._events.add("train", 0, graph_def=graph.as_graph_def().SerializeToString())

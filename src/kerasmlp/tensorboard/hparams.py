@@ -1,0 +1,69 @@
+"""The runs side by side in TensorBoard's HParams: settings, and final metrics to rank them by."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from tensorboard.plugins.hparams.api_pb2 import Status
+from tensorboard.plugins.hparams.summary_v2 import HParam, Metric, hparams_config_pb, hparams_pb
+from tensorboard.plugins.scalar.summary_v2 import scalar_pb
+
+from kerasmlp.tensorboard.events import Events
+
+SETTINGS = (
+    *("loop", "strategy", "jit_compile", "steps_per_execution", "data", "epochs", "batch_size"),
+    *("learning_rate", "seed", "hidden_units", "sampling", "validation_size", "recipe", "quantize"),
+    *("schedule", "weight_decay", "ema_momentum", "affine", "translation", "elastic"),
+)
+METRICS = (
+    *("test_accuracy", "test_loss", "best_validation_accuracy", "best_validation_loss"),
+    *("validation_accuracy", "validation_loss", "test_accuracy_standard_deviation"),
+    *("test_accuracy_low", "test_accuracy_high"),
+    *("accuracy", "loss", "seconds_per_epoch", "steps_per_second", "peak_megabytes"),
+)
+"""`accuracy` and `loss` are those of the training in its last epoch; `validation_*` and `test_*` of the
+trained model, in a row of several runs their means, with standard deviation and confidence interval."""
+
+
+def of_run(settings: Mapping[str, Any], metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of a run as they are shown: what was `auto`, and what became of it."""
+    return {
+        **settings,
+        "data": metrics["dataset"],
+        "hidden_units": " ".join(map(str, settings["hidden_units"])),
+        "validation_size": metrics["validation_images"],
+        "jit_compile": metrics["jit_compile"],
+        "steps_per_execution": metrics["steps_per_execution"],
+    }
+
+
+def write(
+    events: Events, name: str, sub_run: str, step: int, settings: Mapping[str, Any], metrics: Any
+) -> None:
+    """Write what HParams shows of a run that has ended.
+
+    Args:
+        events: where it is written.
+        name: of the run.
+        sub_run: that it is written to.
+        step: the last.
+        settings: those that HParams has a column for are shown.
+        metrics: so are these; what is None is left out.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    from tensorboard.plugins.hparams.summary import session_end_pb  # which imports TensorFlow
+
+    columns = hparams_config_pb(
+        hparams=[HParam(setting) for setting in SETTINGS],
+        metrics=[Metric(f"final/{metric}", display_name=metric) for metric in METRICS],
+    )
+    values = {setting: settings[setting] for setting in SETTINGS if setting in settings}
+    values = {
+        setting: value if isinstance(value, bool | int | float) else str(value)
+        for setting, value in values.items()
+    }
+    final = {f"final/{metric}": metrics[metric] for metric in METRICS if metrics.get(metric) is not None}
+    events.write(sub_run, step, scalar_pb, final)
+    session = hparams_pb(values, trial_id=name), session_end_pb(Status.STATUS_SUCCESS)
+    events.add(sub_run, step, columns, *session)

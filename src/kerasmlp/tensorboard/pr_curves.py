@@ -1,0 +1,46 @@
+"""The dashboard PR Curves: precision against recall of each class."""
+
+import keras
+from tensorboard.plugins.pr_curve import summary as pr_curve
+
+from kerasmlp.data import Examples
+from kerasmlp.loops import Logs
+from kerasmlp.models import averaged_weights
+from kerasmlp.tensorboard.events import Events
+from kerasmlp.tensorboard.images import is_shown
+
+CURVES = 100
+"""Classes that have a curve of precision against recall, at most."""
+
+
+class PRCurves(keras.callbacks.Callback):
+    """Precision against recall of each class.
+
+    Args:
+        events: where they are written, into `validation`.
+        validation: validation examples; None if there are none.
+    """
+
+    def __init__(self, events: Events, validation: Examples | None) -> None:
+        super().__init__()
+        self._events = events
+        self._validation = validation
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        if is_shown(epoch) and self._validation is not None:
+            with averaged_weights(self.model):
+                write_pr_curves(self._events, "validation", self.model, self._validation)
+
+
+def write_pr_curves(events: Events, sub_run: str, model: keras.Model, examples: Examples) -> None:
+    """Show precision against recall of each class of `examples`."""
+    curves = {
+        f"pr/{number}": (examples.labels == number, of_class)
+        for number, of_class in enumerate(examples.probabilities(model).T[:CURVES])
+    }
+    events.write(
+        sub_run,
+        int(model.optimizer.iterations),
+        lambda tag, curve, description: pr_curve.pb(tag, *curve, description=description),
+        curves,
+    )

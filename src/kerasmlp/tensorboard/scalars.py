@@ -1,0 +1,72 @@
+"""The dashboards Scalars and Time Series: losses, metrics, learning rate, norms, speed."""
+
+import keras
+import numpy as np
+from tensorboard.plugins.scalar.summary_v2 import scalar_pb
+
+from kerasmlp.callbacks import BatchLosses, Stopwatch
+from kerasmlp.data import Examples
+from kerasmlp.loops import Logs
+from kerasmlp.models import averaged_weights
+from kerasmlp.tensorboard.events import Events
+from kerasmlp.tensorboard.weights import trainable_weights
+
+
+class Scalars(keras.callbacks.Callback):
+    """Losses, metrics, the learning rate, norms and the speed.
+
+    Args:
+        events: where they are written, into `train` and `validation`.
+        sample: training examples, of which gradients and an evaluation are shown.
+        stopwatch: measures the speed.
+        batch_losses: knows the loss of each step.
+        every: steps from one batch loss written to the next.
+    """
+
+    def __init__(
+        self,
+        events: Events,
+        sample: Examples,
+        stopwatch: Stopwatch,
+        batch_losses: BatchLosses,
+        every: int = 100,
+    ) -> None:
+        super().__init__()
+        self._events = events
+        self._sample = sample
+        self._stopwatch = stopwatch
+        self._batch_losses = batch_losses
+        self._every = every
+
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        for step, loss, running in self._batch_losses.latest:
+            if step % self._every == 0:
+                values = {"loss/batch": loss}
+                if step % self.params["steps"]:  # at the end of an epoch, it is among the metrics
+                    values["loss/running"] = running
+                self._events.write("train", step, scalar_pb, values)
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        step = int(self.model.optimizer.iterations)
+        train, validation = {}, {}
+        for name, value in (logs or {}).items():
+            if name.startswith("val_"):
+                validation[f"{name.removeprefix('val_')}/evaluation"] = value
+            else:
+                train[f"{name}/running"] = value
+        with averaged_weights(self.model):
+            loss, accuracy, gradients = self._sample.gradients(self.model)
+            weights = trainable_weights(self.model)
+        train |= {
+            "loss/evaluation": loss,
+            "accuracy/evaluation": accuracy,
+            "learning_rate": float(self.model.optimizer.learning_rate),
+            "gradient_norm": np.sqrt(sum(np.vdot(gradient, gradient) for gradient in gradients)),
+            "speed/examples_per_second": self._stopwatch.examples_per_second,
+            "speed/milliseconds_per_step": 1000 * self._stopwatch.seconds_per_step[-1],
+        }
+        for name, weight in weights.items():
+            train[f"weight_norm/{name}"] = np.linalg.norm(weight)
+        self._events.write("train", step, scalar_pb, train)
+        if validation:
+            self._events.write("validation", step, scalar_pb, validation)

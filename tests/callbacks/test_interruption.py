@@ -1,0 +1,34 @@
+import os
+import signal
+import threading
+
+import pytest
+
+from kerasmlp.callbacks.interruption import Interrupted, Interruption
+
+
+@pytest.mark.parametrize("number, status", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_the_first_signal_is_noted_and_the_second_ends(number, status, capfd):
+    before = signal.getsignal(number)
+    with Interruption() as interruption:
+        assert interruption.received is None
+        os.kill(os.getpid(), number)
+        assert interruption.received == number
+        with pytest.raises(Interrupted) as caught:
+            os.kill(os.getpid(), number)
+    assert caught.value.status == status
+    assert signal.getsignal(number) is before
+    assert capfd.readouterr().err == "stopping after this step; once more to stop at once\n"
+
+
+def test_in_another_thread_it_does_nothing():
+    received = []
+
+    def body():
+        with Interruption() as interruption:
+            received.append(interruption.received)
+
+    thread = threading.Thread(target=body)
+    thread.start()
+    thread.join()
+    assert received == [None]

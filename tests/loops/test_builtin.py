@@ -1,0 +1,211 @@
+import functools
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras import layers
+
+from helpers import assert_same, cases, compiled, python, run, state
+from kerasmlp import loops
+from kerasmlp.data.batches import Batches, in_order
+from small_models import MODELS, Recorder, dense, regularised
+
+HANDWRITTEN = ["graph", "eager"]
+
+
+FUSED = {"batch normalisation", "convolution", "schedule"}
+"""Models whose ops a graph fuses or rewrites, so that they round otherwise than one by one."""
+
+
+@pytest.fixture(scope="module")
+def fitted(digits):
+    """What `fit` makes of a model, by its name."""
+
+    @functools.cache
+    def fit(name):
+        model = compiled(**MODELS[name])
+        return run("fit", model, digits), state(model)
+
+    return fit
+
+
+@pytest.mark.parametrize("loop", HANDWRITTEN)
+@pytest.mark.parametrize("name", cases(MODELS, default=("plain", "dropout", "EMA", "loss scale")))
+def test_a_hand_written_loop_is_fit_bit_for_bit(loop, name, fitted, digits):
+    model = compiled(**MODELS[name])
+    before = state(model)
+    history = run(loop, model, digits)
+    expected_history, expected_state = fitted(name)
+    if loop == "eager" and name in FUSED:
+        for metric, values in expected_history.items():
+            assert history[metric] == pytest.approx(values, abs=1e-5)
+        for one, other in zip(state(model), expected_state, strict=True):
+            np.testing.assert_allclose(one, other, atol=1e-5)
+    else:
+        assert history == expected_history
+        assert_same(state(model), expected_state)
+    assert any(not np.array_equal(*pair) for pair in zip(before, expected_state, strict=False))
+
+
+def test_the_models_do_what_their_names_say(fitted):
+    plain_history, plain_state = fitted("plain")
+    assert fitted("L2")[0]["loss"][0] > plain_history["loss"][0]
+    assert not np.array_equal(fitted("EMA")[1][0], plain_state[0])
+    model = compiled(**MODELS["loss scale"])
+    model.optimizer.build(model.trainable_variables)
+    names = [variable.name for variable in model.optimizer.variables]
+    final = dict(zip(names, fitted("loss scale")[1][len(model.variables) :], strict=True))
+    assert 1 < final["dynamic_scale"] < 2.0**40
+    assert final["iteration"] < 12
+
+
+@pytest.mark.parametrize("loop", ["fit", "graph"])
+@pytest.mark.parametrize("steps_per_execution", cases((2, 4, 6, 50), default=(4,)))
+def test_steps_per_execution_changes_nothing_but_the_calls(loop, steps_per_execution, fitted, digits):
+    model = compiled(**MODELS["plain"], steps_per_execution=steps_per_execution)
+    assert run(loop, model, digits) == fitted("plain")[0]
+    assert_same(state(model), fitted("plain")[1])
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("name", ["plain", "dropout"])
+def test_with_xla_graph_is_fit_bit_for_bit(name, digits):
+    """Step by step; with more steps an execution they are one program, see test_execution."""
+    reference, model = (compiled(**MODELS[name], jit_compile=True) for _ in range(2))
+    assert run("graph", model, digits) == run("fit", reference, digits)
+    assert_same(state(model), state(reference))
+
+
+@pytest.mark.parametrize("loop", cases(("graph", "eager"), default=("graph",)))
+def test_replacement_sampling_trains_alike(loop, digits):
+    reference, model = compiled(dense), compiled(dense)
+    expected = run("fit", reference, digits, sampling="replacement")
+    assert run(loop, model, digits, sampling="replacement") == expected
+    assert_same(state(model), state(reference))
+
+
+@pytest.mark.parametrize("loop", loops.LOOPS)
+def test_the_reported_loss_is_the_mean_over_examples(loop, digits):
+    """With a learning rate of 0 the weights stand still, so the epoch's mean is the evaluation's."""
+    images, labels = digits
+    model = compiled(regularised, optimizer=lambda: keras.optimizers.SGD(0.0))
+    history = run(loop, model, digits, epochs=1, validation=False)
+    expected = model.evaluate(in_order(images, labels), return_dict=True, verbose=0)
+    assert history["loss"][0] == pytest.approx(expected["loss"], rel=1e-6)
+    assert history["accuracy"][0] == expected["accuracy"]
+
+
+@pytest.mark.parametrize("loop", loops.LOOPS)
+def test_sample_weights_reach_the_loss(loop, digits):
+    class Weighted(Batches):
+        def epoch(self, epoch, first_step=0):
+            return super().epoch(epoch, first_step).map(lambda x, y: (x, y, tf.cast(y, tf.float32)))
+
+    histories = []
+    for name in ("fit", loop):
+        model = compiled(dense)
+        histories.append(loops.LOOPS[name](model, Weighted(*digits, 7), None, 2, []))
+    assert histories[0] == histories[1]
+    assert histories[0] != run(loop, compiled(dense), digits, validation=False)
+
+
+@pytest.mark.parametrize("loop", loops.LOOPS)
+def test_a_model_that_is_not_built_yet_is_built(loop, digits):
+    class Late(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.flatten = layers.Flatten()
+            self.dense = layers.Dense(3, activation="softmax")
+
+        def call(self, x):
+            return self.dense(self.flatten(x))
+
+    results = []
+    for name in ("fit", loop):
+        keras.utils.set_random_seed(1)
+        model = Late()
+        model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+        results.append((run(name, model, digits), state(model)))
+    assert results[0][0] == results[1][0]
+    assert_same(results[0][1], results[1][1])
+
+
+for hook in ("train_begin", "train_end", "test_begin", "test_end"):
+    setattr(Recorder, f"on_{hook}", lambda self, logs=None, hook=hook: self.note(hook, logs))
+for hook in ("epoch_begin", "epoch_end"):
+    setattr(Recorder, f"on_{hook}", lambda self, n, logs=None, hook=hook: self.note(hook, n, logs))
+for hook in ("train_batch_begin", "train_batch_end", "test_batch_begin", "test_batch_end"):
+    setattr(Recorder, f"on_{hook}", lambda self, n, logs=None, hook=hook: self.note(hook, n, logs))
+
+
+@pytest.mark.parametrize("steps_per_execution", [1, 4])
+def test_callbacks_hear_the_same_from_every_loop(steps_per_execution, digits):
+    heard = {}
+    for loop in ("fit", "graph", *(["eager"] if steps_per_execution == 1 else [])):
+        recorder = Recorder()
+        model = compiled(dense, steps_per_execution=steps_per_execution)
+        run(loop, model, digits, callbacks=[recorder])
+        heard[loop] = recorder.heard
+    hooks = [entry[0] for entry in heard["fit"]]
+    assert hooks.count("train_batch_end") == 2 * -(-6 // steps_per_execution)
+    assert hooks.count("epoch_end") == hooks.count("test_end") == 2
+    for loop in heard:
+        assert heard[loop] == heard["fit"], loop
+
+
+@pytest.mark.parametrize("stop_at", cases((1, 3, 9, 20), default=(3, 9)))
+def test_stop_training_is_honoured_alike(stop_at, digits):
+    """Whenever a callback asks for it: in the middle of an epoch, of a validation, before the first."""
+    results = []
+    for loop in loops.LOOPS:
+        recorder = Recorder(stop_at)
+        model = compiled(dense)
+        history = run(loop, model, digits, epochs=4, callbacks=[recorder])
+        results.append((history, recorder.heard, state(model)))
+    for history, heard, final in results:
+        assert heard == results[0][1]
+        assert history == results[0][0]
+        assert_same(final, results[0][2])
+    assert int(model.optimizer.iterations) < 24
+
+
+@pytest.mark.parametrize("steps_per_execution", [1, 4])
+def test_graph_traces_once_in_a_run(steps_per_execution, digits, monkeypatch):
+    traces = []
+    step = loops.train_step
+    monkeypatch.setattr(loops, "train_step", lambda *batch: traces.append(1) or step(*batch))
+    run("graph", compiled(dense, steps_per_execution=steps_per_execution), digits, epochs=3)
+    assert len(traces) == 1
+
+
+def test_eager_runs_the_step_for_each_batch(digits, monkeypatch):
+    calls = []
+    step = loops.train_step
+    monkeypatch.setattr(loops, "train_step", lambda *batch: calls.append(1) or step(*batch))
+    run("eager", compiled(dense), digits, epochs=2)
+    assert len(calls) == 12
+
+
+def test_train_step_returns_the_loss_of_the_batch(digits):
+    images, labels = digits
+    model = compiled(dense)
+    x, y = images[:7] / np.float32(255), labels[:7]
+    expected = float(model.compute_loss(x, y, model(x)))
+    assert float(loops.train_step(model, tf.constant(x), tf.constant(y))) == expected
+    assert int(model.optimizer.iterations) == 1
+
+
+@pytest.mark.thorough
+def test_training_twice_goes_on_from_the_weights(digits):
+    models = [compiled(dense), compiled(dense)]
+    for loop, model in zip(("fit", "graph"), models, strict=True):
+        run(loop, model, digits)
+        run(loop, model, digits)
+    assert_same(state(models[0]), state(models[1]))
+
+
+@pytest.mark.thorough
+def test_importing_the_loops_alone_works():
+    done = python("-c", "from kerasmlp.loops import LOOPS; print(*LOOPS)")
+    assert done.stdout.split() == ["fit", "graph", "eager"], done.stderr

@@ -1,0 +1,148 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras import layers
+
+from helpers import assert_same, cases, compiled, run, state
+from kerasmlp import loops
+from kerasmlp.data.batches import Batches
+from kerasmlp.loops import responsive_steps
+from kerasmlp.loops.program import Program, make_program
+from small_models import MODELS, Recorder, dense
+
+PROGRAM = {"jit_compile": True, "steps_per_execution": 4}
+
+
+def steps_one_by_one(name, digits):
+    """What Keras' own fit makes of a model with `jit_compile`, and nothing of ours."""
+    model = compiled(**MODELS[name], jit_compile=True)
+    training = loops.Training(model, Batches(*digits, 7), None, 2, [])
+    assert make_program(training, loops.train_step) is None
+    return run("fit", model, digits), state(model)
+
+
+@pytest.mark.parametrize("name", cases(MODELS, default=("plain",)))
+def test_the_program_is_keras_own_xla_step_bit_for_bit(name, digits):
+    """Over 6 steps an epoch, the last one on a partial batch, in groups of 4 and 2."""
+    history, final = steps_one_by_one(name, digits)
+    states = []
+    for loop in ("fit", "graph"):
+        model = compiled(**MODELS[name], **PROGRAM)
+        received = run(loop, model, digits)
+        states.append(state(model))
+        if name == "convolution":  # in a loop XLA lays the kernel out otherwise, and so sums otherwise
+            for metric, values in history.items():
+                assert received[metric] == pytest.approx(values, abs=1e-6)
+            for one, other in zip(states[-1], final, strict=True):
+                np.testing.assert_allclose(one, other, atol=1e-6)
+        else:
+            assert received == history
+            assert_same(states[-1], final)
+    assert_same(*states)
+
+
+@pytest.mark.parametrize("steps", cases((2, 3, 6, 50), default=(3,)))
+def test_the_number_of_steps_in_a_program_changes_nothing(steps, digits):
+    history, final = steps_one_by_one("dropout", digits)
+    model = compiled(**MODELS["dropout"], jit_compile=True, steps_per_execution=steps)
+    assert run("fit", model, digits) == history
+    assert_same(state(model), final)
+
+
+@pytest.mark.parametrize("loop", cases(("fit", "graph"), default=("fit",)))
+def test_replacement_has_no_partial_batch(loop, digits):
+    reference, model = compiled(dense, jit_compile=True), compiled(dense, **PROGRAM)
+    expected = run("fit", reference, digits, sampling="replacement")
+    assert run(loop, model, digits, sampling="replacement") == expected
+    assert_same(state(model), state(reference))
+
+
+@pytest.mark.parametrize("loop", cases(("fit", "graph"), default=("fit",)))
+@pytest.mark.parametrize("stop_at", cases((None, 5), default=(5,)))
+def test_callbacks_hear_of_a_program_what_they_hear_of_keras_executions(loop, stop_at, digits):
+    heard = []
+    for name, jit_compile in (("fit", False), (loop, True)):
+        recorder = Recorder(stop_at)
+        model = compiled(dense, jit_compile=jit_compile, steps_per_execution=4)
+        run(name, model, digits, callbacks=[recorder])
+        heard.append([(entry[:-1], sorted(entry[-1] or {})) for entry in recorder.heard])
+    assert heard[0] == heard[1]
+
+
+@pytest.mark.thorough
+def test_training_goes_on_after_a_program_with_keras_own_fit(digits):
+    """The model is left as it was found."""
+    model = compiled(dense, **PROGRAM)
+    run("fit", model, digits)
+    assert "make_train_function" not in vars(model)
+    images, labels = digits
+    model.fit(images / np.float32(255), labels, epochs=1, verbose=0)
+    assert int(model.optimizer.iterations) == 12 + 2
+
+
+def test_the_step_is_traced_once_for_each_shape(digits):
+    traced = []
+
+    def step(*batch):
+        traced.append(batch[1].shape)
+        return loops.train_step(*batch)
+
+    model = compiled(dense, **PROGRAM)
+    loops.traced(step)(model, Batches(*digits, 7), None, 3, [])
+    assert sorted(int(shape[0]) for shape in traced) == [5, 7]
+
+
+def test_tracing_and_compiling_train_nothing(digits):
+    model, batches = compiled(**MODELS["dropout"], **PROGRAM), Batches(*digits, 7)
+    loops.build(model, batches)
+    before = state(model)
+    program = Program(model, loops.train_step, batches, 0)
+    assert program.seconds_to_trace > 0
+    assert program.seconds_to_compile > 0
+    assert_same(state(model), before)
+    program(iter(program.groups))
+    assert int(model.optimizer.iterations) == 4
+
+
+def uncompilable():
+    """XLA knows no strings."""
+
+    class Layer(layers.Layer):
+        def call(self, x):
+            return tf.strings.to_number(tf.strings.as_string(tf.stop_gradient(x))) + x - x
+
+    return [layers.Flatten(), Layer(), layers.Dense(3), layers.Softmax()]
+
+
+@pytest.mark.parametrize("loop", cases(("fit", "graph"), default=("fit",)))
+def test_what_xla_cannot_compile_is_trained_without_it_and_said(loop, digits, capsys):
+    reference, model = compiled(uncompilable, steps_per_execution=4), compiled(uncompilable, **PROGRAM)
+    expected = run("fit", reference, digits)
+    assert run(loop, model, digits) == expected
+    assert_same(state(model), state(reference))
+    assert model.jit_compile is False
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("note: XLA cannot compile the train step. It runs without XLA. Reason: ")
+
+
+def test_a_step_that_is_wrong_is_not_taken_for_one_that_xla_cannot_compile(digits):
+    def step(model, x, y):
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        loops.traced(step)(compiled(dense, **PROGRAM), Batches(*digits, 7), None, 1, [])
+
+
+@pytest.mark.parametrize(
+    "parameters, batch_size, example_bytes, steps_per_epoch, steps",
+    [
+        (79_510, 50, 784, 1200, 204),  # the handbook's: 1.2 ms a step on a slow machine
+        (79_510, 50, 784, 80, 80),  # no more than the epoch has
+        (10, 1, 1, 10_000, 8_333),  # 30 microseconds a step, whatever is in it
+        (10, 50, 2**20, 1200, 1),  # a batch of 50 MiB
+        (10**9, 1000, 784, 1200, 1),
+    ],
+)
+def test_an_execution_is_short_and_small(parameters, batch_size, example_bytes, steps_per_epoch, steps):
+    received = responsive_steps(parameters, batch_size, example_bytes, steps_per_epoch)
+    assert received == pytest.approx(steps, rel=0.01)

@@ -1,0 +1,38 @@
+import numpy as np
+import pytest
+
+from kerasmlp.runs.evaluation import BINS, measure
+
+
+def test_by_hand():
+    """Three classes; the second is called the first once, the third never occurs and is called once."""
+    probabilities = np.array([[0.9, 0.1, 0], [0.6, 0.4, 0], [0.2, 0.8, 0], [0.1, 0.3, 0.6]])
+    result = measure(probabilities, np.array([0, 1, 1, 0]))
+    assert result.accuracy == 0.5
+    assert result.confusion == [[1, 0, 1], [1, 1, 0], [0, 0, 0]]
+    assert result.precision == [0.5, 1.0, 0.0]
+    assert result.recall == [0.5, 0.5, 0.0]
+    assert result.f1 == pytest.approx([0.5, 2 / 3, 0.0])
+    assert result.support == [2, 2, 0]
+    # 0.9 and 0.8 are right, the two 0.6 are wrong; each probability in a bin of its own.
+    assert result.calibration_error == pytest.approx((0.1 + 0.2 + 2 * 0.6) / 4)
+
+
+def test_the_calibration_error_is_that_of_its_definition():
+    random = np.random.default_rng(0)
+    probabilities = random.dirichlet(np.ones(4), 500)
+    labels = random.integers(4, size=500)
+    confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
+    expected = 0.0
+    for first in range(BINS):
+        inside = (confidence >= first / BINS) & (confidence < (first + 1) / BINS)
+        if inside.any():
+            expected += inside.mean() * abs(right[inside].mean() - confidence[inside].mean())
+    assert measure(probabilities, labels).calibration_error == pytest.approx(expected)
+
+
+def test_sure_and_right_is_calibrated():
+    labels = np.arange(10)
+    result = measure(np.eye(10), labels)
+    assert (result.accuracy, result.calibration_error) == (1.0, 0.0)
+    assert result.calibration[-1] == (10, 1.0, 1.0)

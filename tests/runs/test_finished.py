@@ -1,0 +1,31 @@
+import json
+
+import pytest
+
+from kerasmlp.data.loader import MNISTLoader
+from kerasmlp.runs import load_with_data
+from kerasmlp.runs.settings import Settings
+from kerasmlp.train import train
+
+
+def test_a_run_is_read_back_with_the_data_that_it_found(npz, tmp_path):
+    """Trained on what `auto` found, where `auto` finds something else today."""
+    given = {"batch_size": 8, "epochs": 1, "logdir": tmp_path, "summaries": ()}
+    settings = Settings(loop="eager", data="auto", **given)
+    found = MNISTLoader(str(npz))
+    folder, metrics = train(settings, found)
+    model, data = load_with_data(folder)
+    assert (data.name, data.fingerprint) == (str(npz), found.fingerprint)
+    assert int(model.optimizer.iterations) == metrics["steps"]
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", "null"])
+def test_damaged_metrics_are_named(content, finished, tmp_path):
+    (run, _), _ = finished
+    (tmp_path / "model.keras").write_bytes((run / "model.keras").read_bytes())
+    (tmp_path / "metrics.json").write_text(content)
+    with pytest.raises(ValueError, match=r"metrics\.json: expected the metrics of a run"):
+        load_with_data(tmp_path)
+    (tmp_path / "metrics.json").write_text(json.dumps({"dataset": "nowhere.npz"}))
+    with pytest.raises(FileNotFoundError, match=r"nowhere\.npz"):
+        load_with_data(tmp_path)

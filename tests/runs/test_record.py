@@ -1,0 +1,209 @@
+"""All that a run writes for TensorBoard, read back."""
+
+import dataclasses
+import json
+from typing import get_args
+
+import numpy as np
+import pytest
+from google.protobuf import text_format
+from PIL import Image
+from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
+from tensorboard.plugins.hparams import metadata as hparams_metadata
+from tensorboard.plugins.hparams.api_pb2 import Status
+from tensorboard.plugins.projector.projector_config_pb2 import ProjectorConfig
+
+import kerasmlp
+from helpers import cases, events, save_npz, series
+from kerasmlp.data.loader import MNISTLoader
+from kerasmlp.runs.evaluation import measure
+from kerasmlp.runs.settings import Settings, SummaryName
+from kerasmlp.train import train
+
+WEIGHTS = [f"dense{layer}/{kind}" for layer in (1, 2) for kind in ("kernel", "bias")]
+FINAL = [
+    *(f"{name}_{metric}" for name in ("test", "validation") for metric in ("accuracy", "loss")),
+    *("best_validation_accuracy", "best_validation_loss", "accuracy", "loss", "seconds_per_epoch"),
+]
+SCALARS = {(".", f"final/{name}") for name in FINAL}
+TRAIN = [
+    *("loss/running", "loss/evaluation", "accuracy/running", "accuracy/evaluation", "gradient_norm"),
+    *("learning_rate", "speed/examples_per_second", "speed/milliseconds_per_step"),
+    *(f"weight_norm/{name}" for name in WEIGHTS),
+]
+EVALUATED = ["loss/evaluation", "accuracy/evaluation"]
+DASHBOARDS = {
+    "scalars": {
+        *(("train", "scalars", tag) for tag in TRAIN),
+        *(("validation", "scalars", tag) for tag in EVALUATED),
+        *(("test", "scalars", tag) for tag in EVALUATED),
+    },
+    "graphs": {("train", "graphs", "__run_graph__")},
+    "histograms": {
+        ("train", "histograms", f"{kind}/{name}")
+        for kind in ("weights", "gradients")
+        for name in WEIGHTS
+    },
+    "images": {
+        *(("train", "images", f"images/{name}") for name in ("samples", "first_layer")),
+        *(("validation", "images", f"images/{name}") for name in ("confusion", "mistakes")),
+        *(("test", "images", f"images/{name}") for name in ("first_layer", "confusion", "mistakes")),
+    },
+    "pr_curves": {
+        (sub_run, "pr_curves", f"pr/{number}/pr_curves")
+        for sub_run in ("validation", "test")
+        for number in range(3)
+    },
+    "hparams": {
+        *((sub_run, "scalars", tag) for sub_run, tag in SCALARS),
+        *(
+            (".", "hparams", f"_hparams_/{name}")
+            for name in ("experiment", "session_start_info", "session_end_info")
+        ),
+    },
+    "text": {(".", "text", tag) for tag in ("settings", "command", "versions")},
+    "projector": set(),
+}
+"""What each of them shows: (sub-run, plugin, tag)."""
+
+
+def small(tmp_path, **given):
+    given = {"epochs": 3, "validation_size": 15, "batch_size": 5, "hidden_units": (4,), **given}
+    return Settings(logdir=tmp_path / "logs", name="small", **given)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, digits):
+    """The folder of a run of 3 epochs of 5 steps, and its metrics."""
+    folder = tmp_path_factory.mktemp("recording")
+    return train(small(folder, data=str(save_npz(folder, digits))))
+
+
+def test_a_run_writes_these_series_and_no_other(finished):
+    folder, _ = finished
+    assert series(folder) == set().union(*DASHBOARDS.values())
+    steps = {key: list(values) for key, values in events(folder).items()}
+    assert {step for (sub_run, _), at in steps.items() for step in at if sub_run == "test"} == {15}
+    assert steps["train", "images/first_layer"] == [5, 10]
+    assert steps["validation", "images/mistakes"] == steps["validation", "pr/1/pr_curves"] == [5, 10]
+    assert steps["train", "loss/running"] == steps["validation", "loss/evaluation"] == [5, 10, 15]
+    assert steps[".", "settings"] == steps["train", "graph"] == steps["train", "images/samples"] == [0]
+    assert steps[".", "final/test_accuracy"] == [15]
+
+
+NAMES = [*get_args(SummaryName), None]
+
+
+@pytest.mark.parametrize("name", cases(NAMES, default=["projector", None]))
+def test_each_can_be_chosen_alone(name, npz, tmp_path):
+    chosen = small(tmp_path, data=str(npz), epochs=1, summaries=(name,) if name else ())
+    folder, _ = train(chosen)
+    assert series(folder) == (DASHBOARDS[name] if name else set())
+    assert (folder / "test/projector_config.pbtxt").exists() == (name == "projector")
+    assert bool(list(folder.rglob("events.*"))) == (name is not None)
+
+
+def test_the_test_images_are_shown_as_the_trained_model_takes_them(finished, npz):
+    folder, metrics = finished
+    read, data = events(folder), MNISTLoader(str(npz))
+    model = kerasmlp.load(folder / "model.keras")
+    probabilities = model.predict(data.test_data / np.float32(255), verbose=0)
+    result = measure(probabilities, data.test_label)
+    for name in ("loss", "accuracy"):
+        assert read["test", f"{name}/evaluation"][15] == np.float32(metrics[f"test_{name}"])
+        assert read[".", f"final/test_{name}"][15] == np.float32(metrics[f"test_{name}"])
+    assert read["test", "accuracy/evaluation"][15] == np.float32(result.accuracy)
+    for number in range(3):
+        true_positives, false_positives = read["test", f"pr/{number}/pr_curves"][15][:2, 0]
+        assert true_positives == result.support[number]
+        assert true_positives + false_positives == len(data.test_label)
+
+
+def test_hparams_ranks_the_run(finished):
+    folder, metrics = finished
+    (path,) = folder.glob("events.*")
+    content = {
+        value.tag: value.metadata.plugin_data.content
+        for event in EventFileLoader(str(path)).Load()
+        for value in event.summary.value
+    }
+    start = hparams_metadata.parse_session_start_info_plugin_data(
+        content[hparams_metadata.SESSION_START_INFO_TAG]
+    )
+    assert start.group_name == "small"
+    values = {name: getattr(value, value.WhichOneof("kind")) for name, value in start.hparams.items()}
+    assert values == {
+        **{"loop": "fit", "jit_compile": True, "steps_per_execution": metrics["steps_per_execution"]},
+        **{"data": metrics["dataset"], "epochs": 3, "batch_size": 5, "learning_rate": 0.001, "seed": 0},
+        **{"hidden_units": "4", "sampling": "shuffle", "validation_size": 15, "recipe": "default"},
+        **{"quantize": "none", "schedule": "constant", "weight_decay": 0.0, "ema_momentum": 0.99},
+        **{"strategy": "none", "affine": 0.0, "translation": 0.0, "elastic": 0.0},
+    }
+    end = hparams_metadata.parse_session_end_info_plugin_data(
+        content[hparams_metadata.SESSION_END_INFO_TAG]
+    )
+    assert end.status == Status.STATUS_SUCCESS
+    experiment = hparams_metadata.parse_experiment_plugin_data(content[hparams_metadata.EXPERIMENT_TAG])
+    assert {info.name for info in experiment.hparam_infos} == set(values)
+    shown = {info.name.tag for info in experiment.metric_infos}
+    assert {tag for _, tag in SCALARS} <= shown
+    history = np.genfromtxt(folder / "history.csv", delimiter=",", names=True)
+    assert metrics["best_validation_accuracy"] == pytest.approx(history["val_accuracy"].max())
+    assert metrics["best_validation_loss"] == pytest.approx(history["val_loss"].min())
+    assert metrics["loss"] == pytest.approx(history["loss"][-1])
+
+
+def test_the_texts_name_settings_command_and_versions(finished):
+    folder, metrics = finished
+    read = events(folder)
+    texts = {tag: read[".", tag][0].item().decode() for tag in ("settings", "command", "versions")}
+    settings = json.loads((folder / "config.json").read_text())
+    for name in dataclasses.asdict(Settings()):
+        assert f"| {name} | " in texts["settings"]
+    assert f"| data | `{settings['data']}` |" in texts["settings"]
+    assert "| hidden_units | `4` |" in texts["settings"]
+    assert "pytest" in texts["command"] or "python" in texts["command"]
+    assert f"| tensorflow | `{metrics['versions']['tensorflow']}` |" in texts["versions"]
+
+
+def test_projector_is_given_activations_labels_and_images(finished, npz):
+    folder, _ = finished
+    data, shown = MNISTLoader(str(npz)), folder / "test"
+    config = text_format.Parse((shown / "projector_config.pbtxt").read_text(), ProjectorConfig())
+    (embedding,) = config.embeddings
+    points, units = embedding.tensor_shape
+    assert (points, units) == (10, 4)
+    model = kerasmlp.load(folder / "model.keras")
+    x = data.test_data / np.float32(255)
+    activations = np.fromfile(shown / embedding.tensor_path, "<f4").reshape(points, units)
+    assert activations == pytest.approx(np.array(model.activations(x)), rel=1e-5)
+    said = model.predict(x, verbose=0).argmax(axis=1)
+    lines = (shown / embedding.metadata_path).read_text().splitlines()
+    pairs = zip(data.test_label, said, strict=True)
+    assert lines == ["label\tsaid", *(f"{label}\t{other}" for label, other in pairs)]
+    width, height = embedding.sprite.single_image_dim
+    with Image.open(shown / embedding.sprite.image_path) as sprite:
+        pixels = np.asarray(sprite)
+    columns = pixels.shape[1] // width
+    for number, image in enumerate(data.test_data[..., 0]):
+        row, column = divmod(number, columns)
+        part = pixels[row * height :, column * width :][:height, :width]
+        assert np.array_equal(part, image)
+
+
+def test_a_run_that_goes_on_has_no_step_twice(npz, tmp_path):
+    settings = small(tmp_path, data=str(npz))
+    folder, _ = train(settings)
+    train(dataclasses.replace(settings.resuming("small"), epochs=4))
+    read = events(folder)  # where a step that is there twice fails
+    assert list(read["train", "loss/running"]) == [5, 10, 15, 20]
+    assert list(read["validation", "images/confusion"]) == [5, 10, 20]
+    assert list(read["test", "images/confusion"]) == list(read[".", "final/test_loss"]) == [20]
+    assert list(read[".", "command"]) == [0, 15]
+
+
+def test_without_validation_there_is_none_to_show(npz, tmp_path):
+    folder, metrics = train(small(tmp_path, data=str(npz), epochs=1, validation_size=0))
+    assert "validation" not in {sub_run for sub_run, _, _ in series(folder)}
+    assert metrics["best_validation_accuracy"] is None
+    assert (".", "final/best_validation_loss") not in events(folder)

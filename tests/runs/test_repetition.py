@@ -1,0 +1,108 @@
+import json
+import signal
+
+import numpy as np
+import pytest
+
+from helpers import events
+from kerasmlp import runs, seeds, train
+from kerasmlp.callbacks.interruption import Interrupted
+from kerasmlp.runs import repetition
+
+FLAGS = "--epochs 2 --batch-size 7 --validation-size 15 --loop graph --no-jit-compile --seeds 3 --seed 4"
+
+
+@pytest.fixture
+def repeat(npz, tmp_path):
+    """Calls the command; returns its exit status."""
+
+    def call(*flags):
+        new = [] if "--resume" in flags else ["--data", str(npz), *FLAGS.split()]
+        return seeds.main([*new, "--logdir", str(tmp_path), "--name", "mine", *map(str, flags)])
+
+    return call
+
+
+def test_statistics():
+    """Student's t of 4 degrees of freedom is 2.776 at 97.5 %."""
+    values = [0.1, 0.2, 0.3, 0.4, 0.5]
+    found = runs.statistics([{"a": value} for value in values], "a")
+    deviation = np.sqrt(0.1 / 4)
+    assert found["mean"] == pytest.approx(0.3)
+    assert found["standard_deviation"] == pytest.approx(deviation)
+    half = 2.776445 * deviation / np.sqrt(5)
+    assert (found["low"], found["high"]) == pytest.approx((0.3 - half, 0.3 + half))
+
+
+def test_seeds_that_agree_leave_no_interval():
+    found = runs.statistics([{"a": 0.5}] * 3, "a")
+    assert found == {"mean": 0.5, "standard_deviation": 0.0, "low": 0.5, "high": 0.5}
+
+
+def test_each_seed_is_a_run_and_together_they_are_a_row(repeat, npz, tmp_path, capsys):
+    assert repeat() == 0
+    output = capsys.readouterr().out
+    runs = {
+        seed: json.loads((tmp_path / f"mine/seed{seed}/metrics.json").read_text()) for seed in (4, 5, 6)
+    }
+    result = json.loads((tmp_path / "mine/seeds.json").read_text())
+    accuracies = [metrics["test_accuracy"] for metrics in runs.values()]
+    assert [metrics["seed"] for metrics in runs.values()] == result["seeds"] == [4, 5, 6]
+    assert result["test_accuracy"]["mean"] == pytest.approx(np.mean(accuracies))
+    assert result["test_accuracy"]["standard_deviation"] == pytest.approx(np.std(accuracies, ddof=1))
+    for accuracy in (*accuracies, np.mean(accuracies)):
+        assert f"{accuracy:.4f}" in output
+    single = ["--data", npz, *FLAGS.split()[:-4], "--seed", "5", "--logdir", tmp_path, "--name", "one"]
+    assert train.main([*map(str, single)]) == 0
+    alone = json.loads((tmp_path / "one/metrics.json").read_text())
+    assert alone["test_loss"] == runs[5]["test_loss"]
+
+    written = events(tmp_path / "mine")
+    mean = result["test_accuracy"]["mean"]
+    assert written[".", "final/test_accuracy"] == {alone["steps"]: np.float32(mean)}
+    assert written["seed4", "final/test_accuracy"][alone["steps"]] == np.float32(accuracies[0])
+    high = written[".", "final/test_accuracy_high"][alone["steps"]]
+    assert high == np.float32(result["test_accuracy"]["high"])
+
+
+def test_what_is_interrupted_goes_on(repeat, tmp_path, monkeypatch, capsys):
+    assert repeat("--name", "whole") == 0
+    trained, calls = repetition.train, []
+
+    def interrupted(settings):
+        calls.append(settings.seed)
+        if len(calls) == 2:
+            raise Interrupted(signal.SIGINT, "interrupted after step 3", resume_command="this run alone")
+        return trained(settings)
+
+    monkeypatch.setattr(repetition, "train", interrupted)
+    assert repeat() == 130
+    last = capsys.readouterr().err.splitlines()[-1]
+    expected = "interrupted after step 3; to resume: python -m kerasmlp.seeds --resume --name mine"
+    assert last == f"{expected} --logdir {tmp_path}"
+    assert not (tmp_path / "mine/seeds.json").exists()
+    assert repeat("--resume") == 0
+    assert calls == [4, 5, 5, 6]  # the first is not trained again
+    once, whole = (
+        json.loads((tmp_path / name / "seeds.json").read_text()) for name in ("mine", "whole")
+    )
+    assert once["test_accuracy"] == whole["test_accuracy"]
+    assert repeat("--resume", "--seeds", 4) == 0
+    assert calls == [4, 5, 5, 6, 7]
+    assert len(events(tmp_path / "mine")[".", "final/test_accuracy"]) == 1
+
+
+def test_one_seed_has_no_deviation(repeat, capsys):
+    assert repeat("--seeds", 1) == 2
+    assert capsys.readouterr().err == "error: --seeds: expected at least 2; received 1\n"
+
+
+def test_seeds_beyond_the_largest_are_refused(repeat, tmp_path, capsys):
+    assert repeat("--seed", 2**31 - 2) == 2
+    assert "--seeds: expected no seed above 2147483647; received 3" in capsys.readouterr().err
+    assert not (tmp_path / "mine").exists()
+
+
+def test_a_cluster_is_refused(repeat, capsys):
+    assert repeat("--strategy", "multiworker", "--loop", "graph") == 2
+    assert "--strategy: expected none or mirrored with kerasmlp.seeds" in capsys.readouterr().err

@@ -1,0 +1,235 @@
+import fcntl
+import json
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from helpers import cases, finished, newest
+from kerasmlp import train as command
+from kerasmlp.callbacks import ProgressLine
+from kerasmlp.checkpoints import files
+from kerasmlp.runs import run_folder
+from kerasmlp.runs.settings import Settings
+
+FLAGS = "--batch-size 7 --validation-size 0 --epochs 3 --loop graph --no-jit-compile"
+PAIRS = ("--steps-per-execution", "2")
+STEPS = 6  # 40 images by 7
+
+
+@pytest.fixture
+def train(npz, tmp_path):
+    """Calls the command, for a new run or one to be resumed; returns its exit status."""
+
+    def call(*flags):
+        new = (
+            []
+            if "--resume" in flags
+            else ["--data", str(npz), *FLAGS.split(), "--steps-per-execution", "2"]
+        )
+        return command.main([*new, "--logdir", str(tmp_path / "logs"), *map(str, flags)])
+
+    return call
+
+
+@pytest.fixture
+def sent(monkeypatch):
+    """Sends this process a signal at the end of the given execution, counted from 1."""
+
+    def send(number, execution, *, times=1):
+        hook, calls = ProgressLine.on_train_batch_end, iter(range(1, 1000))
+
+        def on_train_batch_end(self, batch, logs=None):
+            hook(self, batch, logs)
+            if next(calls) == execution:
+                for _ in range(times):
+                    os.kill(os.getpid(), number)
+
+        monkeypatch.setattr(ProgressLine, "on_train_batch_end", on_train_batch_end)
+
+    return send
+
+
+@pytest.mark.parametrize(
+    "number, status, execution, step, flags",
+    [
+        (signal.SIGINT, 130, 5, 10, ("--quantize", "int8")),
+        (signal.SIGINT, 130, 5, 10, ("--recipe", "accurate")),
+        (signal.SIGTERM, 143, 6, 12, ()),
+    ],
+    ids=["within an epoch", "augmented", "at its end"],
+)
+def test_a_signal_saves_and_the_run_goes_on_as_if_it_had_not_come(
+    number, status, execution, step, flags, train, sent, tmp_path, capsys
+):
+    assert train("--name", "whole", *flags) == 0
+    sent(number, execution)
+    assert train("--name", "mine", *flags) == status
+    logs, folder = tmp_path / "logs", tmp_path / "logs/mine"
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error == (
+        f"interrupted after step {step}; to go on: python -m kerasmlp.train --resume --name mine"
+        f" --logdir {logs}"
+    )
+    assert newest(folder).state["step"] == step
+    assert not (folder / "metrics.json").exists()
+    assert train("--resume", "--name", "mine") == 0
+    assert f"going on after step {step}" in capsys.readouterr().err
+    assert finished(folder) == finished(logs / "whole")
+
+
+def test_a_second_signal_stops_at_once_and_damages_nothing(train, sent, tmp_path, capsys):
+    sent(signal.SIGINT, 5, times=2)
+    assert train("--name", "mine") == 130
+    assert "interrupted; to go on: " in capsys.readouterr().err
+    assert newest(tmp_path / "logs/mine").state["step"] == STEPS
+    assert train("--resume", "--name", "mine") == 0
+
+
+def test_more_epochs_can_be_asked_for(train, tmp_path):
+    logs = tmp_path / "logs"
+    assert train("--name", "short", "--epochs", 1) == 0
+    assert train("--resume", "--name", "short", "--epochs", 3) == 0
+    assert train("--name", "long", "--epochs", 3) == 0
+    assert finished(logs / "short") == finished(logs / "long")
+    assert json.loads((logs / "short/config.json").read_text())["epochs"] == 3
+    before = finished(logs / "short")
+    assert train("--resume", "--name", "short") == 0  # nothing is left to do
+    assert finished(logs / "short") == before
+
+
+def test_a_run_that_was_given_no_name_has_one(train, tmp_path):
+    assert train("--epochs", 1) == 0
+    (folder,) = (tmp_path / "logs").iterdir()
+    assert train("--resume", "--name", folder.name, "--epochs", 2) == 0
+    assert newest(folder).state["step"] == 2 * STEPS
+
+
+def test_another_loop_can_go_on(train, tmp_path):
+    logs = tmp_path / "logs"
+    assert train("--name", "mine", "--epochs", 1) == 0
+    assert train("--resume", "--name", "mine", "--epochs", 2, "--loop", "eager") == 0
+    assert train("--name", "whole", "--epochs", 2) == 0
+    assert finished(logs / "mine") == finished(logs / "whole")
+
+
+def test_a_run_that_never_came_to_a_checkpoint_begins_anew(train, tmp_path):
+    logs = tmp_path / "logs"
+    assert train("--name", "whole") == 0
+    assert train("--name", "mine") == 0
+    for path in (logs / "mine/checkpoints").iterdir():
+        path.unlink()
+    (logs / "mine/.part-metrics.json").write_text("{")
+    assert train("--resume", "--name", "mine") == 0
+    assert finished(logs / "mine") == finished(logs / "whole")
+    assert not list(logs.rglob(".part-*"))
+
+
+@pytest.mark.parametrize(
+    "flags, message",
+    [
+        (["--batch-size", "8"], "--batch-size: expected 7, as the run was begun with"),
+        (["--seed", "1"], "--seed: expected 0, as the run was begun with, or no --seed; received 1"),
+        (["--hidden-units", "5"], r"--hidden-units: expected (100,)"),
+        (["--recipe", "handbook"], "--recipe: expected 'default'"),
+        (["--epochs", "2"], "--epochs: expected at least 3, as many as the run has begun; received 2"),
+        (["--data", "mnist5k"], "--data: expected the data that the run was begun on; received mnist5k"),
+        (["--name", "none"], "no config.json; the newest in"),
+    ],
+)
+def test_what_would_make_it_another_run_is_refused(flags, message, train, tmp_path, capsys):
+    assert train("--name", "mine") == 0
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    capsys.readouterr()
+    assert train("--resume", "--name", "mine", *flags) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: "), error
+    assert message in error
+    assert len(error.splitlines()) == 1
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+def test_a_schedule_over_all_epochs_has_no_others(train, tmp_path, capsys):
+    assert train("--name", "mine", "--schedule", "cosine", "--epochs", 2) == 0
+    assert train("--resume", "--name", "mine", "--epochs", 3) == 2
+    assert "--epochs: expected 2, as the run was begun with" in capsys.readouterr().err
+    assert train("--resume", "--name", "mine", "--epochs", 2) == 0
+
+
+def test_resume_needs_a_name(train, capsys):
+    assert train("--resume") == 2
+    assert "--name: expected the name of the run to resume" in capsys.readouterr().err
+
+
+def test_a_second_process_on_a_run_is_refused(train, tmp_path, capsys):
+    assert train("--name", "mine", "--epochs", 1) == 0
+    descriptor = os.open(tmp_path / "logs/mine", os.O_RDONLY)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    assert train("--resume", "--name", "mine") == 2
+    os.close(descriptor)
+    assert "another process is training this run" in capsys.readouterr().err
+    assert train("--resume", "--name", "mine") == 0
+
+
+def test_damaged_checkpoints_are_passed_over_and_none_left_is_an_error(train, tmp_path, capsys):
+    logs = tmp_path / "logs"
+    assert train("--name", "whole") == 0
+    assert train("--name", "mine") == 0
+    paths = sorted((logs / "mine/checkpoints").glob("*.npz"))
+    assert len(paths) == 3
+    for path in paths[1:]:
+        path.write_bytes(path.read_bytes()[:-100])
+    assert train("--resume", "--name", "mine") == 0
+    error = capsys.readouterr().err
+    assert error.count("is damaged") == 2
+    assert "going on after step 6 of 18" in error
+    assert finished(logs / "mine") == finished(logs / "whole")
+    for path in paths:
+        path.write_bytes(b"")
+    assert train("--resume", "--name", "mine") == 2
+    assert "expected a checkpoint that is whole; all 3 are damaged" in capsys.readouterr().err
+
+
+def test_a_folder_that_vanishes_ends_the_run_with_a_line(train, sent, monkeypatch, tmp_path, capsys):
+    hook = ProgressLine.on_epoch_end
+
+    def on_epoch_end(self, epoch, logs=None):
+        hook(self, epoch, logs)
+        if epoch == 1:
+            (tmp_path / "logs").rename(tmp_path / "elsewhere")
+
+    monkeypatch.setattr(ProgressLine, "on_epoch_end", on_epoch_end)
+    assert train("--name", "mine") == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.startswith("error: ")
+    assert "No such file or directory" in error
+    assert newest(tmp_path / "elsewhere/mine").state["step"] == STEPS
+
+
+EVERY = {"1epoch": [6, 12, 18], "2epochs": [12, 18], "5steps": [6, 10, 16, 18], "60s": [18]}
+
+
+@pytest.mark.parametrize("every", cases(EVERY, default=("5steps",)))
+def test_checkpoints_come_as_often_as_asked(every, train, tmp_path):
+    steps = EVERY[every]
+    assert train("--name", "mine", "--checkpoint-every", every, "--keep-checkpoints", 9) == 0
+    found = sorted((tmp_path / "logs/mine/checkpoints").glob("*.npz"))
+    assert [files.read(path).state["step"] for path in found] == steps
+
+
+def test_settings_come_back_from_their_file(tmp_path):
+    settings = Settings("handbook", "graph", name="x", logdir=Path("a/b"), hidden_units=(3, 4))
+    run_folder.write_json(tmp_path / "config.json", settings)
+    assert Settings.read(tmp_path / "config.json") == settings
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "[]", '{"epochs": "3"}', '{"epochs": true}', '{"nonsense": 1}', '{"epochs": 0}', "[" * 100_000],
+)
+def test_a_file_that_holds_no_settings_is_named(text, tmp_path):
+    path = tmp_path / "config.json"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=r"config\.json: "):
+        Settings.read(path)

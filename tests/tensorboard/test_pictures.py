@@ -1,0 +1,97 @@
+import numpy as np
+import pytest
+
+from kerasmlp.tensorboard import pictures
+
+
+def test_tiles_stand_in_rows_with_gaps():
+    images = np.arange(1, 4, dtype=np.uint8).reshape(3, 1, 1, 1) * np.ones((3, 2, 3, 1), np.uint8)
+    picture = pictures.tiles(images, scale=2)
+    gap = pictures.GAP
+    assert picture.shape == (2 * (4 + gap) + gap, 2 * (6 + gap) + gap)
+    places = [(0, 0), (0, 1), (1, 0)]
+    for number, (row, column) in enumerate(places, 1):
+        y, x = gap + row * (4 + gap), gap + column * (6 + gap)
+        assert (picture[y : y + 4, x : x + 6] == number).all()
+    expected = 255 * picture.size - 24 * (3 * 255 - 6)
+    assert picture.astype(int).sum() == expected  # all else is white
+
+
+def test_colours_stay_colours():
+    images = np.array([[[[10, 20, 30]]]], np.uint8)
+    assert pictures.tiles(images)[pictures.GAP, pictures.GAP].tolist() == [10, 20, 30]
+
+
+def test_captions_stand_below_their_images():
+    images = np.full((2, 28, 28, 1), 200, np.uint8)
+    with_text, without = (pictures.captioned(images, [text, " "]) for text in ("8: 3 98%", " "))
+    changed = np.argwhere(with_text != without)
+    assert changed[:, 0].min() >= pictures.GAP + 56
+    assert changed[:, 1].max() < pictures.GAP + 56
+
+
+def test_what_has_no_room_is_left_out():
+    large = np.zeros((9, 700, 700, 1), np.uint8)
+    assert pictures.tiles(large).shape[:2] == (708, 708)
+    many = np.zeros((5000, 28, 28, 1), np.uint8)
+    assert max(pictures.tiles(many).shape) <= pictures.SIDE + pictures.GAP
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_first_layer_is_light_above_zero_and_dark_below(channels):
+    kernel = np.repeat([[5.0, 1], [-1.0, -1], [0.0, 1], [2.0, -1]], channels, axis=0)
+    picture = pictures.first_layer(kernel, (2, 2, channels))
+    assert picture.ndim == (2 if channels == 1 else 3)
+    grey = picture.reshape(*picture.shape[:2], -1)[pictures.GAP :, pictures.GAP :, -1]
+    white = 4 * kernel.std()
+    expected = [[1 + min(5 / white, 1), 1 - 1 / white], [1, 1 + 2 / white]]
+    assert grey[:2, :2].tolist() == np.rint(127.5 * np.array(expected)).tolist()
+    clipped = pictures.first_layer(np.array([[1.0, *[0.0] * 50]]).T, (51, 1, 1))
+    assert clipped[pictures.GAP, pictures.GAP] == 255
+
+
+def test_a_first_layer_of_zeros_is_grey():
+    picture = pictures.first_layer(np.zeros((4, 1)), (2, 2, 1))
+    assert (picture[pictures.GAP : pictures.GAP + 2, pictures.GAP : pictures.GAP + 2] == 128).all()
+
+
+def test_the_confusion_is_blue_where_right_and_red_where_wrong():
+    matrix = np.array([[4, 0], [3, 1]])
+    picture = pictures.confusion(matrix)
+    assert picture.shape == (96, 96, 3)
+    corners = {
+        (row, column): picture[32 * (row + 1), 32 * (column + 1)] for row, column in np.ndindex(2, 2)
+    }
+    assert corners[0, 0].tolist() == [0, 102, 255]
+    assert corners[0, 1].tolist() == [255, 255, 255]
+    share = round(255 * (1 - np.sqrt(0.75)))
+    assert corners[1, 0].tolist() == [255, share, share]
+    assert corners[1, 1][2] == 255 and corners[1, 1][0] < 255
+    # The number of examples stands in a cell, and nothing where there are none.
+    assert (picture[32:64, 64:] == 255).all()
+    assert (picture[32:64, 32:64] != [0, 102, 255]).any()
+
+
+@pytest.mark.parametrize("classes", [40, 1500])
+def test_the_confusion_of_many_classes_has_no_numbers(classes):
+    picture = pictures.confusion(np.eye(classes, dtype=int))
+    cell = max(1, pictures.SIDE // classes)
+    assert picture.shape == (cell * classes, cell * classes, 3)
+    assert {tuple(colour) for colour in picture.reshape(-1, 3)} == {(0, 102, 255), (255, 255, 255)}
+
+
+def test_mistakes_are_the_most_wrong_first():
+    images = (np.arange(4, dtype=np.uint8) * 50).reshape(4, 1, 1, 1)
+    images = np.broadcast_to(images, (4, 64, 64, 1)).copy()
+    labels = np.array([0, 1, 0, 1])
+    probabilities = np.array([[0.4, 0.6], [0.3, 0.7], [0.1, 0.9], [0.8, 0.2]])
+    picture = pictures.mistakes(images, labels, probabilities)
+    expected = pictures.captioned(images[[2, 3, 0]], ["0: 1 90%", "1: 0 80%", "0: 1 60%"])
+    assert np.array_equal(picture, expected)
+
+
+def test_that_nothing_is_mistaken_is_said():
+    images = np.zeros((3, 28, 28, 1), np.uint8)
+    picture = pictures.mistakes(images, np.zeros(3, int), np.eye(2)[[0, 0, 0]])
+    assert (picture[: pictures.GAP + 56] == 255).all()
+    assert (picture == 0).any()

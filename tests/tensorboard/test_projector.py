@@ -1,0 +1,27 @@
+import numpy as np
+from google.protobuf import text_format
+from PIL import Image
+from tensorboard.plugins.projector.projector_config_pb2 import ProjectorConfig
+
+from kerasmlp.tensorboard import projector
+
+
+def test_no_more_images_are_shown_than_a_sprite_takes(tmp_path):
+    images = np.zeros((40, 2000, 1500, 3), np.uint8)
+    images[:, 0, 0] = np.arange(40)[:, None]
+    labels = np.arange(40)
+    projector.write(tmp_path, np.ones((40, 2), np.float32), images, labels, labels)
+    config = text_format.Parse((tmp_path / "projector_config.pbtxt").read_text(), ProjectorConfig())
+    assert list(config.embeddings[0].tensor_shape) == [20, 2]
+    with Image.open(tmp_path / "sprite.png") as sprite:
+        assert sprite.size == (5 * 1500, 4 * 2000)
+        assert sprite.getpixel((4 * 1500, 3 * 2000)) == (19, 19, 19)
+    assert len((tmp_path / "labels.tsv").read_text().splitlines()) == 21
+
+
+def test_images_larger_than_a_sprite_and_units_that_are_silent_are_left_out(tmp_path):
+    labels = np.arange(3)
+    images = np.zeros((3, 1, projector.SPRITE_SIDE + 1, 1), np.uint8)
+    projector.write(tmp_path, np.ones((3, 2), np.float32), images, labels, labels)
+    projector.write(tmp_path, np.zeros((3, 2), np.float32), images[:, :, :4], labels, labels)
+    assert list(tmp_path.iterdir()) == []
