@@ -12,8 +12,7 @@ def measure(data: str, repeats: int) -> dict[str, Any]:
     import keras
     import tensorflow as tf
 
-    from kerasmlp.data.augmentation import Augmentation
-    from kerasmlp.data.loader import MNISTLoader
+    from kerasmlp.data import Augmentation, MNISTLoader
     from kerasmlp.runs.recipes import RECIPES
 
     images = tf.constant(MNISTLoader(data).train_data)

@@ -12,8 +12,8 @@ import sys
 import time
 from typing import Any
 
-from kerasmlp.comparison.process import Process, Talk
-from kerasmlp.distribute.cluster import free_addresses, tf_config
+from kerasmlp.comparison import Process, Talk
+from kerasmlp.distribute import free_addresses, tf_config
 
 BATCHES = (50, 500)
 UNITS = (100, 400, 1600, 8192)
@@ -60,31 +60,30 @@ def work(
     import numpy as np
     import tensorflow as tf
 
-    from kerasmlp.distribute import step
-    from kerasmlp.distribute.strategy import distribution
-    from kerasmlp.loops import program
-    from kerasmlp.loops.step import train_step
-    from kerasmlp.models.mlp import compiled_mlp
+    from kerasmlp.distribute import distribution
+    from kerasmlp.distribute.step import distributed
+    from kerasmlp.loops import train_step
+    from kerasmlp.loops.graph import compiled
+    from kerasmlp.models import compiled_mlp
 
-    spread_over = distribution("multiworker" if len(addresses) > 1 else "none")
+    cluster = distribution("multiworker" if len(addresses) > 1 else "none")
     model = compiled_mlp((28, 28, 1), 10, hidden_units=(units,))
     model.optimizer.build(model.trainable_variables)
     random = np.random.default_rng(0)
     x = tf.constant(random.random((batch, 28, 28, 1), np.float32))
     y = tf.constant(random.integers(10, size=batch), tf.int32)
     batches = iter(tf.data.Dataset.from_tensors((x, y)).repeat())
-    strategy = spread_over.strategy
-    step = train_step if strategy is None else step.train_step(strategy, batch)
-    run = program.compiled(model, step)
+    strategy = cluster.strategy
+    run = compiled(model, train_step if strategy is None else distributed(strategy, batch))
 
     def seconds(steps: int) -> float:
-        spread_over.exchange(0)  # all begin together
+        cluster.exchange(0)  # all begin together
         begin = time.perf_counter()
         run(batches, steps)
         return time.perf_counter() - begin
 
     seconds(2)
-    rate = max(spread_over.exchange(int(1e6 * seconds(5) / 5)))  # microseconds a step; the same for all
+    rate = max(cluster.exchange(int(1e6 * seconds(5) / 5)))  # microseconds a step; the same for all
     steps = max(3, int(ROUND_SECONDS * 1e6 / rate))
     return [1e3 * seconds(steps) / steps for _ in range(repeats)]
 

@@ -67,21 +67,16 @@ def ours(
     """
     import keras
 
-    from kerasmlp.callbacks.interruption import Interruption
-    from kerasmlp.callbacks.stopwatch import Stopwatch
-    from kerasmlp.checkpoints.callback import Checkpoint
-    from kerasmlp.checkpoints.files import Checkpoints
-    from kerasmlp.data.batches import Batches, in_order
-    from kerasmlp.data.examples import Examples
-    from kerasmlp.loops.builtin import LOOPS
-    from kerasmlp.loops.steps_per_execution import responsive_steps
-    from kerasmlp.models.mlp import compiled_mlp
+    from kerasmlp.callbacks import Interruption, Stopwatch
+    from kerasmlp.checkpoints import Checkpoint, Checkpoints
+    from kerasmlp.data import Batches, Examples, in_order
+    from kerasmlp.loops import LOOPS, responsive_steps
+    from kerasmlp.models import compiled_mlp
+    from kerasmlp.runs import Settings
     from kerasmlp.runs.record import Record
     from kerasmlp.runs.run_callbacks import run_callbacks
-    from kerasmlp.runs.settings import Settings
     from kerasmlp.runs.task import Task
-    from kerasmlp.tensorboard import images, pr_curves
-    from kerasmlp.tensorboard.events import Events
+    from kerasmlp.tensorboard import Events, images, pr_curves
 
     model = compiled_mlp(data.images.shape[1:], 10, hidden_units=(data.hidden,), jit_compile=True)
     train = Batches(data.images, data.labels, BATCH)

@@ -19,13 +19,10 @@ ROWS = {
 
 def measure(data: str) -> dict[str, Any]:
     """Train, export and run each row with each seed, on all test images of `data`, in LiteRT."""
-    from kerasmlp.data.examples import Examples
-    from kerasmlp.export import IMAGES
-    from kerasmlp.exporting import formats, parity
-    from kerasmlp.models.mlp import calibrated
-    from kerasmlp.runs import finished
-    from kerasmlp.runs.settings import Settings
-    from kerasmlp.train import train
+    from kerasmlp.data import Examples
+    from kerasmlp.exporting import IMAGES, formats, parity, writers
+    from kerasmlp.models import calibrated
+    from kerasmlp.runs import Settings, load_with_data, train
 
     found: dict[str, Any] = {row: [] for row in ROWS}
     with tempfile.TemporaryDirectory() as logs:
@@ -36,7 +33,7 @@ def measure(data: str) -> dict[str, Any]:
                 folder, _ = train(
                     Settings(data=data, seed=seed, quantize=quantize, summaries=(), logdir=Path(logs))
                 )
-                models[quantize], loader = finished.read(folder)
+                models[quantize], loader = load_with_data(folder)
             test = Examples(loader.test_data, loader.test_label)
             images = loader.train_data[:IMAGES]
             for row, (quantize, format) in ROWS.items():
@@ -45,7 +42,7 @@ def measure(data: str) -> dict[str, Any]:
                 if row == "int4 weights, post-training":
                     model = calibrated(model, images.astype("float32") / 255, "int4")
                 path = Path(logs, f"{seed} {row} {formats.FILES[format]}")
-                formats.write(model, format, path, images)
+                writers.write(model, format, path, images)
                 found[row].append(parity.measure(format, path, test.images, test.labels, probabilities))
     return {row: _summary(reports) for row, reports in found.items()}
 

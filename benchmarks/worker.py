@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.contenders import CONTENDERS
-from kerasmlp.comparison.process import Talk, peak_megabytes
+from kerasmlp.comparison import Talk, peak_megabytes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Data:
     def __init__(self, problem: Problem) -> None:
         self.hidden = problem.hidden
         if problem.data is not None:
-            from kerasmlp.data.loader import MNISTLoader
+            from kerasmlp.data import MNISTLoader
 
             loader = MNISTLoader(problem.data)
             self.images = loader.train_data[: problem.examples]

@@ -1,9 +1,9 @@
-"""Opens TensorBoard's dashboards in a real browser, waits for what they should show, takes pictures.
+"""TensorBoard in a real browser: opens its dashboards, and takes the pictures of the README.
 
     python tests/browser.py --data data/mnist.npz --output docs
 
-trains three runs, one of them interrupted and resumed, compares the loops, and writes the pictures of
-the README. Needs Chromium.
+This trains three runs, one of which it resumes, compares two loops, and writes the pictures. It needs
+Chromium.
 """
 
 import contextlib
@@ -28,15 +28,16 @@ FLAGS = (
     *("--disable-component-update", "--disable-quic"),
     *("--use-angle=swiftshader", "--enable-unsafe-swiftshader"),  # Projector draws with WebGL
 )
-PATIENCE = 60_000  # milliseconds
+TIMEOUT = 60_000
+"""The longest time to wait for an element of a page, in milliseconds."""
 
 
 @contextlib.contextmanager
 def tensorboard(logdir: Path) -> Iterator[str]:
-    """Run a real TensorBoard on a port of its own; its address.
+    """Run a real TensorBoard on a free port; yield its address.
 
-    It answers once it has read all of `logdir`, and reads nothing later: what it shows does not
-    depend on when it is asked.
+    TensorBoard reads all of `logdir` before it answers, and reads nothing later. So what it shows does
+    not depend on the time of a request.
     """
     command = [sys.executable, "-m", "tensorboard.main", "--logdir", logdir.name, "--port", "0"]
     command += ["--host", "127.0.0.1", "--load_fast", "false"]
@@ -45,7 +46,7 @@ def tensorboard(logdir: Path) -> Iterator[str]:
     try:
         words = (word for line in server.stderr for word in line.split())
         address = next(word for word in words if word.startswith("http://127.0.0.1"))
-        # Read on, or a full pipe would stop the server.
+        # The server would stop at a full pipe.
         drain = threading.Thread(target=server.stderr.read, daemon=True)
         drain.start()
         yield address
@@ -58,13 +59,13 @@ def tensorboard(logdir: Path) -> Iterator[str]:
 
 @contextlib.contextmanager
 def browser() -> Iterator[Any]:
-    """Run Chromium without a window; a page of it."""
+    """Run Chromium without a window; yield a page."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         page = chromium.new_page(viewport={"width": 1500, "height": 1000})
-        page.set_default_timeout(PATIENCE)
+        page.set_default_timeout(TIMEOUT)
         try:
             yield page
         finally:
@@ -73,23 +74,21 @@ def browser() -> Iterator[Any]:
 
 @dataclasses.dataclass(frozen=True)
 class Dashboards:
-    """The dashboards of a TensorBoard in a browser. Each method returns when what it names is shown.
+    """The dashboards of a TensorBoard in a browser. Each method waits until its content is shown.
 
     Attributes:
-        page: of the browser.
-        address: of TensorBoard.
+        page: the page of the browser.
+        address: the address of TensorBoard.
     """
 
     page: Any
     address: str
 
     def open(self, plugin: str, shown: str, query: str = "", fragment: str = "") -> Any:
-        """Open a dashboard; return the elements of the selector `shown`, once there is one.
-
-        TensorBoard finds out in the background which dashboards have something to show.
-        """
+        """Open a dashboard. Wait for the elements of the selector `shown`, and return them."""
         elements = self.page.locator(shown)
-        for _ in range(PATIENCE // 10_000):
+        # TensorBoard finds out in the background which dashboards have data. Before, a page is empty.
+        for _ in range(TIMEOUT // 10_000):
             self.page.goto("about:blank")
             self.page.goto(f"{self.address}{query}#{plugin}{fragment}")
             with contextlib.suppress(Exception):
@@ -97,15 +96,15 @@ class Dashboards:
                 break
         elements.first.wait_for(state="attached")
         self.page.wait_for_load_state("networkidle")
-        time.sleep(2)  # things still move into place
+        time.sleep(2)  # animations
         return elements
 
     def time_series(self, tags: str = "", runs: str = "") -> dict[str, dict[str, tuple[float, int]]]:
-        """Show Time Series; return for each card of a scalar each run's last value and its step.
+        """Show Time Series. Return for each tag and run the last value and its step.
 
         Args:
-            tags: a regular expression that chooses cards.
-            runs: one that chooses runs.
+            tags: a regular expression for the tags.
+            runs: a regular expression for the runs.
         """
         query = f"?tagFilter={tags}&runFilter={runs}&smoothing=0"
         self.open("timeseries", "scalar-card tb-data-table-content-row", query)
@@ -119,7 +118,7 @@ class Dashboards:
         return shown
 
     def graph(self) -> set[str]:
-        """Show Graphs, open the model up; return the names of what is in it."""
+        """Show Graphs, and open the model. Return the names of its nodes."""
         self.open("graphs", "g.node[data-name^=mlp]").first.dblclick(force=True)
         self.page.locator("g.node[data-name*=dense1]").first.wait_for(state="attached")
         time.sleep(2)
@@ -127,7 +126,7 @@ class Dashboards:
         return set(nodes.evaluate_all("nodes => nodes.map(node => node.getAttribute('data-name'))"))
 
     def images(self, tags: str = "", runs: str = "") -> dict[tuple[str, str], int]:
-        """Show Images; return the width in pixels of the image of each run and tag that is shown."""
+        """Show Images. Return the width in pixels of each image, by run and tag."""
         images = self.open(
             "images", "tf-image-loader img", fragment=f"&tagFilter={tags}&regexInput={runs}"
         )
@@ -138,15 +137,15 @@ class Dashboards:
         return {(run, tag): width for (run, tag), width in zip(keys, widths, strict=True)}
 
     def hparams(self, *runs: str, setting: str) -> list[dict[str, str]]:
-        """Show HParams; return the rows of these runs in its table, as far as it shows columns.
+        """Show HParams. Return the rows of some runs, with the columns that are shown.
 
         Args:
-            runs: their names.
-            setting: a column that is chosen in addition; at first there are the first five by name.
+            runs: the names of the runs.
+            setting: a column to show besides the first five by name.
         """
         self.open("hparams", "vaadin-grid-cell-content:has-text('Trial ID')")
         self.page.locator(f"paper-checkbox:has-text('{setting}')").click()
-        time.sleep(2)  # the table is drawn anew
+        time.sleep(2)  # the table is drawn again
         script = """cells => cells.map(cell => [cell, cell.getBoundingClientRect()])
             .filter(([cell, place]) => place.width > 0)
             .map(([cell, place]) => [place.top + place.bottom, place.left, cell.textContent])"""
@@ -159,26 +158,26 @@ class Dashboards:
         return [rows[run] for run in runs]
 
     def pr_curves(self) -> list[str]:
-        """Show PR Curves; return the tags of the cards that have a curve."""
+        """Show PR Curves. Return the tags that have a curve."""
         self.open("pr_curves", "tf-pr-curve-card path.line")
         cards = self.page.locator("tf-pr-curve-card:has(path.line)")
         return cards.evaluate_all("cards => cards.map(card => card.tag)")
 
     def projector(self) -> str:
-        """Show Projector; return what it says of the points and their dimensions."""
+        """Show Projector. Return its text on the number of points and dimensions."""
         self.open("projector", "iframe")
         frame = self.page.frame_locator("iframe").frame_locator("iframe")
         frame.get_by_text("Total variance described").wait_for()
-        time.sleep(5)  # the points move into place
+        time.sleep(5)  # animations
         return " ".join(map(_words, frame.locator(".numDataPoints, .dim").all()))
 
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """Train runs, show them in TensorBoard, and take the README's pictures of it.
+    """Train runs, show them in TensorBoard, and take the pictures of the README.
 
     Args:
-        data: What to train on, as in kerasmlp.train.
+        data: The training data, as in kerasmlp.train.
         output: The folder for the pictures.
     """
 
@@ -187,7 +186,7 @@ class Settings:
 
 
 def make_runs(logdir: Path, data: str) -> None:
-    """Train two runs to their end and one that goes on, and compare two loops."""
+    """Train two runs and a resumed one, and compare two loops."""
     train = ["-m", "kerasmlp.train", "--data", data, "--logdir", logdir]
     for command in (
         [*train, "--name", "fit"],

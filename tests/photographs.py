@@ -1,9 +1,10 @@
-"""Photos of digits, drawn: from fonts and from pen strokes, on paper with shadows.
+"""Drawn photos of digits: from fonts and from pen strokes, on paper with shadows.
 
-As a program it counts how many of them a model reads: `python tests/photographs.py RUN`.
+As a program it counts how many of them a model predicts correctly: `python tests/photographs.py RUN`.
 """
 
 import functools
+import io
 from pathlib import Path
 
 import matplotlib
@@ -25,14 +26,11 @@ FONTS = [
     "cmss10",
     "cmtt10",
 ]
-"""Those that matplotlib carries."""
-
-# Each digit as strokes of points (x, y) in a square of side 1, y downwards, as a pen goes.
-ROUND = [(np.cos(a), np.sin(a)) for a in np.linspace(-np.pi / 2, 1.5 * np.pi, 25)]
+"""Fonts that come with matplotlib."""
 
 
 def _arc(x, y, width, height, start, end):
-    """Points of a part of an ellipse; angles in quarter turns, clockwise from the right."""
+    """Points on an arc of an ellipse. Angles are in quarter turns, clockwise from the right."""
     angles = np.linspace(start, end, 16) * np.pi / 2
     return [(x + width * np.cos(angle), y + height * np.sin(angle)) for angle in angles]
 
@@ -49,10 +47,11 @@ STROKES = [
     [[*_arc(0.5, 0.27, 0.21, 0.21, 1, -3), *_arc(0.5, 0.72, 0.26, 0.24, -1, 3)]],
     [[*_arc(0.48, 0.3, 0.24, 0.24, 0, 4), (0.72, 0.3), (0.62, 0.95)]],
 ]
+"""For each digit, the strokes of a pen: points (x, y) in a square of side 1, with y downwards."""
 
 
 def from_font(digit, random, side=400):
-    """A digit of a font: how much ink there is, 0 to 1, `[side, side]`."""
+    """A digit of a font: the amount of ink, 0 to 1, `[side, side]`."""
     image = Image.new("L", (side, side))
     name = FONTS[random.integers(len(FONTS))]
     path = Path(matplotlib.get_data_path(), "fonts/ttf", f"{name}.ttf")
@@ -64,7 +63,7 @@ def from_font(digit, random, side=400):
 
 
 def from_strokes(digit, random, side=400):
-    """A digit as drawn with a pen: how much ink there is, 0 to 1, `[side, side]`."""
+    """A digit drawn with a pen: the amount of ink, 0 to 1, `[side, side]`."""
     image = Image.new("L", (side, side))
     draw = ImageDraw.Draw(image)
     size = side * random.uniform(0.35, 0.7)
@@ -85,7 +84,7 @@ def from_strokes(digit, random, side=400):
 
 
 def photographed(ink, random):
-    """An image in mode L of that ink, turned and moved, on unevenly lit paper, with noise."""
+    """A grey image of the ink, rotated and moved, on paper in uneven light, with noise."""
     side = len(ink)
     ink = ndimage.rotate(ink, random.uniform(-12, 12), reshape=False, order=1)
     ink = ndimage.shift(ink, random.uniform(-0.12, 0.12, 2) * side, order=1)
@@ -105,27 +104,53 @@ def photographed(ink, random):
 
 @functools.cache
 def photo(digit, seed):
-    """A photo of the digit, drawn from a font if the seed is even, with a pen if it is odd."""
+    """A photo of the digit: from a font if the seed is even, from pen strokes if it is odd."""
     random = np.random.default_rng([digit, seed])
     draw = from_strokes if seed % 2 else from_font
     return photographed(draw(digit, random), random)
 
 
+def plain_seven(side=200, ink=20, paper=230, at=(0.0, 0.0), size=0.5):
+    """A 7 in a grey image without noise."""
+    image = Image.new("L", (side, side), paper)
+    points = [(-0.5, -0.8), (0.5, -0.8), (-0.1, 0.8)]
+    across, down = at
+    xy = [
+        (side * (0.5 + across + x * size / 1.6), side * (0.5 + down + y * size / 1.6)) for x, y in points
+    ]
+    ImageDraw.Draw(image).line(xy, ink, round(side * size / 8), joint="curve")
+    return image
+
+
+def noisy_seven():
+    noise = np.random.default_rng(0).normal(0, 15, (400, 400))
+    grey = np.asarray(plain_seven(side=400)) + noise
+    return Image.fromarray(np.clip(grey, 0, 255).astype(np.uint8))
+
+
+def file(image, format="PNG", **options):
+    """The image as a file in memory."""
+    content = io.BytesIO()
+    image.save(content, format, **options)
+    content.seek(0)
+    return content
+
+
 def read(model, kind, seeds):
-    """The share that a model reads right of the photos of each digit; kind 0: printed, 1: by pen."""
+    """The accuracy of a model on photos, for each digit. Kind 0 is fonts, kind 1 is pen strokes."""
     digits = np.repeat(np.arange(10), len(seeds))
-    drawn = [photo(digit, 2 * seed + kind) for digit in range(10) for seed in seeds]
-    images = np.stack([prepared(np.float32(image) / 255, 28, 28) for image in drawn])
+    photos = [photo(digit, 2 * seed + kind) for digit in range(10) for seed in seeds]
+    images = np.stack([prepared(np.float32(image) / 255, 28, 28) for image in photos])
     right = model(images / np.float32(255), training=False).numpy().argmax(axis=1) == digits
     return right.reshape(10, -1).mean(axis=1)
 
 
 def main(run: Path, /, photos: int = 100) -> None:
-    """Count how many photos of digits a model reads.
+    """Count how many photos of digits a model predicts correctly.
 
     Args:
-        run: The folder of a run, or a .keras file.
-        photos: Photos of each digit and kind.
+        run: The run folder, or a .keras file.
+        photos: Number of photos of each digit and kind.
     """
     import kerasmlp
 

@@ -95,3 +95,11 @@ class Recorder(keras.callbacks.Callback):
         self.heard.append((hook, *arguments))
         if self.stop_at is not None and len(self.heard) == self.stop_at:
             self.model.stop_training = True
+
+
+for hook in ("train_begin", "train_end", "test_begin", "test_end"):
+    setattr(Recorder, f"on_{hook}", lambda self, logs=None, hook=hook: self.note(hook, logs))
+for hook in ("epoch_begin", "epoch_end"):
+    setattr(Recorder, f"on_{hook}", lambda self, n, logs=None, hook=hook: self.note(hook, n, logs))
+for hook in ("train_batch_begin", "train_batch_end", "test_batch_begin", "test_batch_end"):
+    setattr(Recorder, f"on_{hook}", lambda self, n, logs=None, hook=hook: self.note(hook, n, logs))

@@ -41,6 +41,7 @@ def test_a_fault_of_the_program_keeps_its_traceback():
         (["--epochs", "x"], "--epochs: .*'x'"),
         (["--epochs"], "Missing value for argument '--epochs'"),
         (["--epochs", "0"], "^--epochs: expected at least 1; received 0$"),
+        (["--batch-size", "0"], "^--batch-size: expected at least 1; received 0$"),
     ],
 )
 def test_wrong_flags_are_one_line(argv, message):

@@ -1,4 +1,4 @@
-"""Whatever is in a file, it is read or refused with a line that names it, in bounded memory.
+"""Damaged files are read, or refused with an error that names the file, in limited memory.
 
 `python -m pytest tests/test_fuzz.py --hypothesis-profile thorough` tries more than 10,000 files.
 """
@@ -23,7 +23,7 @@ from kerasmlp.data import sources
 from kerasmlp.runs.settings import Settings
 
 MEMORY = 2**23
-"""Bytes that reading a small file may take: buffers, and no array that was only promised."""
+"""The memory, in bytes, that reading a small file may take. It is enough for buffers only."""
 
 X, Y = np.arange(6 * 4 * 5, dtype=np.uint8).reshape(6, 4, 5), np.arange(6, dtype=np.uint8) % 3
 ARRAYS = dict(zip(npz_files.NPZ_MEMBERS, (X, Y, X, Y), strict=True))
@@ -47,7 +47,7 @@ NUMBERS = st.sampled_from([b"\xff" * 4, b"\x7f\xff\xff\xff", b"\0" * 4, b"\x80\0
 
 @st.composite
 def damaged(draw, whole):
-    """Some bytes changed, left out, put in, doubled; or others altogether."""
+    """The content with some bytes changed, removed, inserted or doubled."""
     content = bytearray(whole)
     for _ in range(draw(st.integers(0, 4))):
         first = draw(st.integers(0, len(content)))
@@ -61,7 +61,7 @@ def damaged(draw, whole):
 
 
 def assert_read_or_refused(read, path, *names):
-    """It ends with a result, or a ValueError or OSError that names the file, and takes little memory."""
+    """`read` returns, or raises a ValueError or OSError that names the file, and takes little memory."""
     tracemalloc.start()
     try:
         read()
@@ -74,13 +74,21 @@ def assert_read_or_refused(read, path, *names):
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory):
+def root(tmp_path_factory):
     return tmp_path_factory.mktemp("fuzz")
 
 
+def idx_folder(path):
+    """Make a folder with the IDX files of `ARRAYS`."""
+    path.mkdir()
+    for name, array in zip(idx_files.IDX_FILES, ARRAYS.values(), strict=True):
+        (path / name).write_bytes(idx(array))
+    return path
+
+
 @pytest.mark.parametrize("kind", ["npz", "npz compressed"])
-def test_npz(kind, place):
-    path = place / "data.npz"
+def test_a_damaged_npz_file_is_read_or_refused(kind, root):
+    path = root / "data.npz"
 
     @given(content=st.one_of(damaged(WHOLE[kind]), st.binary(max_size=200)))
     def check(content):
@@ -92,11 +100,8 @@ def test_npz(kind, place):
 
 @pytest.mark.parametrize("kind", ["idx", "idx gzipped"])
 @pytest.mark.parametrize("which", [0, 1])
-def test_idx(kind, which, place):
-    folder = place / f"{kind}{which}"
-    folder.mkdir()
-    for name, array in zip(idx_files.IDX_FILES, (X, Y, X, Y), strict=True):
-        (folder / name).write_bytes(idx(array))
+def test_a_damaged_idx_file_is_read_or_refused(kind, which, root):
+    folder = idx_folder(root / f"{kind}{which}")
     path = folder / idx_files.IDX_FILES[which]
     whole = idx((X, Y)[which])
     if kind == "idx gzipped":
@@ -120,8 +125,8 @@ JSON = st.recursive(
 
 
 @given(data=st.data())
-def test_config(data, place):
-    path = place / "config.json"
+def test_damaged_settings_are_read_or_refused(data, root):
+    path = root / "config.json"
     changed = data.draw(
         st.dictionaries(
             st.sampled_from([f.name for f in dataclasses.fields(Settings)]), JSON, max_size=3
@@ -134,7 +139,7 @@ def test_config(data, place):
 
 
 def bomb(path, size):
-    """A compressed .npz whose x_train holds that many zeros, in a thousandth of the bytes."""
+    """Write a compressed .npz file with an x_train of `size` zeros. The file is 1,000 times smaller."""
     header = io.BytesIO()
     np.lib.format.write_array_header_1_0(
         header, {"descr": "|u1", "fortran_order": False, "shape": (size // 784, 28, 28)}
@@ -148,33 +153,27 @@ def bomb(path, size):
             archive.writestr(f"{name}.npy", header.getvalue())
 
 
-def test_what_inflates_beyond_the_limit_is_refused_before_it_is_read(place, monkeypatch):
+def test_data_beyond_the_memory_limit_is_refused_before_it_is_read(root, monkeypatch):
     for reader in (npz_files, idx_files):
         monkeypatch.setattr(reader, "IN_MEMORY_LIMIT", 2**26)
-    path = place / "bomb.npz"
+    path = root / "bomb.npz"
     bomb(path, 2**28)
     assert path.stat().st_size < 2**19
-    with pytest.raises(ValueError, match=r"bomb\.npz: .*x_train promises 268,\d+,\d+ bytes"):
+    with pytest.raises(ValueError, match=r"bomb\.npz: .*x_train claims 268,\d+,\d+ bytes"):
         sources.read(str(path))
     assert_read_or_refused(lambda: sources.read(str(path)), path)
-    folder = place / "bomb"
-    folder.mkdir()
-    for name, array in zip(idx_files.IDX_FILES, (X, Y, X, Y), strict=True):
-        (folder / name).write_bytes(idx(array))
+    folder = idx_folder(root / "bomb")
     packed = gzip.compress(struct.pack(">BBBB3I", 0, 0, 8, 3, 2**28 // 784, 28, 28) + bytes(2**28), 9)
     (folder / idx_files.IDX_FILES[0]).unlink()
     (folder / f"{idx_files.IDX_FILES[0]}.gz").write_bytes(packed)
     assert_read_or_refused(lambda: sources.read(str(folder)), folder)
-    with pytest.raises(ValueError, match="at most 67,108,864 are read into memory"):
+    with pytest.raises(ValueError, match="expected at most 67,108,864 bytes; "):
         sources.read(str(folder))
 
 
-def test_a_header_that_promises_two_billion_images_is_refused(place):
-    folder = place / "promise"
-    folder.mkdir()
-    for name, array in zip(idx_files.IDX_FILES, (X, Y, X, Y), strict=True):
-        (folder / name).write_bytes(idx(array))
+def test_a_header_that_claims_two_billion_images_is_refused(root):
+    folder = idx_folder(root / "claim")
     (folder / idx_files.IDX_FILES[0]).write_bytes(struct.pack(">BBBB3I", 0, 0, 8, 3, 2**31, 28, 28))
     assert_read_or_refused(lambda: sources.read(str(folder)), folder)
-    with pytest.raises(ValueError, match=r"promises \[2147483648, 28, 28\], more than the file holds"):
+    with pytest.raises(ValueError, match=r"claims \[2147483648, 28, 28\], more than the file can hold"):
         sources.read(str(folder))

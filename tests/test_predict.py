@@ -18,7 +18,7 @@ from kerasmlp.train import train
 
 @pytest.fixture(scope="module")
 def trained(mnist5k, tmp_path_factory):
-    """The folder of a run on 4,000 images."""
+    """A run folder, trained on 4,000 images."""
     settings = Settings(
         epochs=8, logdir=tmp_path_factory.mktemp("logs"), summaries=(), validation_size=0
     )
@@ -27,7 +27,7 @@ def trained(mnist5k, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A photo of each digit."""
+    """A folder with a photo of each digit."""
     path = tmp_path_factory.mktemp("photos")
     for digit in range(10):
         photographs.photo(digit, digit).save(path / f"{digit}.png")
@@ -35,21 +35,21 @@ def folder(tmp_path_factory):
     return path
 
 
-def said(captured):
-    """The image and the three most probable classes of each line."""
+def printed(captured):
+    """The three most probable classes of each image in the output."""
     lines = [line.rpartition(": ") for line in captured.out.splitlines()]
-    return {name: [int(part.split()[0]) for part in said.split(", ")] for name, _, said in lines}
+    return {image: [int(part.split()[0]) for part in text.split(", ")] for image, _, text in lines}
 
 
-def test_of_ten_photos_at_least_nine_are_right(trained, folder, capsys):
+def test_at_least_nine_of_ten_photos_are_predicted_correctly(trained, folder, capsys):
     assert main([str(trained), str(folder)]) == 0
-    found = said(capsys.readouterr())
+    found = printed(capsys.readouterr())
     assert list(found) == [str(folder / f"{digit}.png") for digit in range(10)]
     assert all(len(set(classes)) == 3 for classes in found.values())
     assert sum(classes[0] == digit for digit, classes in enumerate(found.values())) >= 9
 
 
-def test_json_and_the_picture_are_what_the_model_says_of_what_it_saw(trained, folder, tmp_path, capsys):
+def test_json_and_the_saved_picture_are_the_predictions_of_the_model(trained, folder, tmp_path, capsys):
     names = [str(folder / name) for name in ("3.png", "8.png")]
     assert main([str(trained), *names, "--json", "--show", str(tmp_path / "seen.png")]) == 0
     found = json.loads(capsys.readouterr().out)
@@ -67,21 +67,21 @@ def test_json_and_the_picture_are_what_the_model_says_of_what_it_saw(trained, fo
     assert np.array_equal(shown, pictures.captioned(images, captions))
 
 
-def test_standard_input_is_an_image(trained, folder, monkeypatch, capsys):
+def test_an_image_is_read_from_standard_input(trained, folder, monkeypatch, capsys):
     content = (folder / "5.png").read_bytes()
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content)))
     assert main([str(trained / "model.keras"), "-", str(folder / "5.png")]) == 0
-    one, other = capsys.readouterr().out.splitlines()
-    assert one.removeprefix("-") == other.removeprefix(str(folder / "5.png"))
+    from_stdin, from_file = capsys.readouterr().out.splitlines()
+    assert from_stdin.removeprefix("-") == from_file.removeprefix(str(folder / "5.png"))
 
 
-def test_a_bad_image_among_good_ones_is_named_and_the_others_are_read(trained, folder, tmp_path, capsys):
+def test_an_unreadable_image_is_named_and_the_others_are_predicted(trained, folder, tmp_path, capsys):
     shutil.copytree(folder, tmp_path / "mixed")
     (tmp_path / "mixed/3.png").write_bytes(b"nonsense")
     (tmp_path / "mixed/7.png").write_bytes((folder / "7.png").read_bytes()[:999])
     assert main([str(trained), str(tmp_path / "mixed"), str(tmp_path / "none.png")]) == 2
     captured = capsys.readouterr()
-    assert len(said(captured)) == 8
+    assert len(printed(captured)) == 8
     progress, *errors = captured.err.splitlines()
     assert progress == "reading 11 images"
     assert [error.split(": ")[:2] for error in errors] == [
@@ -100,7 +100,7 @@ def test_a_bad_image_among_good_ones_is_named_and_the_others_are_read(trained, f
         (["{run}", "{photo}", "--show", "{empty}/no/such/folder.png"], "No such file or directory"),
     ],
 )
-def test_wrong_input_is_one_line(arguments, message, trained, folder, tmp_path, capsys):
+def test_wrong_input_is_one_line_of_error(arguments, message, trained, folder, tmp_path, capsys):
     places = {"run": trained, "photo": folder / "1.png", "empty": tmp_path}
     assert main([argument.format(**places) for argument in arguments]) == 2
     error = capsys.readouterr().err
@@ -108,7 +108,7 @@ def test_wrong_input_is_one_line(arguments, message, trained, folder, tmp_path, 
     assert len(error.splitlines()) == 1
 
 
-def test_a_model_of_other_images_is_an_error(tmp_path, folder, capsys):
+def test_a_model_of_colour_images_is_an_error(tmp_path, folder, capsys):
     model = MLP()
     model.build((None, 8, 8, 3))
     model.save(tmp_path / "model.keras")

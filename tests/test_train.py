@@ -242,5 +242,27 @@ def test_on_a_terminal_the_results_still_go_to_standard_output(npz, tmp_path):
 def test_a_run_too_short_for_the_average_of_the_weights_is_told(momentum, told, npz, tmp_path, capsys):
     argv = f"--data {npz} --batch-size 8 --logdir {tmp_path} --epochs 1 --ema-momentum {momentum}"
     assert command.main([*argv.split(), "--loop", "eager", "--summaries"]) == 0
-    note = "note: after 5 steps the average of the weights, which is the trained model, is to 59% still"
+    note = "note: after 5 steps, 59% of the averaged weights still is the initial weights"
     assert (note in capsys.readouterr().err) == told
+
+
+@pytest.mark.parametrize(
+    "flags, message",
+    [
+        (("--strategy", "multiworker"), "expected the variable TF_CONFIG or a Slurm job step"),
+        (("--strategy", "mirrored", "--loop", "eager"), "--loop: expected fit or graph with a strategy"),
+        (("--strategy", "mirrored", "--jit-compile"), "--jit-compile: expected False with a strategy"),
+        (("--strategy", "mirrored", "--quantize", "int8"), "--quantize: expected none with a strategy"),
+        (("--logical-cpus", "2"), "--logical-cpus: expected 1 without the strategy mirrored"),
+        (
+            ("--strategy", "multiworker", "--steps-per-execution", "5"),
+            "--steps-per-execution: expected 1 with the fit loop and the strategy multiworker; graph"
+            " takes any number; received 5",
+        ),
+    ],
+)
+def test_what_cannot_be_spread_is_said_in_a_line(flags, message, capsys, monkeypatch):
+    monkeypatch.delenv("TF_CONFIG", raising=False)
+    assert command.main(["--data", "mnist5k", *flags]) == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.startswith("error: ") and message in error

@@ -73,12 +73,14 @@ def parse(
     except SystemExit as exit:
         if not exit.code:
             raise
-        wrong = exit.__context__ and exit.__context__.__context__  # what tyro made its message of
-        message = _in_flags(wrong) if isinstance(wrong, ValueError) else _one_line(errors.getvalue())
+        wrong: BaseException | None = exit  # tyro hides the error that it makes a message of
+        while wrong is not None and not hasattr(wrong, "setting"):
+            wrong = wrong.__context__
+        message = _one_line(errors.getvalue()) if wrong is None else _in_flags(wrong)
         raise ValueError(message) from None
 
 
-def _in_flags(error: Exception) -> str:
+def _in_flags(error: BaseException) -> str:
     """Return the message of an error. An attribute `setting` of it is called by its flag."""
     setting: str | None = getattr(error, "setting", None)
     message = str(error)

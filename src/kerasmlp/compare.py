@@ -1,4 +1,4 @@
-"""Compare training loops: whether they agree, if not why, and what each costs."""
+"""The command that compares training loops: whether they agree, if not why, and what each costs."""
 
 import dataclasses
 import sys
@@ -12,34 +12,34 @@ from kerasmlp.runs import POSITIVE, SEED, at_least, between, check, default_data
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """Hold training loops against Keras' own steps and each other, and measure what each costs.
+    """Compare training loops with Keras' own steps and with each other, and measure what each costs.
 
-    The exit status is 0 when all agree, 1 when one diverges or fails, 2 when nothing could be compared.
+    The exit status is 0 if all loops agree, 1 if a loop diverges or fails, and 2 if the input is wrong.
 
     Args:
-        loops: The rows: fit, graph, eager or package.module:name, each with +jit for XLA and @N for N
-            steps an execution, as in graph+jit@100; fit and graph also with +mirroredN over N parts of
-            the CPU, or +multiworkerN over N processes. The others are held against the first.
-        loop: More rows: loops of your own, package.module:name, with the signature of
+        loops: The rows: fit, graph, eager or package.module:name. +jit compiles a row with XLA, and @N
+            takes N steps per execution, as in graph+jit@100. +mirroredN distributes fit or graph over N
+            parts of the CPU, +multiworkerN over N processes. The other rows are compared with the first.
+        loop: More rows: your own loops, package.module:name, with the signature of
             kerasmlp.loops.Loop.
-        train_step: More rows: train steps of your own, package.module:name. Each takes (model, x, y),
-            trains on the batch, updates the metrics and returns the loss, and is run under tf.function.
-        model: What to train: package.module:name of a function without arguments that returns a compiled
+        train_step: More rows: your own train steps, package.module:name. A step takes (model, x, y),
+            trains on the batch, updates the metrics and returns the loss. It runs under tf.function.
+        model: The model: package.module:name of a function without arguments that returns a compiled
             Keras model. By default the handbook's MLP.
-        data: What to train on, as in kerasmlp.train.
-        epochs: Epochs in which the loops are compared.
-        batch_size: Images a step.
-        seed: What the initial weights and the order of the batches follow from.
-        jit_compile: Compile with XLA all rows that can be, not only those with +jit.
-        steps_per_execution: Steps that run in one call, for rows that have no @N.
-        repeats: Epochs of each loop that are timed, after one that warms up; 0 for none.
-        time_limit: Seconds without a sign of life, a batch or an epoch, after which a row is given up.
-        output: The folder to make for the report. By default a new one in logs.
+        data: The data, as in kerasmlp.train.
+        epochs: Epochs in which the steps are compared.
+        batch_size: Images in a batch.
+        seed: Seed of the initial weights and the order of the batches.
+        jit_compile: Compile all rows with XLA where possible, not only those with +jit.
+        steps_per_execution: Steps in one call, for rows without @N.
+        repeats: Epochs to time for each loop, after one that warms up. 0 measures no cost.
+        time_limit: Seconds without a message (a batch or an epoch), after which a row is stopped.
+        output: The new folder for the report. By default a new folder in logs.
         explain: Print how the bound on rounding is derived, and its figures.
-        verbose: Show what TensorFlow prints when it starts.
+        verbose: Print TensorFlow's start-up messages.
 
     Raises:
-        ValueError: a setting is out of its bounds.
+        SettingError: a setting has another type or is out of its bounds; a `ValueError`.
     """
 
     loops: tuple[str, ...] = ("fit", "graph", "eager")
@@ -60,7 +60,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         check(self)
-        require(len(self.loops) > 0, "loops", "at least one row", self.loops)
+        require(self, len(self.loops) > 0, "loops", "at least one row")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -76,15 +76,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _compare(settings: Settings) -> bool:
-    """Compare as `settings` say, print and write the report, and return whether the loops agree."""
-    from kerasmlp.comparison import Row
-
+    """Compare the loops, print and write the report, and return whether the loops agree."""
     compilation: dict[str, Any] = {
         "jit_compile": settings.jit_compile or None,
         "steps_per_execution": settings.steps_per_execution,
     }
-    rows = [Row.parse(loop, **compilation) for loop in (*settings.loops, *settings.loop)]
-    rows += [Row.parse(step, is_step=True, **compilation) for step in settings.train_step]
+    rows = [comparison.Row.parse(loop, **compilation) for loop in (*settings.loops, *settings.loop)]
+    rows += [comparison.Row.parse(step, is_step=True, **compilation) for step in settings.train_step]
     from rich.console import Console
 
     from kerasmlp.data import MNISTLoader

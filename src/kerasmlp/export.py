@@ -20,22 +20,23 @@ FOLDER = "export"
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """Export the model of a finished run: images as bytes in, probabilities out, the scaling inside.
+    """Export the model of a finished run, and check that the exported model predicts the same.
 
-    Each export is run by its format's own runtime, in a process of its own, on 1,000 test images; a
-    report of its parity with the model is printed, and written beside it as JSON. An export of floats
-    whose probabilities differ by more than 1e-5, or one of whose labels differs, is an error and leaves
-    no file; so is one of integers (or of a model trained for them) with more than 2 % of its labels
-    changed, or more than 1 point of accuracy lost.
+    An export takes images as bytes and returns probabilities. It scales the images itself. Each export
+    is run in the runtime of its format, in a new process, on 1,000 test images. A report of the
+    differences is printed, and written beside the export as JSON. For floats, no probability may differ
+    by more than 1e-5, and no label may change. For integers, and for a model that was trained for
+    integers, at most 2 % of the labels may change, and at most 1 point of accuracy may be lost. An
+    export that differs more is an error, and is not kept.
 
     Args:
         run: The run folder, as logs/NAME.
-        format: One format or more. litert-int8 computes with integers alone: as the model was trained
-            to, with kerasmlp.train --quantize, or with ranges found on 1,000 training images. It returns
-            probabilities in units of 1 / 256.
-        output: The folder to write to. By default the folder export of the run.
-        data: Whose test images to measure with, as in kerasmlp.train. By default those of the run.
-        verbose: Show what TensorFlow prints.
+        format: One format or several. litert-int8 computes with integers only. It uses the integers that
+            the model was trained for (kerasmlp.train --quantize), or finds ranges on 1,000 training
+            images. It returns probabilities in units of 1 / 256.
+        output: The folder to write to. By default the folder export in the run folder.
+        data: Other data for the check, as in kerasmlp.train. By default the data of the run.
+        verbose: Print TensorFlow's messages.
     """
 
     run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
@@ -46,7 +47,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         check(self)
-        require(len(self.format) > 0, "format", "one format or several", self.format)
+        require(self, len(self.format) > 0, "format", "one format or several")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -76,6 +77,7 @@ def export(settings: Settings) -> "dict[Path, Parity]":
         exporting.check_installed(format)
     model, data = runs.load_with_data(settings.run, settings.data)
     output = settings.output or settings.run / FOLDER
+    output.mkdir(parents=True, exist_ok=True)
     reports = {}
     for format in dict.fromkeys(settings.format):
         print(f"{format}: exporting and checking", file=sys.stderr)
@@ -89,7 +91,7 @@ def export(settings: Settings) -> "dict[Path, Parity]":
 
 
 def _print(reports: "Sequence[Parity]") -> None:
-    """Print a line an export."""
+    """Print one line for each export."""
     from rich.console import Console
     from rich.table import Table
 
@@ -107,9 +109,9 @@ def _print(reports: "Sequence[Parity]") -> None:
     console = Console()
     console.print(table)
     console.print(
-        f"{reports[0].images:,} test images; the model's accuracy is {reports[0].accuracy_of_model:.4f};"
-        " difference: the largest of a probability; labels: the share that is the same; ms: of a call"
-        " with 1 image, and with 1,000"
+        f"{reports[0].images:,} test images; accuracy of the model: {reports[0].accuracy_of_model:.4f};"
+        " difference: the largest difference of a probability; labels: the share of equal labels;"
+        " ms: the time of a call with 1 image, and with 1,000 images"
     )
 
 

@@ -8,7 +8,7 @@ from kerasmlp.callbacks.interruption import Interrupted, Interruption
 
 
 @pytest.mark.parametrize("number, status", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_the_first_signal_is_noted_and_the_second_ends(number, status, capfd):
+def test_the_first_signal_is_noted_and_the_second_raises(number, status, capfd):
     before = signal.getsignal(number)
     with Interruption() as interruption:
         assert interruption.received is None
@@ -21,7 +21,7 @@ def test_the_first_signal_is_noted_and_the_second_ends(number, status, capfd):
     assert capfd.readouterr().err == "stopping after this step; once more to stop at once\n"
 
 
-def test_in_another_thread_it_does_nothing():
+def test_outside_the_main_thread_no_signal_is_handled():
     received = []
 
     def body():

@@ -5,12 +5,10 @@ from keras import layers
 
 from helpers import assert_same, cases, compiled, state
 from kerasmlp import loops
-from kerasmlp.checkpoints.state import put_callbacks, put_variables, take
+from kerasmlp.checkpoints import files
+from kerasmlp.checkpoints.state import capture, put_callbacks, put_variables
 from kerasmlp.data.batches import Batches, in_order
-
-
-def dense():
-    return [layers.Flatten(), layers.Dense(8, activation="relu"), layers.Dense(3, "softmax")]
+from small_models import dense
 
 
 def with_state():
@@ -58,8 +56,8 @@ class CrashError(Exception):
     pass
 
 
-class Break(keras.callbacks.Callback):
-    """Takes the state after a step of the second epoch, as a checkpoint does, and breaks off."""
+class Crash(keras.callbacks.Callback):
+    """Captures the state after a batch of the second epoch, as a checkpoint does, and then raises."""
 
     def __init__(self, batch, others):
         super().__init__()
@@ -70,24 +68,26 @@ class Break(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch, logs=None):
         if (self.epoch, batch) == (1, self.batch):
-            self.taken = take(self.model, self.others)
+            self.captured = capture(self.model, self.others)
             raise CrashError
 
 
-class PutBack(keras.callbacks.Callback):
-    def __init__(self, taken, others):
+class Restore(keras.callbacks.Callback):
+    """Puts a captured state back into the callbacks and the metrics, as a checkpoint does."""
+
+    def __init__(self, captured, others):
         super().__init__()
-        self.taken, self.others = taken, others
+        self.captured, self.others = captured, others
 
     def on_train_begin(self, logs=None):
-        put_callbacks(self.others, *self.taken)
+        put_callbacks(self.others, *self.captured)
 
     def on_epoch_begin(self, epoch, logs=None):
         if epoch == 1:
-            put_variables(self.model, self.taken[0], "metrics")
+            put_variables(self.model, self.captured[0], "metrics")
 
 
-def watching():
+def keras_callbacks():
     return [
         keras.callbacks.EarlyStopping("val_loss", patience=2, restore_best_weights=True),
         keras.callbacks.ReduceLROnPlateau("val_loss", factor=0.5, patience=1, min_delta=1.0),
@@ -101,7 +101,7 @@ def train(loop, model, digits, callbacks, **options):
     return loop(model, Batches(images, labels, 7, seed=5), validation, 4, callbacks, **options)
 
 
-BY = {
+LOOP_PAIRS = {
     "plain": (loops.LOOPS["fit"], loops.LOOPS["fit"]),
     "seeds and moving means": (loops.LOOPS["graph"], loops.LOOPS["fit"]),
     "EMA": (loops.LOOPS["fit"], loops.LOOPS["fit"]),
@@ -111,63 +111,61 @@ BY = {
 }
 
 
-@pytest.mark.parametrize("name", cases(BY, default=("seeds and moving means", "loss scale")))
-def test_a_training_put_back_goes_on_as_if_it_had_not_been_broken_off(name, digits):
-    """By another loop too, from within an epoch, with other steps an execution."""
-    (begun, ended), (factory, options) = BY[name], MODELS[name]
-    whole = compiled(factory, **options)
+@pytest.mark.parametrize("name", cases(LOOP_PAIRS, default=("seeds and moving means", "loss scale")))
+def test_a_resumed_training_is_identical_to_an_uninterrupted_one(name, digits):
+    """It resumes within an epoch, with another loop and another `steps_per_execution`."""
+    (first_loop, second_loop), (factory, options) = LOOP_PAIRS[name], MODELS[name]
+    uninterrupted = compiled(factory, **options)
     if "schedule" in name:
         others = [[keras.callbacks.History()] for _ in range(3)]
     else:
-        others = [watching() for _ in range(3)]
-    expected = train(ended, whole, digits, others[0])
+        others = [keras_callbacks() for _ in range(3)]
+    expected = train(second_loop, uninterrupted, digits, others[0])
 
-    broken = compiled(factory, steps_per_execution=2, **options)
-    crash = Break(3, others[1])
+    crashed = compiled(factory, steps_per_execution=2, **options)
+    crash = Crash(3, others[1])
     with pytest.raises(CrashError):
-        train(begun, broken, digits, [*others[1], crash])
+        train(first_loop, crashed, digits, [*others[1], crash])
 
     resumed = compiled(factory, steps_per_execution=3, **options)
     loops.build(resumed, Batches(*digits, 7))
-    put_variables(resumed, crash.taken[0], "model", "optimizer")
-    received = train(
-        ended, resumed, digits, [*others[2], PutBack(crash.taken, others[2])], initial_step=6 + 4
-    )
-    assert_same(state(resumed), state(whole))
+    put_variables(resumed, crash.captured[0], "model", "optimizer")
+    callbacks = [*others[2], Restore(crash.captured, others[2])]
+    received = train(second_loop, resumed, digits, callbacks, initial_step=6 + 4)
+    assert_same(state(resumed), state(uninterrupted))
     assert received == expected
-    assert [vars(callback).get("wait") for callback in others[2]] == [
-        vars(callback).get("wait") for callback in others[0]
-    ]
+    waits = [[vars(callback).get("wait") for callback in callbacks] for callbacks in others]
+    assert waits[2] == waits[0]
 
 
-def test_the_best_weights_of_early_stopping_come_back(digits):
-    callbacks = watching()
+def test_the_best_weights_of_early_stopping_are_restored(digits):
+    callbacks = keras_callbacks()
     model = compiled(dense)
     train(loops.LOOPS["eager"], model, digits, callbacks)
-    arrays, states = take(model, callbacks)
-    others = watching()
+    arrays, states = capture(model, callbacks)
+    others = keras_callbacks()
     put_callbacks(others, arrays, states)
     assert others[0].best == callbacks[0].best
     assert_same(others[0].best_weights, callbacks[0].best_weights)
 
 
-def test_another_model_or_other_callbacks_are_refused(digits):
+def test_the_state_of_another_model_or_other_callbacks_is_refused(digits):
     model = compiled(dense)
     loops.build(model, Batches(*digits, 7))
     before = state(model)
-    arrays, _ = take(model, [])
+    arrays, _ = capture(model, [])
     wider = compiled(lambda: [layers.Flatten(), layers.Dense(9), layers.Dense(3, "softmax")])
     with pytest.raises(ValueError, match=r"expected .*kernel as float32 of shape \[36, 9\]; received"):
         put_variables(wider, arrays, "model")
     deeper = compiled(lambda: [*dense(), layers.Dense(3)])
-    with pytest.raises(ValueError, match="expected 6 variables of its model; received 4"):
+    with pytest.raises(ValueError, match="expected 6 model variables; received 4"):
         put_variables(deeper, arrays, "model")
-    with pytest.raises(ValueError, match="other callbacks"):
+    with pytest.raises(ValueError, match=r"other callbacks: expected .*history.*; received .*wait"):
         put_callbacks([keras.callbacks.History()], arrays, [{"wait": 1}])
     assert_same(state(model), before)
 
 
-def test_a_callback_names_its_own_state():
+def test_a_callback_can_name_its_own_state():
     class Mine(keras.callbacks.Callback):
         checkpointed = ("counts", "mean", "unset")
 
@@ -176,11 +174,26 @@ def test_a_callback_names_its_own_state():
             self.counts, self.mean, self.unset = {"a": [1, 2.5]}, np.float32(1.5), None
 
     model = compiled(dense)
-    arrays, states = take(model, [Mine()])
+    arrays, states = capture(model, [Mine()])
     other = Mine()
     other.counts, other.mean, other.unset = {}, 0, 3
     put_callbacks([other], arrays, states)
     assert (other.counts, other.mean, other.unset) == ({"a": [1, 2.5]}, np.float32(1.5), None)
     other.counts = object()
-    with pytest.raises(TypeError, match="expected numbers and arrays, to be checkpointed"):
-        take(model, [other])
+    with pytest.raises(TypeError, match=r"expected None, a number, .* received <object"):
+        capture(model, [other])
+
+
+def test_bfloat16_is_restored_bit_for_bit(tmp_path):
+    def bfloat16_model():
+        model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2, dtype="bfloat16")])
+        model.compile("adam", "mse")
+        model.optimizer.build(model.trainable_variables)
+        return model
+
+    first, second = bfloat16_model(), bfloat16_model()
+    files.write(tmp_path / "step-1.npz", files.Contents(capture(first, [])[0], {}))
+    put_variables(second, files.read(tmp_path / "step-1.npz").arrays, "model", "optimizer")
+    kernels = [model.layers[0].kernel.numpy() for model in (first, second)]
+    assert kernels[0].dtype.name == "bfloat16"
+    assert kernels[0].tobytes() == kernels[1].tobytes()

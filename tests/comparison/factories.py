@@ -1,4 +1,4 @@
-"""Factories of models, to be named on a command line: right ones, and ones that are not."""
+"""Functions that make models, also by name on a command line; the last ones make unusable models."""
 
 import keras
 from keras import layers
@@ -7,25 +7,31 @@ from keras import layers
 def cnn(image=(28, 28, 1), classes=10, *, mixed=False, ema=False, dropout=True):
     """A functional model with convolution, batch normalisation, dropout and L2."""
     policy = "mixed_float16" if mixed else "float32"
-    # So strong that one step tells: less is within what rounding does where units of ReLU switch.
+    # A weaker penalty would be within rounding in one step, because ReLU units switch.
     l2 = keras.regularizers.L2(2e-1)
     x = inputs = keras.Input(image)
     x = layers.Conv2D(8, 3, strides=2, kernel_regularizer=l2, use_bias=False, dtype=policy)(x)
     x = layers.BatchNormalization(dtype=policy)(x)
     x = layers.Flatten()(layers.ReLU(dtype=policy)(x))
-    return _ended(inputs, x, classes, mixed, ema, dropout)
+    return _with_output(inputs, x, classes, mixed, ema, dropout)
 
 
 def mlp(image=(28, 28, 1), classes=10, *, mixed=False, ema=False, dropout=True):
-    """The handbook's, with dropout and L2."""
+    """The handbook's MLP, with dropout and L2."""
     policy = "mixed_float16" if mixed else "float32"
     l2 = keras.regularizers.L2(1e-3)
     inputs = keras.Input(image)
     x = layers.Dense(100, "relu", kernel_regularizer=l2, dtype=policy)(layers.Flatten()(inputs))
-    return _ended(inputs, x, classes, mixed, ema, dropout)
+    return _with_output(inputs, x, classes, mixed, ema, dropout)
 
 
-def _ended(inputs, x, classes, mixed, ema, dropout):
+def small():
+    """The MLP for the images of `digits`."""
+    return mlp((6, 6, 1), 3)
+
+
+def _with_output(inputs, x, classes, mixed, ema, dropout):
+    """Add the output layer, and compile the model."""
     policy = "mixed_float16" if mixed else "float32"
     if dropout:
         x = layers.Dropout(0.3, seed=1, dtype=policy)(x)

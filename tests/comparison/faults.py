@@ -1,4 +1,4 @@
-"""Loops that are wrong, each in one way, and loops that are right but written otherwise."""
+"""Loops with one mistake each, right loops that are written differently, and loops that fail."""
 
 import os
 import signal
@@ -13,7 +13,7 @@ from kerasmlp.loops.step import compute_gradients, train_step, update_metrics
 
 
 def _with_loss(model, x, y, loss_of, training=True, penalties=True):
-    """A step whose loss is `loss_of(y, y_pred)`."""
+    """Take a step with the loss `loss_of(y, y_pred)`."""
     with tf.GradientTape() as tape:
         y_pred = model(x, training=training)
         loss = loss_of(y, y_pred)
@@ -43,7 +43,7 @@ def summed(model, x, y):
 
 
 def broadcast(model, x, y):
-    """The labels as a column: each prediction is scored against every label."""
+    """The labels are a column, so each prediction is compared with every label."""
 
     def loss(y, y_pred):
         scores = tf.gather(-tf.math.log(y_pred), y, axis=1)
@@ -85,7 +85,7 @@ def frozen_bias(model, x, y):
 
 
 def halved(model, x, y):
-    """As a gradient that is averaged over two replicas, twice."""
+    """The gradients are averaged twice over two replicas."""
     loss, y_pred, gradients = compute_gradients(model, x, y)
     model.optimizer.apply([gradient / 2 for gradient in gradients], model.trainable_variables)
     update_metrics(model, loss, x, y, y_pred)
@@ -119,7 +119,7 @@ def own_optimizer(model, train, validation, epochs, callbacks):
 def hand_written(
     model, train, epochs, callbacks, *, order=None, partial=True, reset=True, end=True, logs=None
 ):
-    """A whole loop by hand, with what a user may forget as an option."""
+    """A whole loop; what a user may forget is an option."""
     loops.build(model, train)
     hooks = keras.callbacks.CallbackList(
         callbacks, add_history=True, model=model, epochs=epochs, steps=train.steps_per_epoch
@@ -189,30 +189,31 @@ FAULTS = {
     halved: "the gradients are 0.5 times",
     another_learning_rate: "another learning rate: 0.002, not 0.001",
     another_epsilon: "another epsilon of the optimizer: 1e-05, not 1e-07",
-    own_optimizer: "with an optimizer of the loop's own, another learning rate: 0.002, not 0.001",
+    own_optimizer: "with the loop's own optimizer, another learning rate: 0.002, not 0.001",
     same_order_each_epoch: "another order of the batches",
-    partial_batch_dropped: "a partial one, is dropped",
+    partial_batch_dropped: "partial batch of the epoch is dropped",
     metrics_not_reset: "metrics are not reset",
     mean_of_means: "weighted wrongly",
     ema_not_finalised: "EMA is not finalised",
     reinitialised: "the loop changes the state outside its steps",
     not_unscaled: "gradients are not unscaled under mixed precision",
 }
-"""Each fault, and what its diagnosis must say."""
+"""Each mistake, and a part of its expected cause."""
 
 
 def first_wrong_step(fault, epoch):
-    """The number of the first wrong step of two epochs of `epoch` steps, from 1."""
-    shows = {
+    """The number of the first wrong step, from 1, in two epochs of `epoch` steps."""
+    later = {
         same_order_each_epoch: epoch + 1,
         partial_batch_dropped: epoch,
         mean_of_means: epoch,
         metrics_not_reset: 2 * epoch,
         ema_not_finalised: 2 * epoch,
     }
-    return shows.get(fault, 1)
+    return later.get(fault, 1)
 
 
+# The mistakes that are train steps.
 STEPS = [no_training_flag, no_regularisation, summed, broadcast, twice_softmax, applied_twice]
 STEPS += [frozen_bias, halved, not_unscaled]
 
@@ -221,11 +222,11 @@ def as_loop(fault):
     return traced(fault) if fault in STEPS else fault
 
 
-# Right, though written otherwise.
+# Right loops that are written differently.
 
 
 def minimise(model, x, y):
-    """Through optimizer.minimize's two halves, and the compiled loss as a plain function."""
+    """The step with apply_gradients, and the loss as a function without arguments."""
 
     def loss():
         return model.compute_loss(x, y, model(x, training=True))
@@ -241,7 +242,7 @@ def minimise(model, x, y):
 
 
 def halves(model, x, y):
-    """The gradient as the sum of those of the two halves of the batch."""
+    """The gradient is the sum of the gradients of two halves of the batch."""
     count = tf.shape(x)[0]
     half = count // 2
     parts = []
@@ -258,7 +259,7 @@ def halves(model, x, y):
 
 
 def logarithm(model, x, y):
-    """The cross-entropy written out: minus the logarithm of the probability of the label."""
+    """The cross-entropy as a formula: minus the logarithm of the probability of the label."""
 
     def loss(y, y_pred):
         probability = tf.gather(y_pred, y, batch_dims=1)
@@ -268,7 +269,7 @@ def logarithm(model, x, y):
 
 
 def one_hot(model, x, y):
-    """Categorical cross-entropy of one-hot labels."""
+    """Categorical cross-entropy with one-hot labels."""
 
     def loss(y, y_pred):
         hot = tf.one_hot(y, y_pred.shape[-1])
@@ -278,12 +279,12 @@ def one_hot(model, x, y):
 
 
 def by_hand(model, train, validation, epochs, callbacks):
-    """A plain loop over the dataset."""
+    """A Python loop over the dataset."""
     return hand_written(model, train, epochs, callbacks)
 
 
 def without_hooks(model, train, validation, epochs, callbacks):
-    """A while_loop over the whole epoch that calls no callback at all."""
+    """A while_loop over the whole epoch. It calls no callbacks."""
     loops.build(model, train)
 
     @tf.function(autograph=False, reduce_retracing=True)
@@ -314,7 +315,7 @@ RIGHT = {
 }
 
 
-# Not what a loop should be.
+# Loops that fail.
 
 
 def raises(model, train, validation, epochs, callbacks):

@@ -1,4 +1,4 @@
-"""How rows are spelled, and what they start from."""
+"""A row is read from its spelling."""
 
 import pytest
 
@@ -20,15 +20,15 @@ def test_a_spelling_gives_loop_and_compilation(spelling, loop, jit_compile, step
     assert Row.parse(spelling) == Row(spelling, loop, False, jit_compile, steps_per_execution)
 
 
-def test_what_a_spelling_leaves_open_is_given_for_all_rows():
-    given = {"jit_compile": True, "steps_per_execution": 5}
-    assert Row.parse("fit@7", **given) == Row("fit@7", "fit", False, True, 7)
-    assert Row.parse("eager", **given) == Row("eager", "eager", False, False, 1)
+def test_options_are_used_where_the_spelling_has_none():
+    options = {"jit_compile": True, "steps_per_execution": 5}
+    assert Row.parse("fit@7", **options) == Row("fit@7", "fit", False, True, 7)
+    assert Row.parse("eager", **options) == Row("eager", "eager", False, False, 1)
 
 
 @pytest.mark.parametrize(
     "spelling", ["", "fit+", "fit@0", "fit@", "fit jit", "loop", "eager@2", "fit@1e9"]
 )
-def test_another_spelling_is_an_error(spelling):
+def test_a_wrong_spelling_is_an_error(spelling):
     with pytest.raises(ValueError, match=r"expected .*received"):
         Row.parse(spelling)

@@ -11,7 +11,7 @@ from kerasmlp.data.augmentation import Augmentation
 from kerasmlp.data.batches import Batches
 from small_models import dense
 
-SOME = Augmentation(affine=0.2, translation=1.5, elastic=0.8)
+AUGMENTATION = Augmentation(affine=0.2, translation=1.5, elastic=0.8)
 
 
 def seed(number, step=0):
@@ -22,18 +22,25 @@ def noise(*shape):
     return np.random.default_rng(0).integers(0, 256, shape, np.uint8)
 
 
-def test_a_seed_gives_the_same_images_and_another_seed_others():
+def test_the_distortions_depend_on_the_seed():
     images = tf.constant(noise(5, 9, 8, 1))
-    once, again, other = SOME(images, seed(1)), SOME(images, seed(1)), SOME(images, seed(1, 7))
+    once, again, other = (
+        AUGMENTATION(images, seed(1)),
+        AUGMENTATION(images, seed(1)),
+        AUGMENTATION(images, seed(1, 7)),
+    )
     assert np.array_equal(once, again)
     assert not np.array_equal(once, other)
-    assert len({image.tobytes() for image in SOME(tf.repeat(images[:1], 50, 0), seed(1)).numpy()}) == 50
+    assert (
+        len({image.tobytes() for image in AUGMENTATION(tf.repeat(images[:1], 50, 0), seed(1)).numpy()})
+        == 50
+    )
 
 
 @pytest.mark.parametrize("shape", [(4, 28, 28, 1), (3, 9, 14, 3), (2, 1, 1, 1)])
-def test_the_arithmetic_is_exact_so_compiled_or_not_the_bytes_are_the_same(shape):
+def test_the_bytes_are_the_same_with_and_without_xla_and_for_any_grouping(shape):
     images = tf.constant(noise(*shape))
-    fields = tf.constant(SOME._fields(*shape[1:3]))
+    fields = tf.constant(AUGMENTATION._fields(*shape[1:3]))
     drawn = tf.random.stateless_uniform([shape[0], 2, len(fields)], seed(3), -127, 128, tf.int32)
     compiled_bytes = augmentation._warp(images, drawn, fields)
     assert np.array_equal(compiled_bytes, augmentation._warp.python_function(images, drawn, fields))
@@ -41,15 +48,15 @@ def test_the_arithmetic_is_exact_so_compiled_or_not_the_bytes_are_the_same(shape
         augmentation._warp(images[i : i + 1], drawn[i : i + 1], fields) for i in range(shape[0])
     ]
     assert np.array_equal(compiled_bytes, np.concatenate(one_by_one))
-    assert np.array_equal(compiled_bytes, SOME(images, seed(3)))
+    assert np.array_equal(compiled_bytes, AUGMENTATION(images, seed(3)))
 
 
 @settings(max_examples=8, deadline=None)
 @given(st.integers(1, 12), st.integers(1, 12), st.integers(1, 3), st.integers(0, 2**31 - 1))
-def test_it_is_the_interpolation_that_scipy_computes(height, width, channels, number):
-    """In float64, of the same displacements; rounding of positions and weights is all that differs."""
+def test_the_interpolation_is_the_same_as_in_scipy(height, width, channels, number):
+    """SciPy computes in float64. Only the rounding of positions and weights differs."""
     images = noise(2, height, width, channels)
-    fields = SOME._fields(height, width).astype(np.float64) / 2**12
+    fields = AUGMENTATION._fields(height, width).astype(np.float64) / 2**12
     drawn = tf.random.stateless_uniform([2, 2, len(fields)], seed(number), -127, 128, tf.int32)
     moved = (drawn.numpy() @ fields).reshape(2, 2, height, width)
     expected = np.empty(images.shape)
@@ -58,8 +65,8 @@ def test_it_is_the_interpolation_that_scipy_computes(height, width, channels, nu
         for channel in range(channels):
             pixels = image[..., channel].astype(float)
             out[..., channel] = map_coordinates(pixels, places, order=1, mode="nearest")
-    received = SOME(tf.constant(images), seed(number)).numpy()
-    # A position is off by up to 1/256 pixel in each direction, over steps of up to 255.
+    received = AUGMENTATION(tf.constant(images), seed(number)).numpy()
+    # A position is wrong by up to 1/256 pixel along each axis; neighbouring pixels differ by up to 255.
     assert np.abs(received - expected).max() <= 2 * 255 / 256 + 0.5
 
 
@@ -69,22 +76,22 @@ def displacements(kind, size=28, images=2000):
     return (drawn.numpy() @ fields).reshape(images, 2, size, size)
 
 
-def test_the_distortions_are_as_large_as_they_are_said_to_be():
+def test_the_distortions_have_the_documented_size():
     moved = displacements(Augmentation(0, 1.5, 0))
-    assert np.ptp(moved, axis=(2, 3)).max() == 0  # as a whole
+    assert np.ptp(moved, axis=(2, 3)).max() == 0  # the whole image moves
     assert 1.48 < np.abs(moved).max() <= 1.5
     affine = displacements(Augmentation(0.2, 0, 0))
     slope = np.diff(affine, axis=3)
-    rounding = 127 / 2**12  # of two fields, by half a unit each
+    rounding = 127 / 2**12  # half a unit in each of two fields
     assert np.abs(slope.mean(axis=(2, 3), keepdims=True) - slope).max() <= rounding  # a linear map
     assert 0.19 < np.abs(slope.mean(axis=(2, 3))).max() <= 0.2 + rounding
-    assert np.abs(affine.mean(axis=(2, 3))).max() < rounding  # about the centre
+    assert np.abs(affine.mean(axis=(2, 3))).max() < rounding  # around the centre
     elastic = displacements(Augmentation(0, 0, 0.8))
     assert np.sqrt(np.square(elastic).mean()) == pytest.approx(0.8, rel=0.02)
-    assert np.abs(np.diff(elastic, axis=3)).mean() < 0.2  # smooth: neighbours move alike
+    assert np.abs(np.diff(elastic, axis=3)).mean() < 0.2  # smooth: neighbours move by similar distances
 
 
-def test_without_distortions_the_images_stay_as_they_are():
+def test_without_distortions_the_images_do_not_change():
     images = noise(3, 6, 5, 2)
     assert np.array_equal(Augmentation(0, 0, 0)(tf.constant(images), seed(1)), images)
 
@@ -92,20 +99,20 @@ def test_without_distortions_the_images_stay_as_they_are():
 def test_the_background_stays_background():
     images = np.zeros((20, 28, 28, 1), np.uint8)
     images[:, 8:20, 10:18] = 255
-    distorted = SOME(tf.constant(images), seed(1)).numpy()
+    distorted = AUGMENTATION(tf.constant(images), seed(1)).numpy()
     assert distorted[:, 0].max() == 0
     assert distorted[:, 13:15, 13:15].min() == 255
 
 
-def test_distortions_beyond_all_images_are_refused():
+def test_too_large_distortions_are_an_error():
     with pytest.raises(ValueError, match="within 4,096 pixels"):
         Augmentation(0, 5000, 0)(tf.zeros([1, 3, 2, 1], tf.uint8), seed(0))
 
 
 @pytest.mark.parametrize("sampling", ["shuffle", "replacement"])
-def test_the_augmented_batch_follows_from_seed_and_step(digits, sampling):
-    """However it is had: one by one, or in groups, from any step."""
-    batches = Batches(*digits, 7, seed=3, sampling=sampling, augment=SOME)
+def test_an_augmented_batch_depends_only_on_the_seed_and_the_step(digits, sampling):
+    """It is the same one by one and in groups, from any step on."""
+    batches = Batches(*digits, 7, seed=3, sampling=sampling, augment=AUGMENTATION)
     plain = Batches(*digits, 7, seed=3, sampling=sampling)
     expected = [x.numpy() for epoch in range(3) for x, _ in batches.epoch(epoch)]
     untouched = [x.numpy() for epoch in range(3) for x, _ in plain.epoch(epoch)]
@@ -125,13 +132,13 @@ def test_the_augmented_batch_follows_from_seed_and_step(digits, sampling):
 
 
 @pytest.mark.parametrize("jit_compile", cases((False, True), default=(True,)))
-def test_the_loops_agree_on_augmented_images(digits, jit_compile):
+def test_all_loops_train_the_same_on_augmented_images(digits, jit_compile):
     first = None
     for loop, steps in (("fit", 1), ("fit", 3), ("graph", 3), ("graph", 1), ("eager", 1)):
         if loop == "eager" and jit_compile:
             continue
         model = compiled(dense, jit_compile=jit_compile, steps_per_execution=steps)
-        run(loop, model, digits, augment=SOME)
+        run(loop, model, digits, augment=AUGMENTATION)
         first = first or state(model)
         assert_same(state(model), first)
     plain = compiled(dense, jit_compile=jit_compile)

@@ -5,9 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kerasmlp.data import tensors
 from kerasmlp.data.batches import Batches, in_order
-from kerasmlp.data.tensors import scale
 
 
 def contents(dataset):
@@ -15,7 +13,7 @@ def contents(dataset):
 
 
 def numbered(count, batch_size, **options):
-    """Batches whose labels are the positions of the examples."""
+    """Batches in which the label of each example is its index."""
     images = np.arange(count, dtype=np.uint8)[:, None, None, None]
     return Batches(images, np.arange(count), batch_size, **options)
 
@@ -32,7 +30,7 @@ def test_a_shuffled_epoch_takes_every_example_once(count, batch_size, sizes):
     assert batches.steps_per_epoch == len(sizes)
 
 
-def test_epochs_and_seeds_have_orders_of_their_own():
+def test_each_epoch_and_each_seed_has_another_order():
     orders = {
         (seed, epoch): tuple(
             np.concatenate([y for _, y in contents(numbered(40, 7, seed=seed).epoch(epoch))])
@@ -44,7 +42,7 @@ def test_epochs_and_seeds_have_orders_of_their_own():
 
 
 @pytest.mark.parametrize("sampling", ["shuffle", "replacement"])
-def test_the_batch_follows_from_seed_and_step_alone(sampling):
+def test_a_batch_depends_only_on_the_seed_and_the_step(sampling):
     batches = numbered(40, 7, seed=2, sampling=sampling)
     steps = batches.steps_per_epoch
     for epoch in (0, 2):
@@ -54,7 +52,7 @@ def test_the_batch_follows_from_seed_and_step_alone(sampling):
             assert np.array_equal(x.ravel(), chosen.astype(np.float32) / np.float32(255))
 
 
-def test_opening_a_dataset_again_changes_nothing():
+def test_a_dataset_that_is_opened_again_has_the_same_batches():
     dataset = numbered(40, 7).epoch(3)
     iter(dataset)
     next(iter(dataset))
@@ -64,13 +62,13 @@ def test_opening_a_dataset_again_changes_nothing():
         assert np.array_equal(y, other_y)
 
 
-def test_a_dataset_of_a_variable_is_the_epoch_that_it_holds():
+def test_the_number_of_the_epoch_can_be_a_variable():
     batches, epoch = numbered(40, 7), tf.Variable(0, dtype=tf.int64)
-    following = batches.epoch(epoch)
+    dataset = batches.epoch(epoch)
     for number in (2, 0, 1):
         epoch.assign(number)
         for (_, y), (_, expected) in zip(
-            contents(following), contents(batches.epoch(number)), strict=True
+            contents(dataset), contents(batches.epoch(number)), strict=True
         ):
             assert np.array_equal(y, expected)
 
@@ -80,7 +78,7 @@ def test_replacement_draws_full_batches_uniformly():
     assert batches.steps_per_epoch == 2
     drawn = np.concatenate([batches.indices(tf.constant(step)).numpy() for step in range(2500)])
     counts = np.bincount(drawn, minlength=10)
-    # 10,000 draws: 1,000 of each, with a standard deviation of 30.
+    # 10,000 draws: each index 1,000 times, with a standard deviation of 30.
     assert abs(counts - 1000).max() < 150
     first = batches.indices(tf.constant(0)).numpy()
     assert any(len(set(batches.indices(tf.constant(step)).numpy())) < 4 for step in range(20)), first
@@ -95,7 +93,7 @@ def test_evaluation_keeps_the_order_and_the_last_partial_batch():
 
 
 def ungrouped(batches, steps, epochs):
-    """The batches of all groups of `epochs`, in order."""
+    """The batches of all groups of the first `epochs` epochs, in order."""
     taken = []
     per_epoch = -(-batches.steps_per_epoch // steps)
     for group in batches.groups(steps).take(epochs * per_epoch):
@@ -110,7 +108,7 @@ def ungrouped(batches, steps, epochs):
 @pytest.mark.parametrize(
     "steps, count, batch_size", [(1, 40, 7), (3, 40, 7), (5, 40, 7), (3, 40, 8), (50, 40, 7), (2, 3, 3)]
 )
-def test_groups_hold_the_batches_of_the_epochs(
+def test_groups_have_the_batches_of_the_epochs(
     steps, count, batch_size, sampling, mapped, tmp_path, digits
 ):
     images, labels = digits[0][:count], digits[1][:count]
@@ -127,16 +125,7 @@ def test_groups_hold_the_batches_of_the_epochs(
         assert np.array_equal(y, expected_y)
 
 
-def test_bytes_are_scaled_alike_with_xla_and_without():
-    """Each is the nearest float32 to its quotient by 255."""
-    images = np.arange(256, dtype=np.uint8)
-    expected = (images / np.float64(255)).astype(np.float32)
-    for jit_compile in (False, True):
-        scaled = tf.function(lambda x: scale(x), jit_compile=jit_compile)(tf.constant(images))
-        assert np.array_equal(scaled, expected)
-
-
-def test_what_is_read_from_a_mapped_file_is_not_kept_in_memory(tmp_path):
+def test_mapped_images_that_were_read_do_not_stay_in_memory(tmp_path):
     path = tmp_path / "images"
     with path.open("wb") as file:
         file.truncate(2**28)
@@ -145,15 +134,3 @@ def test_what_is_read_from_a_mapped_file_is_not_kept_in_memory(tmp_path):
     next(iter(batches.epoch(0)))
     mapped = re.search(rf"{path}.*?Rss: +(\d+) kB", Path("/proc/self/smaps").read_text(), re.DOTALL)
     assert int(mapped[1]) < 2**14
-
-
-@pytest.mark.parametrize("dtype", ["uint8", "float32", "int64"])
-def test_a_large_array_becomes_the_tensor_that_a_small_one_becomes(dtype, monkeypatch):
-    monkeypatch.setattr(tensors, "COPIED_AT_ONCE", 1)
-    array = np.arange(3 * 4 * 5).reshape(3, 4, 5).astype(dtype)[:, :, :3]
-    tensor = tensors.as_tensor(array)
-    expected = array.copy()
-    array[:] = 0  # the tensor has memory of its own
-    assert tensor.dtype == array.dtype
-    assert np.array_equal(tensor.numpy(), expected)
-    assert np.array_equal(tf.gather(tensor, [2, 0]).numpy(), expected[[2, 0]])

@@ -21,29 +21,29 @@ def model():
     return compiled(dropout)
 
 
-def test_probabilities_are_those_that_the_model_predicts(model, digits, monkeypatch):
-    monkeypatch.setattr("kerasmlp.data.examples.AT_ONCE", 16)
+def test_probabilities_are_the_predictions_of_the_model(model, digits, monkeypatch):
+    monkeypatch.setattr("kerasmlp.data.examples.EXAMPLES_PER_CALL", 16)
     images, labels = digits
     found = Examples(images, labels).probabilities(model)
     assert found == pytest.approx(model.predict(images / np.float32(255), verbose=0), rel=1e-5)
     assert len(found) == len(images)
 
 
-def test_loss_accuracy_and_gradients_are_those_of_an_evaluation(model, digits):
+def test_loss_accuracy_and_gradients_are_those_of_the_evaluated_model(model, digits):
     images, labels = digits
     loss, accuracy, (kernel, bias) = Examples(images, labels).gradients(model)
     x = images / np.float32(255)
     evaluated = model.evaluate(x, labels, batch_size=40, return_dict=True, verbose=0)
     assert loss == pytest.approx(evaluated["loss"], rel=1e-5)
     assert accuracy == pytest.approx(evaluated["accuracy"])
-    # Of softmax and cross-entropy, by hand.
+    # The gradients of softmax with cross-entropy.
     error = model.predict(x, verbose=0) - np.eye(3)[labels]
     assert bias == pytest.approx(error.mean(axis=0), abs=1e-6)
     penalty = 2 * 0.01 * model.get_weights()[0]
     assert kernel == pytest.approx(x.reshape(40, -1).T @ error / 40 + penalty, abs=1e-6)
 
 
-def test_they_are_computed_anew_at_another_step_only(model, digits):
+def test_results_are_computed_again_only_at_another_step(model, digits):
     examples = Examples(*digits)
     before = examples.probabilities(model), examples.gradients(model)
     model.set_weights([weight + 1 for weight in model.get_weights()])
@@ -54,7 +54,7 @@ def test_they_are_computed_anew_at_another_step_only(model, digits):
     assert not np.array_equal(examples.probabilities(model), before[0])
 
 
-def test_the_training_does_not_notice(model, digits):
+def test_computing_the_results_does_not_change_the_training(model, digits):
     images, labels = digits
     model.fit(images, labels, verbose=0)
     variables = [*model.variables, *model.optimizer.variables, *model.metrics_variables]
@@ -65,7 +65,7 @@ def test_the_training_does_not_notice(model, digits):
     assert_same([variable.numpy() for variable in variables], before)
 
 
-def test_a_variable_that_nothing_depends_on_has_the_gradient_zero(digits):
+def test_an_unused_variable_has_a_gradient_of_zero(digits):
     @keras.saving.register_keras_serializable(package="test")
     class Idle(layers.Layer):
         def build(self, shape):

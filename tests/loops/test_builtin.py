@@ -1,3 +1,5 @@
+"""The built-in loops end with the same weights, bit for bit."""
+
 import functools
 
 import keras
@@ -8,8 +10,8 @@ from keras import layers
 
 from helpers import assert_same, cases, compiled, python, run, state
 from kerasmlp import loops
-from kerasmlp.data.batches import Batches, in_order
-from small_models import MODELS, Recorder, dense, regularised
+from kerasmlp.data import Batches, in_order
+from small_models import MODELS, dense, regularised
 
 HANDWRITTEN = ["graph", "eager"]
 
@@ -129,71 +131,6 @@ def test_a_model_that_is_not_built_yet_is_built(loop, digits):
         results.append((run(name, model, digits), state(model)))
     assert results[0][0] == results[1][0]
     assert_same(results[0][1], results[1][1])
-
-
-for hook in ("train_begin", "train_end", "test_begin", "test_end"):
-    setattr(Recorder, f"on_{hook}", lambda self, logs=None, hook=hook: self.note(hook, logs))
-for hook in ("epoch_begin", "epoch_end"):
-    setattr(Recorder, f"on_{hook}", lambda self, n, logs=None, hook=hook: self.note(hook, n, logs))
-for hook in ("train_batch_begin", "train_batch_end", "test_batch_begin", "test_batch_end"):
-    setattr(Recorder, f"on_{hook}", lambda self, n, logs=None, hook=hook: self.note(hook, n, logs))
-
-
-@pytest.mark.parametrize("steps_per_execution", [1, 4])
-def test_callbacks_hear_the_same_from_every_loop(steps_per_execution, digits):
-    heard = {}
-    for loop in ("fit", "graph", *(["eager"] if steps_per_execution == 1 else [])):
-        recorder = Recorder()
-        model = compiled(dense, steps_per_execution=steps_per_execution)
-        run(loop, model, digits, callbacks=[recorder])
-        heard[loop] = recorder.heard
-    hooks = [entry[0] for entry in heard["fit"]]
-    assert hooks.count("train_batch_end") == 2 * -(-6 // steps_per_execution)
-    assert hooks.count("epoch_end") == hooks.count("test_end") == 2
-    for loop in heard:
-        assert heard[loop] == heard["fit"], loop
-
-
-@pytest.mark.parametrize("stop_at", cases((1, 3, 9, 20), default=(3, 9)))
-def test_stop_training_is_honoured_alike(stop_at, digits):
-    """Whenever a callback asks for it: in the middle of an epoch, of a validation, before the first."""
-    results = []
-    for loop in loops.LOOPS:
-        recorder = Recorder(stop_at)
-        model = compiled(dense)
-        history = run(loop, model, digits, epochs=4, callbacks=[recorder])
-        results.append((history, recorder.heard, state(model)))
-    for history, heard, final in results:
-        assert heard == results[0][1]
-        assert history == results[0][0]
-        assert_same(final, results[0][2])
-    assert int(model.optimizer.iterations) < 24
-
-
-@pytest.mark.parametrize("steps_per_execution", [1, 4])
-def test_graph_traces_once_in_a_run(steps_per_execution, digits, monkeypatch):
-    traces = []
-    step = loops.train_step
-    monkeypatch.setattr(loops, "train_step", lambda *batch: traces.append(1) or step(*batch))
-    run("graph", compiled(dense, steps_per_execution=steps_per_execution), digits, epochs=3)
-    assert len(traces) == 1
-
-
-def test_eager_runs_the_step_for_each_batch(digits, monkeypatch):
-    calls = []
-    step = loops.train_step
-    monkeypatch.setattr(loops, "train_step", lambda *batch: calls.append(1) or step(*batch))
-    run("eager", compiled(dense), digits, epochs=2)
-    assert len(calls) == 12
-
-
-def test_train_step_returns_the_loss_of_the_batch(digits):
-    images, labels = digits
-    model = compiled(dense)
-    x, y = images[:7] / np.float32(255), labels[:7]
-    expected = float(model.compute_loss(x, y, model(x)))
-    assert float(loops.train_step(model, tf.constant(x), tf.constant(y))) == expected
-    assert int(model.optimizer.iterations) == 1
 
 
 @pytest.mark.thorough

@@ -6,7 +6,6 @@ from keras import layers
 from helpers import assert_same, cases, compiled, run, state
 from kerasmlp import loops
 from kerasmlp.data.batches import Batches
-from kerasmlp.loops import responsive_steps
 from kerasmlp.loops.program import Program, make_program
 from small_models import MODELS, Recorder, dense
 
@@ -131,18 +130,3 @@ def test_a_step_that_is_wrong_is_not_taken_for_one_that_xla_cannot_compile(digit
 
     with pytest.raises(ZeroDivisionError):
         loops.traced(step)(compiled(dense, **PROGRAM), Batches(*digits, 7), None, 1, [])
-
-
-@pytest.mark.parametrize(
-    "parameters, batch_size, example_bytes, steps_per_epoch, steps",
-    [
-        (79_510, 50, 784, 1200, 204),  # the handbook's: 1.2 ms a step on a slow machine
-        (79_510, 50, 784, 80, 80),  # no more than the epoch has
-        (10, 1, 1, 10_000, 8_333),  # 30 microseconds a step, whatever is in it
-        (10, 50, 2**20, 1200, 1),  # a batch of 50 MiB
-        (10**9, 1000, 784, 1200, 1),
-    ],
-)
-def test_an_execution_is_short_and_small(parameters, batch_size, example_bytes, steps_per_epoch, steps):
-    received = responsive_steps(parameters, batch_size, example_bytes, steps_per_epoch)
-    assert received == pytest.approx(steps, rel=0.01)

@@ -8,7 +8,7 @@ from kerasmlp.models import make_optimizer
 from kerasmlp.models.mlp import MLP, compiled_mlp
 
 
-def test_build_makes_the_handbooks_variables():
+def test_build_creates_the_variables_of_the_handbook():
     model = MLP()
     model.build((None, 28, 28, 1))
     shapes = {variable.path: tuple(variable.shape) for variable in model.variables}
@@ -34,7 +34,7 @@ def test_a_unit_is_a_weighted_sum_plus_a_bias():
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-6)
 
 
-def test_the_loss_of_integer_labels_is_that_of_their_one_hot_vectors():
+def test_integer_labels_have_the_loss_of_their_one_hot_vectors():
     model = compiled_mlp((2, 3, 1), 4)
     x = np.random.default_rng(0).random((6, 2, 3, 1)).astype(np.float32)
     y, y_pred = np.array([0, 1, 2, 3, 0, 1]), model(x)
@@ -43,7 +43,7 @@ def test_the_loss_of_integer_labels_is_that_of_their_one_hot_vectors():
     assert float(sparse) == float(dense)
 
 
-def test_layers_follow_hidden_units_and_data():
+def test_layer_sizes_follow_from_hidden_units_and_data():
     model = compiled_mlp((5, 4, 3), 7, hidden_units=(8, 6))
     assert [layer.name for layer in model.layers] == ["flatten", "dense1", "dense2", "dense3"]
     assert [w.shape for w in model.get_weights()[::2]] == [(60, 8), (8, 6), (6, 7)]
@@ -76,7 +76,7 @@ assert model.hidden_units == (5, 6)
     assert np.array_equal(np.load(tmp_path / "y.npy"), model(x))
 
 
-def test_a_file_with_code_in_it_is_refused_and_the_code_not_run(tmp_path):
+def test_a_file_with_code_is_refused_and_the_code_does_not_run(tmp_path):
     ran = tmp_path / "ran"
     code = eval(f"lambda x: (__import__('pathlib').Path({str(ran)!r}).touch(), x)[1]")
     layers = [keras.Input((1,)), keras.layers.Lambda(code)]
@@ -87,7 +87,7 @@ def test_a_file_with_code_in_it_is_refused_and_the_code_not_run(tmp_path):
     assert not ran.exists()
 
 
-def test_loading_what_is_no_model_is_a_value_error(tmp_path):
+def test_loading_another_file_raises_a_value_error(tmp_path):
     path = tmp_path / "model.keras"
     path.write_bytes(b"nonsense")
     with pytest.raises(ValueError, match=r"model\.keras"):

@@ -7,7 +7,7 @@ from kerasmlp.models import make_optimizer
 from small_models import dense
 
 
-def test_by_default_it_is_the_handbooks():
+def test_the_default_is_the_optimizer_of_the_handbook():
     made = make_optimizer()
     expected = keras.optimizers.Adam(0.001).get_config()
     assert made.get_config() | {"name": "adam"} == {**expected, "name": "adam"}
@@ -22,12 +22,12 @@ def test_the_learning_rate_rises_and_falls_along_a_cosine():
     assert rates[1000] < 1e-7
 
 
-def test_a_schedule_of_few_steps_begins_at_its_highest():
+def test_a_schedule_of_few_steps_has_no_warmup():
     rate = make_optimizer(0.5, cosine_steps=10)._learning_rate
     assert [round(float(rate(step)), 4) for step in (0, 5, 10)] == [0.5, 0.25, 0]
 
 
-def test_weight_decay_takes_from_the_kernels_their_part_and_nothing_from_the_biases():
+def test_weight_decay_shrinks_kernels_but_not_biases():
     model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(2, bias_initializer="ones")])
     kernel, bias = (variable.numpy() for variable in model.trainable_variables)
     made = make_optimizer(0.5, weight_decay=0.1)
@@ -51,8 +51,8 @@ def test_the_trained_weights_are_the_moving_average():
 
 
 @pytest.mark.parametrize("jit_compile", cases((False, True), default=(False,)))
-def test_the_loops_agree_with_all_of_it(digits, jit_compile):
-    """But for the eager loop, whose schedule is not fused: see the README."""
+def test_fit_and_graph_agree_with_schedule_weight_decay_and_average(digits, jit_compile):
+    """The eager loop rounds differently, because its schedule is not fused: see the README."""
 
     def made():
         return make_optimizer(0.01, weight_decay=0.01, cosine_steps=18, ema_momentum=0.9)

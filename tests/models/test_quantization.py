@@ -10,7 +10,7 @@ from small_models import mlp
 
 
 @pytest.mark.parametrize("bits, largest", [(8, 127), (4, 7)])
-def test_each_unit_has_integers_of_its_own_scale(bits, largest):
+def test_each_unit_has_its_own_scale(bits, largest):
     kernel = np.random.default_rng(0).normal(size=(20, 3)).astype(np.float32) * [1, 10, 0.01]
     scale = np.abs(kernel).max(axis=0) / largest
     integers = rounded(tf.constant(kernel, tf.float32), bits).numpy() / scale
@@ -37,7 +37,8 @@ def test_gradients_pass_straight_through_the_rounding():
     x = np.random.default_rng(0).random((5, 4)).astype(np.float32)
     layer = QuantizedDense(2, bits=4)
     layer.build((5, 4))
-    layer.lowest.assign(-99.0)  # rounding moves a range a little, and what is beyond it has no gradient
+    # Rounding shifts a range slightly, and outputs beyond the range have no gradient.
+    layer.lowest.assign(-99.0)
     layer.highest.assign(99.0)
     with tf.GradientTape() as tape:
         total = tf.reduce_sum(layer(x, training=True))
@@ -47,7 +48,7 @@ def test_gradients_pass_straight_through_the_rounding():
 
 
 @pytest.mark.parametrize("quantize", cases(("int8", "int4"), default=("int8",)))
-def test_all_loops_end_the_same_bit_for_bit(quantize, digits):
+def test_all_loops_are_identical_bit_for_bit(quantize, digits):
     models = {loop: mlp(quantize) for loop in ("fit", "graph", "eager")}
     histories = [run(loop, model, digits) for loop, model in models.items()]
     assert histories[0] == histories[1] == histories[2]
@@ -58,14 +59,14 @@ def test_all_loops_end_the_same_bit_for_bit(quantize, digits):
 
 
 @pytest.mark.parametrize("loop", cases(("fit", "graph"), default=("graph",)))
-def test_the_program_of_many_steps_is_keras_own_xla_step(loop, digits):
+def test_the_program_of_many_steps_equals_keras_own_xla_step(loop, digits):
     one_by_one = mlp("int8", jit_compile=True)
     together = mlp("int8", jit_compile=True, steps_per_execution=4)
     assert run("fit", one_by_one, digits) == run(loop, together, digits)
     assert_same(state(together), state(one_by_one))
 
 
-def test_a_saved_model_says_the_same(digits, tmp_path):
+def test_a_saved_model_predicts_the_same(digits, tmp_path):
     model = mlp("int4")
     run("fit", model, digits)
     model.save(tmp_path / "model.keras")

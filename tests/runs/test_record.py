@@ -136,7 +136,7 @@ def test_hparams_ranks_the_run(finished):
         **{"loop": "fit", "jit_compile": True, "steps_per_execution": metrics["steps_per_execution"]},
         **{"data": metrics["dataset"], "epochs": 3, "batch_size": 5, "learning_rate": 0.001, "seed": 0},
         **{"hidden_units": "4", "sampling": "shuffle", "validation_size": 15, "recipe": "default"},
-        **{"quantize": "none", "schedule": "constant", "weight_decay": 0.0, "ema_momentum": 0.99},
+        **{"quantize": "none", "schedule": "constant", "weight_decay": 0.0, "ema_momentum": 0.0},
         **{"strategy": "none", "affine": 0.0, "translation": 0.0, "elastic": 0.0},
     }
     end = hparams_metadata.parse_session_end_info_plugin_data(
@@ -180,7 +180,7 @@ def test_projector_is_given_activations_labels_and_images(finished, npz):
     said = model.predict(x, verbose=0).argmax(axis=1)
     lines = (shown / embedding.metadata_path).read_text().splitlines()
     pairs = zip(data.test_label, said, strict=True)
-    assert lines == ["label\tsaid", *(f"{label}\t{other}" for label, other in pairs)]
+    assert lines == ["label\tpredicted", *(f"{label}\t{other}" for label, other in pairs)]
     width, height = embedding.sprite.single_image_dim
     with Image.open(shown / embedding.sprite.image_path) as sprite:
         pixels = np.asarray(sprite)
@@ -194,7 +194,7 @@ def test_projector_is_given_activations_labels_and_images(finished, npz):
 def test_a_run_that_goes_on_has_no_step_twice(npz, tmp_path):
     settings = small(tmp_path, data=str(npz))
     folder, _ = train(settings)
-    train(dataclasses.replace(settings.resuming("small"), epochs=4))
+    train(dataclasses.replace(settings, resume=True, epochs=4))
     read = events(folder)  # where a step that is there twice fails
     assert list(read["train", "loss/running"]) == [5, 10, 15, 20]
     assert list(read["validation", "images/confusion"]) == [5, 10, 20]

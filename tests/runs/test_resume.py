@@ -69,20 +69,20 @@ def test_a_signal_saves_and_the_run_goes_on_as_if_it_had_not_come(
     logs, folder = tmp_path / "logs", tmp_path / "logs/mine"
     error = capsys.readouterr().err.splitlines()[-1]
     assert error == (
-        f"interrupted after step {step}; to go on: python -m kerasmlp.train --resume --name mine"
+        f"interrupted after step {step}; to resume: python -m kerasmlp.train --resume --name mine"
         f" --logdir {logs}"
     )
     assert newest(folder).state["step"] == step
     assert not (folder / "metrics.json").exists()
     assert train("--resume", "--name", "mine") == 0
-    assert f"going on after step {step}" in capsys.readouterr().err
+    assert f"resuming after step {step}" in capsys.readouterr().err
     assert finished(folder) == finished(logs / "whole")
 
 
 def test_a_second_signal_stops_at_once_and_damages_nothing(train, sent, tmp_path, capsys):
     sent(signal.SIGINT, 5, times=2)
     assert train("--name", "mine") == 130
-    assert "interrupted; to go on: " in capsys.readouterr().err
+    assert "interrupted; to resume: " in capsys.readouterr().err
     assert newest(tmp_path / "logs/mine").state["step"] == STEPS
     assert train("--resume", "--name", "mine") == 0
 
@@ -129,13 +129,16 @@ def test_a_run_that_never_came_to_a_checkpoint_begins_anew(train, tmp_path):
 @pytest.mark.parametrize(
     "flags, message",
     [
-        (["--batch-size", "8"], "--batch-size: expected 7, as the run was begun with"),
-        (["--seed", "1"], "--seed: expected 0, as the run was begun with, or no --seed; received 1"),
+        (["--batch-size", "8"], "--batch-size: expected 7, as when the run was begun; received 8"),
+        (["--seed", "1"], "--seed: expected 0, as when the run was begun; received 1"),
         (["--hidden-units", "5"], r"--hidden-units: expected (100,)"),
         (["--recipe", "handbook"], "--recipe: expected 'default'"),
         (["--epochs", "2"], "--epochs: expected at least 3, as many as the run has begun; received 2"),
-        (["--data", "mnist5k"], "--data: expected the data that the run was begun on; received mnist5k"),
-        (["--name", "none"], "no config.json; the newest in"),
+        (
+            ["--data", "mnist5k"],
+            "--data: expected the data that the run was begun on; received 'mnist5k'",
+        ),
+        (["--name", "none"], "no config.json; the newest run in"),
     ],
 )
 def test_what_would_make_it_another_run_is_refused(flags, message, train, tmp_path, capsys):
@@ -153,13 +156,13 @@ def test_what_would_make_it_another_run_is_refused(flags, message, train, tmp_pa
 def test_a_schedule_over_all_epochs_has_no_others(train, tmp_path, capsys):
     assert train("--name", "mine", "--schedule", "cosine", "--epochs", 2) == 0
     assert train("--resume", "--name", "mine", "--epochs", 3) == 2
-    assert "--epochs: expected 2, as the run was begun with" in capsys.readouterr().err
+    assert "--epochs: expected 2, as when the run was begun" in capsys.readouterr().err
     assert train("--resume", "--name", "mine", "--epochs", 2) == 0
 
 
 def test_resume_needs_a_name(train, capsys):
     assert train("--resume") == 2
-    assert "--name: expected the name of the run to resume" in capsys.readouterr().err
+    assert "--name: expected the run to resume" in capsys.readouterr().err
 
 
 def test_a_second_process_on_a_run_is_refused(train, tmp_path, capsys):
@@ -183,12 +186,12 @@ def test_damaged_checkpoints_are_passed_over_and_none_left_is_an_error(train, tm
     assert train("--resume", "--name", "mine") == 0
     error = capsys.readouterr().err
     assert error.count("is damaged") == 2
-    assert "going on after step 6 of 18" in error
+    assert "resuming after step 6 of 18" in error
     assert finished(logs / "mine") == finished(logs / "whole")
     for path in paths:
         path.write_bytes(b"")
     assert train("--resume", "--name", "mine") == 2
-    assert "expected a checkpoint that is whole; all 3 are damaged" in capsys.readouterr().err
+    assert "expected an undamaged checkpoint; all 3 are damaged" in capsys.readouterr().err
 
 
 def test_a_folder_that_vanishes_ends_the_run_with_a_line(train, sent, monkeypatch, tmp_path, capsys):
@@ -219,7 +222,7 @@ def test_checkpoints_come_as_often_as_asked(every, train, tmp_path):
 
 
 def test_settings_come_back_from_their_file(tmp_path):
-    settings = Settings("handbook", "graph", name="x", logdir=Path("a/b"), hidden_units=(3, 4))
+    settings = Settings(recipe="handbook", name="x", logdir=Path("a/b"), hidden_units=(3, 4))
     run_folder.write_json(tmp_path / "config.json", settings)
     assert Settings.read(tmp_path / "config.json") == settings
 

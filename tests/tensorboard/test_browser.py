@@ -1,4 +1,4 @@
-"""TensorBoard, in a real browser, shows what the runs wrote."""
+"""TensorBoard in a real browser shows what the runs wrote."""
 
 import json
 from pathlib import Path
@@ -87,7 +87,7 @@ def test_hparams_ranks_the_runs(dashboards, metrics):
         assert row["hidden_units"] == ("20" if row["Trial ID"] == "narrow" else "100")
 
 
-def test_pr_curves_shows_a_curve_of_each_class(dashboards):
+def test_pr_curves_shows_a_curve_for_each_class(dashboards):
     assert dashboards.pr_curves() == [f"pr/{number}/pr_curves" for number in range(10)]
 
 

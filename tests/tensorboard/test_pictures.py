@@ -4,7 +4,7 @@ import pytest
 from kerasmlp.tensorboard import pictures
 
 
-def test_tiles_stand_in_rows_with_gaps():
+def test_tiles_are_in_rows_and_columns_with_gaps():
     images = np.arange(1, 4, dtype=np.uint8).reshape(3, 1, 1, 1) * np.ones((3, 2, 3, 1), np.uint8)
     picture = pictures.tiles(images, scale=2)
     gap = pictures.GAP
@@ -14,15 +14,15 @@ def test_tiles_stand_in_rows_with_gaps():
         y, x = gap + row * (4 + gap), gap + column * (6 + gap)
         assert (picture[y : y + 4, x : x + 6] == number).all()
     expected = 255 * picture.size - 24 * (3 * 255 - 6)
-    assert picture.astype(int).sum() == expected  # all else is white
+    assert picture.astype(int).sum() == expected  # all other pixels are white
 
 
-def test_colours_stay_colours():
+def test_colours_do_not_change():
     images = np.array([[[[10, 20, 30]]]], np.uint8)
     assert pictures.tiles(images)[pictures.GAP, pictures.GAP].tolist() == [10, 20, 30]
 
 
-def test_captions_stand_below_their_images():
+def test_captions_are_below_their_images():
     images = np.full((2, 28, 28, 1), 200, np.uint8)
     with_text, without = (pictures.captioned(images, [text, " "]) for text in ("8: 3 98%", " "))
     changed = np.argwhere(with_text != without)
@@ -30,7 +30,7 @@ def test_captions_stand_below_their_images():
     assert changed[:, 1].max() < pictures.GAP + 56
 
 
-def test_what_has_no_room_is_left_out():
+def test_images_that_do_not_fit_are_left_out():
     large = np.zeros((9, 700, 700, 1), np.uint8)
     assert pictures.tiles(large).shape[:2] == (708, 708)
     many = np.zeros((5000, 28, 28, 1), np.uint8)
@@ -55,7 +55,7 @@ def test_a_first_layer_of_zeros_is_grey():
     assert (picture[pictures.GAP : pictures.GAP + 2, pictures.GAP : pictures.GAP + 2] == 128).all()
 
 
-def test_the_confusion_is_blue_where_right_and_red_where_wrong():
+def test_the_confusion_matrix_is_blue_for_right_and_red_for_wrong():
     matrix = np.array([[4, 0], [3, 1]])
     picture = pictures.confusion(matrix)
     assert picture.shape == (96, 96, 3)
@@ -67,20 +67,20 @@ def test_the_confusion_is_blue_where_right_and_red_where_wrong():
     share = round(255 * (1 - np.sqrt(0.75)))
     assert corners[1, 0].tolist() == [255, share, share]
     assert corners[1, 1][2] == 255 and corners[1, 1][0] < 255
-    # The number of examples stands in a cell, and nothing where there are none.
+    # A cell contains the number of examples. It is empty if there are none.
     assert (picture[32:64, 64:] == 255).all()
     assert (picture[32:64, 32:64] != [0, 102, 255]).any()
 
 
 @pytest.mark.parametrize("classes", [40, 1500])
-def test_the_confusion_of_many_classes_has_no_numbers(classes):
+def test_the_confusion_matrix_of_many_classes_has_no_numbers(classes):
     picture = pictures.confusion(np.eye(classes, dtype=int))
     cell = max(1, pictures.SIDE // classes)
     assert picture.shape == (cell * classes, cell * classes, 3)
     assert {tuple(colour) for colour in picture.reshape(-1, 3)} == {(0, 102, 255), (255, 255, 255)}
 
 
-def test_mistakes_are_the_most_wrong_first():
+def test_mistakes_begin_with_the_most_wrong_image():
     images = (np.arange(4, dtype=np.uint8) * 50).reshape(4, 1, 1, 1)
     images = np.broadcast_to(images, (4, 64, 64, 1)).copy()
     labels = np.array([0, 1, 0, 1])
@@ -90,7 +90,7 @@ def test_mistakes_are_the_most_wrong_first():
     assert np.array_equal(picture, expected)
 
 
-def test_that_nothing_is_mistaken_is_said():
+def test_a_model_without_mistakes_has_a_picture_with_a_text():
     images = np.zeros((3, 28, 28, 1), np.uint8)
     picture = pictures.mistakes(images, np.zeros(3, int), np.eye(2)[[0, 0, 0]])
     assert (picture[: pictures.GAP + 56] == 255).all()

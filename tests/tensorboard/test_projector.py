@@ -6,7 +6,7 @@ from tensorboard.plugins.projector.projector_config_pb2 import ProjectorConfig
 from kerasmlp.tensorboard import projector
 
 
-def test_no_more_images_are_shown_than_a_sprite_takes(tmp_path):
+def test_only_as_many_images_are_written_as_fit_into_the_sprite(tmp_path):
     images = np.zeros((40, 2000, 1500, 3), np.uint8)
     images[:, 0, 0] = np.arange(40)[:, None]
     labels = np.arange(40)
@@ -19,7 +19,7 @@ def test_no_more_images_are_shown_than_a_sprite_takes(tmp_path):
     assert len((tmp_path / "labels.tsv").read_text().splitlines()) == 21
 
 
-def test_images_larger_than_a_sprite_and_units_that_are_silent_are_left_out(tmp_path):
+def test_too_large_images_and_activations_of_zero_write_no_files(tmp_path):
     labels = np.arange(3)
     images = np.zeros((3, 1, projector.SPRITE_SIDE + 1, 1), np.uint8)
     projector.write(tmp_path, np.ones((3, 2), np.float32), images, labels, labels)

@@ -1,4 +1,4 @@
-"""Callbacks that every loop calls, one in a module. And what Ctrl-C does."""
+"""Callbacks for all loops, and what Ctrl-C and SIGTERM do."""
 
 import lazy_loader
 

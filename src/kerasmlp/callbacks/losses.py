@@ -1,7 +1,4 @@
-"""The callbacks of a run, the same for every loop.
-
-Others have modules of their own: those of TensorBoard, `summaries` and `profiling`, and `checkpointing`.
-"""
+"""The loss of each step: recorded, printed, and checked."""
 
 import math
 from typing import Any, NamedTuple
@@ -17,10 +14,10 @@ class StepLoss(NamedTuple):
     """The loss of a step.
 
     Attributes:
-        step: its number, from 1.
-        loss: of its batch.
-        running: the mean of the losses of the epoch so far. The batches are taken for equally large, so
-            after a smaller last one it differs from the mean over the examples.
+        step: the number of the step, counted from 1.
+        loss: the loss of its batch.
+        running: the mean loss of the batches of the epoch so far. A smaller last batch weighs as much as
+            the others, so at the end of an epoch it can differ from the mean over the examples.
     """
 
     step: int
@@ -29,12 +26,12 @@ class StepLoss(NamedTuple):
 
 
 class BatchLosses(keras.callbacks.Callback):
-    """Knows the loss of every step. Keras' logs do not: their `loss` is the mean of the epoch so far.
+    """Records the loss of each step. Keras' logs lack it: their `loss` is the mean of the epoch so far.
 
-    It listens to the model's `compute_loss`, so it holds for every loop and every compilation.
+    It wraps the model's `compute_loss`, so it works with every loop, compiled or not.
 
     Attributes:
-        latest: after each execution, its steps.
+        latest: the steps of the latest execution.
     """
 
     checkpointed = ("_sum",)
@@ -50,7 +47,7 @@ class BatchLosses(keras.callbacks.Callback):
         self._ring = ring = tf.Variable(tf.zeros([size]), trainable=False)
         self._count = count = tf.Variable(0, trainable=False)
 
-        def compute_and_keep(
+        def compute_and_record(
             x: Any = None,
             y: Any = None,
             y_pred: Any = None,
@@ -64,24 +61,24 @@ class BatchLosses(keras.callbacks.Callback):
             return loss
 
         self._compute_loss = compute_loss
-        model.compute_loss = compute_and_keep
-        model.train_function = None  # traced earlier, it would not be heard
+        model.compute_loss = compute_and_record
+        model.train_function = None  # a function that was traced before does not call the wrapper
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
-        self._first = int(self.model.optimizer.iterations)
-        self._read = 0
+        self._first_step = int(self.model.optimizer.iterations)
+        self._recorded = 0
         self.latest: list[StepLoss] = []
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         count, ring = int(self._count), self._ring.numpy()
-        numbers = np.arange(self._read, count)
+        numbers = np.arange(self._recorded, count)
         losses = ring[numbers % len(ring)].tolist()
         self.latest = []
-        for number, loss in zip((numbers + self._first).tolist(), losses, strict=True):
-            before = number % self.params["steps"]  # steps of the epoch
-            self._sum = loss if not before else self._sum + loss
-            self.latest.append(StepLoss(number + 1, loss, self._sum / (before + 1)))
-        self._read = count
+        for step, loss in zip((numbers + self._first_step).tolist(), losses, strict=True):
+            step_in_epoch = step % self.params["steps"]
+            self._sum = self._sum + loss if step_in_epoch else loss
+            self.latest.append(StepLoss(step + 1, loss, self._sum / (step_in_epoch + 1)))
+        self._recorded = count
 
     def on_train_end(self, logs: Logs | None = None) -> None:
         if self.model is not None:
@@ -91,8 +88,8 @@ class BatchLosses(keras.callbacks.Callback):
 class StopAtNonFinite(keras.callbacks.Callback):
     """Stops the training at the first loss that is not a finite number.
 
-    It raises `FloatingPointError`, so that nothing of the failed epoch is saved, and what was saved
-    before stays the last.
+    It raises `FloatingPointError`. In the list it comes before the `Checkpoint`, so the failed step is
+    never saved, and earlier checkpoints remain.
     """
 
     def __init__(self, batch_losses: BatchLosses) -> None:
@@ -103,13 +100,13 @@ class StopAtNonFinite(keras.callbacks.Callback):
         for step, loss, _ in self._batch_losses.latest:
             if not math.isfinite(loss):
                 raise FloatingPointError(
-                    f"the loss is {loss} at step {step:,}; training stopped, and the checkpoints of"
-                    " the epochs before are kept; a smaller learning rate may help"
+                    f"the loss is {loss} at step {step:,}; training stopped, earlier checkpoints are"
+                    " kept; try a smaller learning rate"
                 )
 
 
 class PrintBatchLoss(keras.callbacks.Callback):
-    """Prints the handbook's line for each batch, counted from 0: `batch 7: loss 0.312345`."""
+    """Prints a line for each batch, counted from 0, as in the handbook: `batch 7: loss 0.312345`."""
 
     def __init__(self, batch_losses: BatchLosses) -> None:
         super().__init__()

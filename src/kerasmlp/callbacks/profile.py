@@ -1,4 +1,4 @@
-"""A profile of a few steps, for TensorBoard's dashboard of that name."""
+"""A profile of a few steps, for TensorBoard's dashboard Profile."""
 
 import importlib.util
 import sys
@@ -10,56 +10,58 @@ import tensorflow as tf
 from kerasmlp.loops import Logs
 
 STEPS = 10
-"""At least so many are profiled, in whole executions."""
+"""The least number of steps to profile. Executions are profiled as a whole."""
 PLUGIN = "tensorboard_plugin_profile"
+"""The package that TensorBoard needs to show a profile."""
 
 
 class Profile(keras.callbacks.Callback):
-    """Profiles the steps of the second execution, and of those after it up to `STEPS` steps.
+    """Profiles executions, from the second one on, until there are `STEPS` steps.
 
-    The first can hold tracing and compiling. What TensorBoard needs to show it is another package; where
-    that is missing, a line on standard error says so.
+    The first execution may include tracing and compiling. If `PLUGIN` is not installed, a line on
+    standard error says how to install it.
 
     Args:
-        folder: of the sub-run that it is shown with.
+        folder: the folder of the sub-run that the profile belongs to.
     """
 
     def __init__(self, folder: Path) -> None:
         super().__init__()
         self._folder = folder
-        self._heard = 0
-        self._first: int | None = None
+        self._executions = 0
+        self._first_step: int | None = None
         self._done = False
 
     def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
-        self._heard += 1
-        if self._heard == 2:
-            self._first = int(self.model.optimizer.iterations)
+        self._executions += 1
+        if self._executions == 2:
+            self._first_step = int(self.model.optimizer.iterations)
             tf.profiler.experimental.start(str(self._folder))
-        if self._first is not None:
-            self._execution = tf.profiler.experimental.Trace("execution", step_num=self._heard, _r=1)
-            self._execution.__enter__()
+        if self._first_step is not None:
+            number = self._executions
+            self._trace = tf.profiler.experimental.Trace("execution", step_num=number, _r=1)
+            self._trace.__enter__()
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
-        if self._first is not None:
-            self._execution.__exit__(None, None, None)
-            steps = int(self.model.optimizer.iterations) - self._first
+        if self._first_step is not None:
+            self._trace.__exit__(None, None, None)
+            steps = int(self.model.optimizer.iterations) - self._first_step
             if steps >= STEPS:
                 self._stop()
-                _say(f"{steps} steps were profiled")
+                _report(f"profiled {steps} steps")
                 if importlib.util.find_spec(PLUGIN) is None:
-                    _say("to see them: pip install tensorboard-plugin-profile")
+                    _report("to see the profile: pip install tensorboard-plugin-profile")
 
     def on_train_end(self, logs: Logs | None = None) -> None:
-        if self._first is not None:
+        if self._first_step is not None:
             self._stop()
         if not self._done:
-            _say(f"nothing was profiled: there were too few executions, {self._heard}")
+            _report(f"no profile: expected at least 2 executions; received {self._executions}")
 
     def _stop(self) -> None:
         tf.profiler.experimental.stop()
-        self._first, self._done = None, True
+        self._first_step, self._done = None, True
 
 
-def _say(line: str) -> None:
+def _report(line: str) -> None:
     print(f"--profile: {line}", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""TODO"""
+"""The progress of a training, on standard error."""
 
 import sys
 
@@ -11,16 +11,16 @@ from kerasmlp.loops import Logs
 
 
 class ProgressLine(keras.callbacks.Callback):
-    """Shows on standard error how far the training is: on a terminal live, else a plain line an epoch.
+    """Shows the progress: a live bar on a terminal, and a line for each epoch.
 
-    `on_train_end` leaves the terminal as it was.
+    `on_train_end` restores the terminal.
     """
 
     def __init__(self, stopwatch: Stopwatch) -> None:
         super().__init__()
         self._stopwatch = stopwatch
         console = Console(stderr=True)
-        self._live = Progress(
+        self._bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
@@ -31,36 +31,36 @@ class ProgressLine(keras.callbacks.Callback):
         )
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
-        self._live.start()
+        self._bar.start()
         watch = self._stopwatch
         if watch.seconds_to_trace is not None and watch.seconds_to_compile is not None:
-            self._say(
+            self._print(
                 f"traced in {watch.seconds_to_trace:.2f} s, compiled in {watch.seconds_to_compile:.2f} s"
             )
 
     def on_train_end(self, logs: Logs | None = None) -> None:
-        self._live.stop()
+        self._bar.stop()
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         title = f"epoch {epoch + 1}/{self.params['epochs']}"
-        self._task = self._live.add_task(title, total=self.params["steps"], metrics="")
+        self._task = self._bar.add_task(title, total=self.params["steps"], metrics="")
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
-        if not self._live.disable:
+        if not self._bar.disable:
             done = min(batch + 1, self.params["steps"])
-            self._live.update(self._task, completed=done, metrics=_in_words(logs))
+            self._bar.update(self._task, completed=done, metrics=_formatted(logs))
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        self._live.remove_task(self._task)
+        self._bar.remove_task(self._task)
         seconds = self._stopwatch.seconds_per_step[-1] * self.params["steps"]
-        self._say(f"epoch {epoch + 1}/{self.params['epochs']}  {_in_words(logs)}  {seconds:.2f} s")
+        self._print(f"epoch {epoch + 1}/{self.params['epochs']}  {_formatted(logs)}  {seconds:.2f} s")
 
-    def _say(self, line: str) -> None:
-        if self._live.disable:
+    def _print(self, line: str) -> None:
+        if self._bar.disable:
             print(line, file=sys.stderr, flush=True)
         else:
-            self._live.console.print(line, highlight=False)
+            self._bar.console.print(line, highlight=False)
 
 
-def _in_words(logs: Logs | None) -> str:
+def _formatted(logs: Logs | None) -> str:
     return "  ".join(f"{name} {value:.4f}" for name, value in sorted((logs or {}).items()))

@@ -1,4 +1,4 @@
-"""TODO"""
+"""The time that the training steps take."""
 
 import statistics
 import time
@@ -9,18 +9,18 @@ from kerasmlp.loops import Logs
 
 
 class Stopwatch(keras.callbacks.Callback):
-    """Times the training steps, and nothing else: not validation, not the callbacks of an epoch's end.
+    """Times the training steps. Validation and the callbacks at the end of an epoch do not count.
 
-    Tracing and compiling are timed apart: a loop does so before the training begins, or else in the
-    first execution of a run, which is then left out of the first epoch unless it is the whole of it.
+    Some loops trace and compile before the training begins. In the others the first execution does so.
+    It then does not count in the first epoch, unless it is the whole epoch.
 
     Args:
-        examples_per_step: of a full batch.
+        examples_per_step: the number of examples in a full batch.
 
     Attributes:
-        seconds_to_first_step: from when the loop knows its callbacks to the end of the first execution.
-        seconds_to_trace: of these, what making TensorFlow's graph took, where that is known.
-        seconds_to_compile: and what XLA took.
+        seconds_to_first_step: the time from `set_model` to the end of the first execution.
+        seconds_to_trace: the part of it in which TensorFlow traced its graph. None if unknown.
+        seconds_to_compile: the part of it in which XLA compiled. None if unknown.
         seconds_per_step: the mean of each epoch.
     """
 
@@ -36,12 +36,12 @@ class Stopwatch(keras.callbacks.Callback):
 
     @property
     def seconds_per_epoch(self) -> float:
-        """The median over the epochs, in seconds."""
+        """The median of the epochs, in seconds."""
         return statistics.median(self.seconds_per_step) * float(self.params["steps"])
 
     @property
     def examples_per_second(self) -> float:
-        """Of the last epoch."""
+        """The speed in the last epoch."""
         return self._examples_per_step / self.seconds_per_step[-1]
 
     def set_model(self, model: keras.Model) -> None:
@@ -58,15 +58,16 @@ class Stopwatch(keras.callbacks.Callback):
         self._first_step: int | None = None
 
     def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
-        if self._first_step is None:  # that of the epoch, or where a run goes on
+        if self._first_step is None:  # not 0 if the run resumes within the epoch
             self._first_step = batch
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         self._end = time.perf_counter()
-        self._steps = min(batch + 1, self.params["steps"])  # Keras counts a shorter last group in full
+        # Keras counts a shorter last execution in full.
+        self._steps = min(batch + 1, self.params["steps"])
         if self.seconds_to_first_step is None:
             self.seconds_to_first_step = self._end - self._start
-            # What is compiled before the training begins does not slow the first execution.
+            # This execution may have traced and compiled: time the epoch from its end.
             if self.seconds_to_compile is None and self._steps < self.params["steps"]:
                 self._begin, self._first_step = self._end, self._steps
 

@@ -1,4 +1,4 @@
-"""Checkpoints: the files, the state of a training in them, and the callback that writes them."""
+"""Checkpoints: the files, the state of a training, and the callback that saves it."""
 
 import lazy_loader
 

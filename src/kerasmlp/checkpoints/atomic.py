@@ -1,4 +1,4 @@
-"""How a file is written whole or not at all, whatever happens meanwhile."""
+"""Atomic writes: a file is written whole or not at all, also if the process is killed."""
 
 import contextlib
 import os
@@ -6,17 +6,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 PART = ".part-"
-"""What the name of a file that is not yet whole begins with."""
+"""The start of the name of a file that is still being written."""
 
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield a new path beside `path`; what the block writes there takes its place, flushed to the disk.
+    """Yield a path in the same folder to write to. After the block, the new file replaces `path`.
 
-    Where the block fails, `path` stays as it was.
+    The file is flushed to the disk before. If the block fails, `path` does not change.
 
     Raises:
-        OSError: it cannot be written; the error names `path`.
+        OSError: the file cannot be written. The error names `path`.
     """
     part = path.with_name(f"{PART}{path.name}")
     try:
@@ -34,13 +34,17 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write(path: Path, content: bytes) -> None:
-    """Let `path` be a file of `content`, as `replacing` does."""
+    """Write `content` to `path`, whole or not at all.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
     with replacing(path) as part:
         part.write_bytes(content)
 
 
 def _flush_folder(folder: Path) -> None:
-    """Flush the names in a folder to the disk."""
+    """Flush the names of the files in a folder to the disk."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -1,4 +1,4 @@
-"""The callback that writes checkpoints, and puts back what one holds."""
+"""The callback that writes checkpoints, and restores from one."""
 
 import math
 import time
@@ -11,30 +11,31 @@ from numpy.typing import NDArray
 
 from kerasmlp.callbacks import Interrupted, Interruption
 from kerasmlp.checkpoints.files import Checkpoints, Contents
-from kerasmlp.checkpoints.state import put_callbacks, put_variables, take
+from kerasmlp.checkpoints.state import capture, put_callbacks, put_variables
 from kerasmlp.loops import Logs
 from kerasmlp.models import averaged_weights
 
 
 class Checkpoint(keras.callbacks.Callback):
-    """Writes checkpoints, and puts back what one holds; keeps the best weights. The last in the list.
+    """Writes checkpoints, restores from one, and keeps the best weights. It must be the last callback.
 
-    One is written after the last epoch in any case, and when the run is interrupted by a signal: then
-    `Interrupted` is raised. One that is due at the last step of an epoch waits for the epoch's end, so
-    that what happens there happens once.
+    It also writes a checkpoint after the last epoch, and when a signal interrupts the run; then it
+    raises `Interrupted`. A checkpoint that is due at the last step of an epoch is written at the end of
+    the epoch, so that a resumed run does not repeat what the other callbacks do there.
 
     Args:
-        checkpoints: the files.
-        every: how often one is written: a number of `epoch`, `step` or seconds, `s`.
-        monitor: the metric of an epoch that is lowest for the best weights.
-        others: the callbacks before this one, whose state is saved too.
-        before: is called before each checkpoint, and returns what it is to hold besides.
-        interruption: knows of a signal.
-        resumed: the checkpoint that the training goes on from. Model and optimizer are to have its
-            values already.
+        checkpoints: the checkpoint files.
+        every: the interval: a number and its unit, `epoch`, `step` or `s` (seconds).
+        monitor: the metric of an epoch that decides on the best weights. The lowest value is the best.
+        others: the callbacks before this one. Their state is saved too.
+        extra_state: is called before each checkpoint. Returns more entries for its state.
+        interruption: notes a signal.
+        resumed: the checkpoint to resume from. Model and optimizer must already have its values. None
+            for a new run.
 
     Attributes:
-        best_weights: the weights of the model after the best epoch, as `get_weights` returns them.
+        best_weights: the weights after the best epoch, as `get_weights` returns them. They are the
+            averaged weights if the optimizer has `use_ema`.
     """
 
     checkpointed = ("_lowest", "best_weights")
@@ -45,7 +46,7 @@ class Checkpoint(keras.callbacks.Callback):
         every: tuple[int, str],
         monitor: str,
         others: Sequence[keras.callbacks.Callback],
-        before: Callable[[], dict[str, Any]],
+        extra_state: Callable[[], dict[str, Any]],
         interruption: Interruption,
         resumed: Contents | None = None,
     ) -> None:
@@ -54,7 +55,7 @@ class Checkpoint(keras.callbacks.Callback):
         self._number, self._unit = every
         self._monitor = monitor
         self._callbacks = [*others, self]
-        self._before = before
+        self._extra_state = extra_state
         self._interruption = interruption
         self._resumed = resumed
         self._lowest = math.inf
@@ -104,14 +105,14 @@ class Checkpoint(keras.callbacks.Callback):
             raise Interrupted(self._interruption.received, f"interrupted after step {step:,}")
 
     def _save(self, step: int) -> None:
-        arrays, callbacks = take(self.model, self._callbacks)
+        arrays, callbacks = capture(self.model, self._callbacks)
         for name, array in arrays.items():
             if name.startswith("model/") and not np.isfinite(array).all():
                 raise FloatingPointError(
-                    f"a weight is not finite after step {step:,}; training stopped, and the checkpoints"
-                    " before are kept; a smaller learning rate may help"
+                    f"a weight is not finite after step {step:,}; training stopped, earlier checkpoints"
+                    " are kept; try a smaller learning rate"
                 )
         stopped = bool(self.model.stop_training)
-        state = {"step": step, "stopped": stopped, "callbacks": callbacks, **self._before()}
+        state = {"step": step, "stopped": stopped, "callbacks": callbacks, **self._extra_state()}
         self._checkpoints.save(step, Contents(arrays, state))
         self._saved_step, self._saved_at = step, time.monotonic()

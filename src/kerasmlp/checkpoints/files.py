@@ -1,8 +1,7 @@
-"""The checkpoints of a run: files written whole or not at all, and checked before they are used.
+"""The checkpoint files of a run: written whole or not at all, and verified before they are used.
 
-A checkpoint is one file, `step-000001100.npz`: NumPy's format, the arrays and a JSON text, followed by
-the SHA-256 of all that. `numpy.load` opens it as it is. It holds no code, and none is run when it is
-read.
+A checkpoint is one file, `step-000001100.npz`: arrays and a JSON text in NumPy's format, followed by
+their SHA-256. `numpy.load` can open it. It contains no code, and reading it runs no code.
 """
 
 import concurrent.futures
@@ -21,17 +20,17 @@ from kerasmlp.checkpoints import atomic
 
 PATTERN = "step-*.npz"
 TEXT = "state.json"
-"""The member of a checkpoint that is not a variable."""
+"""The name of the JSON text in a checkpoint."""
 DIGEST_BYTES = hashlib.sha256().digest_size
 
 
 @dataclasses.dataclass(frozen=True)
 class Contents:
-    """What a checkpoint holds.
+    """The contents of a checkpoint.
 
     Attributes:
-        arrays: by name.
-        state: what JSON can hold, and is no array.
+        arrays: the arrays by name: all variables, and the arrays in the state of the callbacks.
+        state: the rest, as JSON can hold it.
     """
 
     arrays: dict[str, NDArray[Any]]
@@ -39,10 +38,10 @@ class Contents:
 
 
 def write(path: Path, contents: Contents) -> None:
-    """Write `contents` to `path`, whole or not at all, and flushed to the disk.
+    """Write `contents` to `path`, whole or not at all, flushed to the disk.
 
     Raises:
-        OSError: it cannot be written.
+        OSError: the file cannot be written.
     """
     buffer = io.BytesIO()
     text = np.frombuffer(json.dumps(contents.state).encode(), np.uint8)
@@ -52,25 +51,29 @@ def write(path: Path, contents: Contents) -> None:
 
 
 def read(path: Path) -> Contents:
-    """Return what the checkpoint at `path` holds.
+    """Return the contents of the checkpoint at `path`.
 
     Raises:
-        ValueError: it is not what was written.
-        OSError: it cannot be read.
+        ValueError: the file is damaged.
+        OSError: the file cannot be read.
     """
     content = path.read_bytes()
     body, digest = content[:-DIGEST_BYTES], content[-DIGEST_BYTES:]
     if hashlib.sha256(body).digest() != digest:
-        raise ValueError(f"{path} is damaged: its SHA-256 is not the one that it was written with")
+        raise ValueError(f"{path} is damaged: its SHA-256 does not match its content")
     with np.load(io.BytesIO(body), allow_pickle=False) as members:
         arrays = {name: members[name] for name in members.files}
     return Contents(arrays, json.loads(arrays.pop(TEXT).tobytes()))
 
 
 class Checkpoints:
-    """The checkpoints in a folder, the newest `keep` of them.
+    """The checkpoints in a folder. Only the newest ones are kept.
 
-    They are written by a thread beside the training. What a write raises is raised by the next call.
+    A thread writes them while the training continues. If a write fails, the next call raises its error.
+
+    Args:
+        folder: the folder of the checkpoints. It is made if it does not exist.
+        keep: the number of checkpoints to keep.
     """
 
     def __init__(self, folder: Path, keep: int) -> None:
@@ -80,44 +83,48 @@ class Checkpoints:
         self._pending: concurrent.futures.Future[None] | None = None
 
     def save(self, step: int, contents: Contents) -> None:
-        """Write a checkpoint of the state after `step` steps, when the one before is written."""
+        """Write a checkpoint of the state after `step` steps. Wait for the previous one first.
+
+        Raises:
+            OSError: the previous checkpoint could not be written.
+        """
         self.wait()
         self._pending = self._writer.submit(self._save, self._folder / f"step-{step:09}.npz", contents)
 
     def wait(self) -> None:
-        """Return when all is written.
+        """Wait until the last checkpoint is written.
 
         Raises:
-            OSError: a checkpoint could not be written. Those before it are as they were.
+            OSError: it could not be written. Earlier checkpoints are unchanged.
         """
         pending, self._pending = self._pending, None
         if pending is not None:
             pending.result()
 
     def close(self) -> None:
-        """Wait, and end the thread."""
+        """Wait until the last checkpoint is written, and end the thread."""
         try:
             self.wait()
         finally:
             self._writer.shutdown()
 
     def newest(self) -> Contents | None:
-        """Return the newest checkpoint that is whole, or None if there is none and never was.
+        """Return the newest checkpoint that is not damaged. None if the folder has no checkpoints.
 
-        A line on standard error names each that is damaged.
+        A line on standard error names each damaged checkpoint.
 
         Raises:
-            ValueError: there are some, but none is whole.
+            ValueError: all checkpoints are damaged.
         """
         paths = self._paths()
         for path in reversed(paths):
             try:
                 return read(path)
             except (ValueError, OSError) as error:
-                print(f"warning: {error}; the one before is used", file=sys.stderr)
+                print(f"warning: {error}; trying the checkpoint before it", file=sys.stderr)
         if paths:
             raise ValueError(
-                f"{self._folder}: expected a checkpoint that is whole; all {len(paths)} are damaged"
+                f"{self._folder}: expected an undamaged checkpoint; all {len(paths)} are damaged"
             )
         return None
 
@@ -127,5 +134,5 @@ class Checkpoints:
             old.unlink(missing_ok=True)
 
     def _paths(self) -> list[Path]:
-        """Return the files, the oldest first."""
+        """Return the paths of the files, oldest first."""
         return sorted(self._folder.glob(PATTERN))

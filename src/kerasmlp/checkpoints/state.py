@@ -1,4 +1,4 @@
-"""All that the future of a training depends on, taken from its objects and put back into them."""
+"""The state of a training: captured from model, optimizer and callbacks, and put back into them."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,23 +9,27 @@ from numpy.typing import NDArray
 
 Arrays = dict[str, NDArray[Any]]
 
-OF_KERAS = {
+KERAS_CALLBACKS = {
     keras.callbacks.EarlyStopping: ("wait", "stopped_epoch", "best", "best_epoch", "best_weights"),
     keras.callbacks.ReduceLROnPlateau: ("wait", "cooldown_counter", "best"),
     keras.callbacks.ModelCheckpoint: ("best",),
     keras.callbacks.History: ("epoch", "history"),
 }
-"""The attributes of Keras' callbacks that their future depends on. A callback of one's own names them in
-an attribute `checkpointed`."""
+"""The attributes of Keras' callbacks that a checkpoint holds. Your own callback names its attributes in
+`checkpointed`."""
 
 
-def take(model: keras.Model, callbacks: Sequence[keras.callbacks.Callback]) -> tuple[Arrays, list[Any]]:
-    """Return copies of the variables of model, optimizer and metrics, and the state of the callbacks.
+def capture(
+    model: keras.Model, callbacks: Sequence[keras.callbacks.Callback]
+) -> tuple[Arrays, list[Any]]:
+    """Return the state of a training.
 
-    The state is what JSON can hold; arrays in it are among the arrays returned.
+    Returns:
+        Copies of all arrays by name: the variables of model, optimizer and metrics, and the arrays in
+        the state of the callbacks. And the state of each callback that has one, as JSON can hold it.
 
     Raises:
-        TypeError: a callback's state holds something else than numbers and arrays.
+        TypeError: the state of a callback has a value that a checkpoint cannot hold.
     """
     arrays = {
         f"{group}/{number:04}": np.array(variable.numpy())
@@ -33,17 +37,17 @@ def take(model: keras.Model, callbacks: Sequence[keras.callbacks.Callback]) -> t
         for number, variable in enumerate(variables)
     }
     states = [
-        {name: _plain(getattr(callback, name), f"callbacks/{place}/{name}", arrays) for name in names}
+        {name: _to_json(getattr(callback, name), f"callbacks/{place}/{name}", arrays) for name in names}
         for place, (callback, names) in enumerate(_checkpointed(callbacks))
     ]
     return arrays, states
 
 
 def put_variables(model: keras.Model, arrays: Arrays, *groups: str) -> None:
-    """Set the variables of `groups`, some of `model`, `optimizer` and `metrics`.
+    """Set the variables of some groups: `model`, `optimizer`, `metrics`.
 
     Raises:
-        ValueError: they are not those of this model. None has been set.
+        ValueError: the arrays are those of another model. No variable has been set.
     """
     pairs = []
     for group in groups:
@@ -51,12 +55,12 @@ def put_variables(model: keras.Model, arrays: Arrays, *groups: str) -> None:
         saved = [array for name, array in sorted(arrays.items()) if name.startswith(f"{group}/")]
         if len(saved) != len(variables):
             raise ValueError(
-                f"the checkpoint is of another model: expected {len(variables)} variables of its"
-                f" {group}; received {len(saved)}"
+                f"the checkpoint is of another model: expected {len(variables)} {group} variables;"
+                f" received {len(saved)}"
             )
         for variable, array in zip(variables, saved, strict=True):
             dtype = np.dtype(variable.numpy().dtype)
-            if array.dtype.kind == "V":  # how NumPy's format holds bfloat16
+            if array.dtype.kind == "V":  # NumPy saves bfloat16 as raw bytes
                 array = array.view(dtype)
             if array.shape != tuple(variable.shape) or array.dtype != dtype:
                 raise ValueError(
@@ -74,14 +78,19 @@ def put_callbacks(
     """Set the state of the callbacks.
 
     Raises:
-        ValueError: they are not those whose state was taken.
+        ValueError: the state is that of other callbacks.
     """
     checkpointed = _checkpointed(callbacks)
-    if [sorted(names) for _, names in checkpointed] != [sorted(state) for state in states]:
-        raise ValueError("the checkpoint is of a run with other callbacks")
+    expected = [sorted(names) for _, names in checkpointed]
+    received = [sorted(state) for state in states]
+    if received != expected:
+        raise ValueError(
+            "the checkpoint is of a run with other callbacks: expected state with the attributes"
+            f" {expected}; received {received}"
+        )
     for (callback, names), state in zip(checkpointed, states, strict=True):
         for name in names:
-            setattr(callback, name, _original(state[name], arrays))
+            setattr(callback, name, _from_json(state[name], arrays))
 
 
 def _variables(model: keras.Model) -> dict[str, list[Any]]:
@@ -95,35 +104,39 @@ def _variables(model: keras.Model) -> dict[str, list[Any]]:
 def _checkpointed(
     callbacks: Sequence[keras.callbacks.Callback],
 ) -> list[tuple[keras.callbacks.Callback, Sequence[str]]]:
-    """Return those of the callbacks that have a state, and the names of its attributes."""
+    """Return the callbacks that have a state, each with the names of its attributes."""
     named = []
     for callback in callbacks:
-        of_keras = (names for kind, names in OF_KERAS.items() if isinstance(callback, kind))
+        of_keras = (names for kind, names in KERAS_CALLBACKS.items() if isinstance(callback, kind))
         names = getattr(callback, "checkpointed", None) or next(of_keras, ())
         if names:
             named.append((callback, names))
     return named
 
 
-def _plain(value: Any, name: str, arrays: Arrays) -> Any:
-    """Return `value` as JSON holds it, its arrays put among `arrays`."""
+def _to_json(value: Any, name: str, arrays: Arrays) -> Any:
+    """Return `value` as JSON can hold it. Add the arrays in it to `arrays`."""
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, np.ndarray | np.generic):
         arrays[name] = np.array(value)
         return {"array": name}
     if isinstance(value, list | tuple):
-        return [_plain(part, f"{name}/{place:04}", arrays) for place, part in enumerate(value)]
+        return [_to_json(part, f"{name}/{place:04}", arrays) for place, part in enumerate(value)]
     if isinstance(value, dict):
-        return {"dict": {key: _plain(part, f"{name}/{key}", arrays) for key, part in value.items()}}
-    raise TypeError(f"{name}: expected numbers and arrays, to be checkpointed; received {value!r}")
+        return {"dict": {key: _to_json(part, f"{name}/{key}", arrays) for key, part in value.items()}}
+    raise TypeError(
+        f"{name}: expected None, a number, a string, an array, or a list or dict of them;"
+        f" received {value!r}"
+    )
 
 
-def _original(value: Any, arrays: Arrays) -> Any:
+def _from_json(value: Any, arrays: Arrays) -> Any:
+    """Return the value that `_to_json` was given. Tuples have become lists."""
     if isinstance(value, list):
-        return [_original(part, arrays) for part in value]
+        return [_from_json(part, arrays) for part in value]
     if isinstance(value, dict):
         if "array" in value:
             return arrays[value["array"]]
-        return {key: _original(part, arrays) for key, part in value["dict"].items()}
+        return {key: _from_json(part, arrays) for key, part in value["dict"].items()}
     return value

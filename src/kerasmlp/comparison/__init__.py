@@ -1,6 +1,6 @@
 """The comparison of training loops: whether they agree, if not why, and what each costs.
 
-Each loop runs in a process of its own. This package imports no TensorFlow in the process that compares.
+Each loop runs in its own process. The process that compares them imports no TensorFlow for it.
 """
 
 import lazy_loader

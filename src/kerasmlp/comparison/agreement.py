@@ -1,9 +1,8 @@
-"""TODO"""
+"""Whether the loops agree: each row is checked in its own process (see `trajectory`)."""
 
 import concurrent.futures
 import os
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from kerasmlp.comparison.process import Process, RemoteError
 from kerasmlp.comparison.progress import RowProgress
@@ -11,44 +10,48 @@ from kerasmlp.comparison.row import Row
 from kerasmlp.comparison.start import Start
 from kerasmlp.comparison.verdict import Outcome, State, Trajectory, judge
 
-if TYPE_CHECKING:
-    pass
 
-
-def agreement(
-    start: Start, rows: Sequence[Row], epochs: int, time_limit: float, progress: "RowProgress"
+def check_agreement(
+    start: Start, rows: Sequence[Row], epochs: int, time_limit: float, progress: RowProgress
 ) -> list[Outcome]:
-    """Follow each loop; a few at once, since nothing is timed here."""
+    """Check the loop of each row, and return the verdicts.
+
+    One process for each CPU runs at a time, since no time is measured here. All rows start with the
+    initial weights of the first row.
+
+    Raises:
+        ValueError: the first row failed before it had a model.
+    """
     initial: concurrent.futures.Future[State] = concurrent.futures.Future()
     processes: list[Process] = []
 
-    def followed(row: Row) -> Trajectory | RemoteError:
+    def check_row(row: Row) -> Trajectory | RemoteError:
+        is_first = row is rows[0]
         try:
             with Process(
-                "kerasmlp.comparison.trajectory:follow", start, row, rows[0], epochs
+                "kerasmlp.comparison.trajectory:check_row", start, row, rows[0], epochs
             ) as process:
                 processes.append(process)
                 own = process.receive(time_limit)
-                if row is rows[0]:
+                if is_first:
                     initial.set_result(own)
                 process.send(initial.result())
                 while not isinstance(message := process.receive(time_limit), Trajectory):
                     progress.done(row.name, message)
                 return message
         except RemoteError as error:
-            if not initial.done():
+            if is_first and not initial.done():
                 initial.set_exception(error)
             return error
 
+    progress.phase("agreement", epochs * start.steps_per_epoch)
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as threads:
-        progress.phase("agreement", epochs * start.steps_per_epoch)
-        futures = [threads.submit(followed, row) for row in rows]
+        futures = [threads.submit(check_row, row) for row in rows]
         try:
-            trajectories = []
+            outcomes = []
             for row, future in zip(rows, futures, strict=True):
-                trajectories.append(future.result())
-                outcome = _outcome(row, trajectories[-1], trajectories[0])
-                progress.finished(row.name, outcome.verdict)
+                outcomes.append(_outcome(row, future.result(), futures[0].result()))
+                progress.finished(row.name, outcomes[-1].verdict)
         except BaseException:
             threads.shutdown(wait=False, cancel_futures=True)
             for process in processes:
@@ -56,7 +59,7 @@ def agreement(
             raise
     if initial.exception() is not None:
         raise ValueError(str(initial.exception()))
-    return [_outcome(row, each, trajectories[0]) for row, each in zip(rows, trajectories, strict=True)]
+    return outcomes
 
 
 def _outcome(row: Row, found: Trajectory | RemoteError, first: Trajectory | RemoteError) -> Outcome:

@@ -1,29 +1,21 @@
-"""Compares training loops: first whether they agree, then what each costs, each in its own process."""
+"""The comparison of training loops: whether they agree, then what each costs."""
 
 import contextlib
-import functools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
+from kerasmlp.comparison.agreement import check_agreement
+from kerasmlp.comparison.cost import measure_costs
 from kerasmlp.comparison.progress import RowProgress
 from kerasmlp.comparison.result import Comparison
 from kerasmlp.comparison.row import BUILT_IN, Row
-from kerasmlp.comparison.start import Start
-from kerasmlp.data import MNISTLoader
+from kerasmlp.comparison.start import Data, Start, as_arrays
 
 if TYPE_CHECKING:
     import keras
 
     from kerasmlp.loops import Loop
-from kerasmlp.comparison.agreement import agreement
-from kerasmlp.comparison.cost import costs
-
-Arrays = tuple[NDArray[Any], NDArray[Any]]
-Data = str | Path | MNISTLoader | Arrays | tuple[Arrays, Arrays]
 
 
 def compare_loops(
@@ -41,21 +33,21 @@ def compare_loops(
     """Compare training loops: whether they agree with Keras' own steps, and what each costs.
 
     Args:
-        make_model: a function without arguments that returns a compiled Keras model.
-        data: a source as `--data` takes; a loader; images and labels; or a pair of these, of which the
-            second is to test on.
-        loops: the rows by name: `fit`, `graph` or `eager`, with `+jit` and `@N` at will, or a loop with
-            the signature of `kerasmlp.loops.Loop`; `kerasmlp.loops.traced(step)` makes one of a train
-            step. By default the three built-in ones. The first must be built in.
-        epochs: in which they are compared.
-        batch_size: examples a step.
-        seed: of the initial weights and of the order of the batches.
-        repeats: epochs that are timed, after one that warms up; 0 measures no cost.
-        time_limit: seconds without a sign of life after which a row is given up.
-        output: the folder to make for the report; None for none.
+        make_model: a function without arguments that returns a compiled Keras model, or its name,
+            `package.module:name`.
+        data: a source as `--data` takes it; a loader; `(x, y)`; or `((x, y), (x_test, y_test))`.
+        loops: the rows by name. Each is `fit`, `graph` or `eager`, optionally with `+jit` and `@N`; or a
+            loop with the signature of `kerasmlp.loops.Loop`. `kerasmlp.loops.traced(step)` makes a loop
+            of a train step. By default, the three built-in loops. The first one must be built in.
+        epochs: epochs in which the steps are compared.
+        batch_size: examples in a batch.
+        seed: seed of the initial weights and the order of the batches.
+        repeats: epochs to time, after one that warms up. 0 measures no cost.
+        time_limit: seconds without a message, after which the process of a row is stopped.
+        output: the new folder for the report. None for no report.
 
     Raises:
-        ValueError: the data, a row or what the factory returns is not what it should be.
+        ValueError: the data, a row or the model is wrong.
         FileExistsError: `output` exists.
     """
     from kerasmlp.comparison import report
@@ -64,7 +56,7 @@ def compare_loops(
         Row.parse(loop, name) if isinstance(loop, str) else Row(name, loop)
         for name, loop in (loops or {name: name for name in BUILT_IN}).items()
     ]
-    train, test = _arrays(data)
+    train, test = as_arrays(data)
     start = Start(make_model, train, test, batch_size, seed)
     with contextlib.nullcontext() if output is None else report.folder(output) as folder:
         result = compare_rows(start, rows, epochs, repeats, time_limit)
@@ -79,16 +71,16 @@ def assert_loops_agree(
     loops: "Mapping[str, str | Loop]",
     **options: Any,
 ) -> None:
-    """Assert that `loops` agree with Keras' own steps; for tests.
+    """Assert that loops agree with Keras' own steps. For tests.
 
     Args:
         make_model: as for `compare_loops`.
         data: as for `compare_loops`.
-        loops: as for `compare_loops`; a row `fit` is put before them if the first is not built in.
+        loops: as for `compare_loops`. If the first loop is not built in, a row `fit` is added before it.
         options: those of `compare_loops`.
 
     Raises:
-        AssertionError: one diverges or fails; the message is the diagnosis.
+        AssertionError: a loop diverges or fails. The message says why.
     """
     first = next(iter(loops.values()), None)
     if not (isinstance(first, str) and first.startswith(BUILT_IN)):
@@ -101,17 +93,17 @@ def assert_loops_agree(
 def compare_rows(
     start: Start, rows: Sequence[Row], epochs: int, repeats: int, time_limit: float
 ) -> Comparison:
-    """Compare `rows`, which train from `start`; the arguments are those of `compare_loops`.
+    """Compare `rows`, which train from `start`. The other arguments are those of `compare_loops`.
 
     Raises:
-        ValueError: the first row is no built-in loop, two rows have one name, the batches do not fit
-            the data, or no model could be made.
+        ValueError: the first row is not a built-in loop, two rows have the same name, the batch size is
+            larger than the data, or the model cannot be made.
     """
     _check(start, rows, epochs)
     with RowProgress(rows) as progress:
-        outcomes = agreement(start, rows, epochs, time_limit, progress)
+        outcomes = check_agreement(start, rows, epochs, time_limit, progress)
         if repeats:
-            outcomes = costs(start, rows, outcomes, repeats, time_limit, progress)
+            outcomes = measure_costs(start, rows, outcomes, repeats, time_limit, progress)
     settings = {
         "epochs": epochs,
         "batch_size": start.batch_size,
@@ -123,56 +115,21 @@ def compare_rows(
     return Comparison(tuple(outcomes), settings)
 
 
-def handbook_start(data: MNISTLoader, batch_size: int, seed: int, model: str | None) -> Start:
-    """Return what every row starts from: `model`, or the handbook's MLP for `data`."""
-    factory = model or functools.partial(_handbook_mlp, data.image_shape, data.classes)
-    train, test = _arrays(data)
-    return Start(factory, train, test, batch_size, seed)
-
-
-def _handbook_mlp(image_shape: tuple[int, int, int], classes: int) -> "keras.Model":
-    from kerasmlp.models import compiled_mlp
-
-    return compiled_mlp(image_shape, classes, jit_compile=False, steps_per_execution=1)
-
-
-def _arrays(data: Data) -> tuple[Arrays, Arrays]:
-    if isinstance(data, str | Path):
-        data = MNISTLoader(str(data))
-    if isinstance(data, MNISTLoader):
-        return (data.train_data, data.train_label), (data.test_data, data.test_label)
-    if len(data) == 2 and all(isinstance(part, tuple | list) and len(part) == 2 for part in data):
-        train, test = ((np.asarray(x), np.asarray(y)) for x, y in data)
-    elif len(data) == 2:
-        train = np.asarray(data[0]), np.asarray(data[1])
-        test = train
-    else:
-        raise ValueError(
-            f"data: expected (x, y) or ((x, y), (x_test, y_test)); received {len(data)} parts"
-        )
-    for x, y in (train, test):
-        if x.ndim == 0 or y.ndim == 0 or len(x) != len(y) or len(x) == 0:
-            raise ValueError(
-                "data: expected as many labels as examples, at least one; received arrays of the shapes"
-                f" {x.shape} and {y.shape}"
-            )
-    return train, test
-
-
 def _check(start: Start, rows: Sequence[Row], epochs: int) -> None:
     if not rows or rows[0].loop not in BUILT_IN:
         raise ValueError(
-            f"expected one of {', '.join(BUILT_IN)} as the first row, which the others are held against;"
-            f" received {rows[0].name if rows else 'no row'}"
+            f"first row: expected one of {', '.join(BUILT_IN)}, because the other rows are compared with"
+            f" it; received {rows[0].name if rows else 'no row'}"
         )
     names = [row.name for row in rows]
     twice = {name for name in names if names.count(name) > 1}
     if twice:
-        raise ValueError(f"expected each row once; received {', '.join(sorted(twice))} twice")
-    if not 1 <= start.batch_size <= len(start.train[0]):
+        raise ValueError(f"rows: expected each row once; received {', '.join(sorted(twice))} twice")
+    examples = len(start.train[0])
+    if not 1 <= start.batch_size <= examples:
         raise ValueError(
-            f"batch size: expected 1 to the {len(start.train[0]):,} training examples; received"
-            f" {start.batch_size:,}"
+            f"batch size: expected 1 to {examples:,}, the number of training examples;"
+            f" received {start.batch_size:,}"
         )
     if epochs < 1:
         raise ValueError(f"epochs: expected at least 1; received {epochs}")

@@ -1,4 +1,4 @@
-"""The metrics of an epoch, as its steps make them, held against those that a loop reports."""
+"""The metrics of an epoch: those that a loop reports, compared with those of the reference."""
 
 import math
 from typing import Any
@@ -10,87 +10,101 @@ from numpy.typing import NDArray
 from kerasmlp.comparison.verdict import Divergence
 from kerasmlp.loops import Logs
 
+Values = list[NDArray[Any]]
+"""The values of the variables of the metrics."""
+
 
 class EpochMetrics:
-    """The metrics of an epoch, step by step, as the reference has them."""
+    """The metrics of the reference after each step of an epoch.
+
+    Args:
+        model: the model of the reference, with its metrics reset.
+    """
 
     def __init__(self, model: keras.Model) -> None:
-        self._steps = [self.values(model)]
-        self._sizes: list[int] = []
+        self._model = model
+        self._after_steps = [self.values()]
+        self._batch_sizes: list[int] = []
 
-    @staticmethod
-    def values(model: keras.Model) -> list[NDArray[Any]]:
-        """Return the values of the metrics' variables."""
-        return [np.array(variable) for variable in model.metrics_variables]
+    def values(self) -> Values:
+        """Return the current values of the variables of the metrics."""
+        return [np.array(variable) for variable in self._model.metrics_variables]
 
-    @staticmethod
-    def set(model: keras.Model, values: list[NDArray[Any]]) -> None:
-        """Set the metrics' variables to `values`."""
-        for variable, value in zip(model.metrics_variables, values, strict=True):
+    def restore(self, values: Values) -> None:
+        """Set the variables of the metrics to `values`."""
+        for variable, value in zip(self._model.metrics_variables, values, strict=True):
             variable.assign(value)
 
-    def add(self, model: keras.Model, examples: int) -> None:
-        """Take in a step on so many examples, which the model's metrics have just heard of."""
-        values = self.values(model)
-        if len(values) != len(self._steps[0]):  # made by the first step
-            self._steps = [[np.zeros_like(value) for value in values]]
-        self._steps.append(values)
-        self._sizes.append(examples)
+    def add_execution(self, examples: int) -> None:
+        """Add the metrics after an execution that the reference took on this number of examples."""
+        values = self.values()
+        if len(values) != len(self._after_steps[0]):  # Keras creates the variables in the first step
+            self._after_steps = [[np.zeros_like(value) for value in values]]
+        self._after_steps.append(values)
+        self._batch_sizes.append(examples)
 
-    def sums(self) -> list[NDArray[Any]]:
-        """Return the metrics' variables after the last step."""
-        return self._steps[-1]
+    @property
+    def last(self) -> Values:
+        """The values after the last step."""
+        return self._after_steps[-1]
 
-    def _result(self, model: keras.Model, values: list[NDArray[Any]]) -> dict[str, float]:
-        now = self.values(model)
-        self.set(model, values)
-        result = {name: float(value) for name, value in model.get_metrics_result().items()}
-        self.set(model, now)
-        return result
+    def compare(self, logs: Logs, step: int, epochs: list[Values]) -> Divergence | None:
+        """Return the first metric in `logs` that differs by more than rounding.
 
-    def compare(
-        self, model: keras.Model, logs: Logs, step: int, epochs: list[list[NDArray[Any]]]
-    ) -> Divergence | None:
-        """Return where the metrics that the loop reports are not those of its steps."""
-        expected = self._result(model, self._steps[-1])
-        for name, value in expected.items():
+        Args:
+            logs: the metrics that the loop reports at the end of the epoch.
+            step: the number of the last step.
+            epochs: the values at the end of each epoch so far.
+        """
+        for name, expected in self._results(self.last).items():
             if name not in logs:
                 return Divergence(step, f"metric {name} is not reported at the end of the epoch")
-            bound = self._bound(name, value)
-            if not abs(float(logs[name]) - value) <= bound:
-                cause = self._cause(model, logs, name, epochs)
-                size = abs(float(logs[name]) - value)
+            received, bound = float(logs[name]), self._bound(name, expected)
+            size = abs(received - expected)
+            if not size <= bound:
+                cause = self._cause(name, received, epochs)
                 return Divergence(step, f"metric {name} of the epoch", size, bound, cause)
         return None
 
-    def _bound(self, name: str, value: float) -> float:
-        """Rounding of a mean over steps; for a count, as accuracy is, one example in a thousand too."""
-        rounding = 2.0**-24 * (64 + len(self._sizes)) * max(1.0, abs(value))
-        return (
-            rounding
-            if name == "loss"
-            else rounding + max(1.0, sum(self._sizes) / 1000) / sum(self._sizes)
-        )
+    def _results(self, values: Values) -> dict[str, float]:
+        """Return the metrics for these values of their variables."""
+        current = self.values()
+        self.restore(values)
+        results = {name: float(value) for name, value in self._model.get_metrics_result().items()}
+        self.restore(current)
+        return results
 
-    def _cause(
-        self, model: keras.Model, logs: Logs, name: str, epochs: list[list[NDArray[Any]]]
-    ) -> str | None:
-        each = [
-            self._result(model, [after - before for before, after in zip(*pair, strict=True)])[name]
-            for pair in zip(self._steps, self._steps[1:], strict=False)
+    def _bound(self, name: str, value: float) -> float:
+        """Return the bound on rounding of a mean over the steps.
+
+        A metric that counts, such as accuracy, may also differ in one example of a thousand.
+        """
+        rounding = 2.0**-24 * (64 + len(self._batch_sizes)) * max(1.0, abs(value))
+        if name == "loss":
+            return rounding
+        examples = sum(self._batch_sizes)
+        return rounding + max(1.0, examples / 1000) / examples
+
+    def _cause(self, name: str, received: float, epochs: list[Values]) -> str | None:
+        """Return the known mistake that gives the metric that was received."""
+        of_steps = [
+            self._results([after - before for before, after in zip(*pair, strict=True)])[name]
+            for pair in zip(self._after_steps, self._after_steps[1:], strict=False)
         ]
         total = [np.sum(values, axis=0, dtype=values[0].dtype) for values in zip(*epochs, strict=True)]
-        without_last = self._result(model, self._steps[-2])[name] if len(self._steps) > 2 else math.nan
-        explained = {
-            "the metric is never updated": self._result(model, self._steps[0])[name],
-            "metrics are not reset at the start of an epoch": self._result(model, total)[name],
-            "the last partial batch is weighted wrongly: a mean of batch means": float(np.mean(each)),
+        has_more = len(self._after_steps) > 2
+        without_last = self._results(self._after_steps[-2])[name] if has_more else math.nan
+        mistakes = {
+            "the metric is never updated": self._results(self._after_steps[0])[name],
+            "metrics are not reset at the start of an epoch": self._results(total)[name],
+            "the last partial batch is weighted wrongly: a mean of batch means": float(
+                np.mean(of_steps)
+            ),
             "the last batch of the epoch is left out of the metrics": without_last,
-            "the metric is that of the last batch, not the mean of the epoch": each[-1],
-            "the metric is the sum over the batches, not their mean": float(np.sum(each)),
+            "the metric is that of the last batch, not the mean of the epoch": of_steps[-1],
+            "the metric is the sum over the batches, not the mean": float(np.sum(of_steps)),
         }
-        scale = 1e-5 * max(1.0, abs(float(logs[name])))
-        for cause, value in explained.items():
-            if abs(value - float(logs[name])) <= scale:
-                return f"{cause} (very likely: it gives the reported number to 5 digits)"
+        for mistake, value in mistakes.items():
+            if abs(value - received) <= 1e-5 * max(1.0, abs(received)):
+                return f"{mistake} (very likely: it gives the reported number to 5 digits)"
         return None

@@ -1,14 +1,14 @@
-"""What `package.module:name` names."""
+"""Objects by their name, `package.module:name`."""
 
 import importlib
 from typing import Any
 
 
-def imported(name: str) -> Any:
-    """Return what `package.module:attribute` names.
+def import_by_name(name: str) -> Any:
+    """Return the object that `package.module:name` names.
 
     Raises:
-        ValueError: it cannot be imported, or is not there.
+        ValueError: the module cannot be imported, or it has no object of that name.
     """
     module, colon, attribute = name.partition(":")
     if not (module and colon and attribute):

@@ -1,4 +1,4 @@
-"""A function in a Python process of its own, and what the two processes send each other."""
+"""Functions that run in a new Python process, and the messages between the two processes."""
 
 import os
 import subprocess
@@ -10,28 +10,29 @@ from typing import Any, Self
 
 import cloudpickle
 
-from kerasmlp.comparison.names import imported
+from kerasmlp.comparison.names import import_by_name
 
 
 class RemoteError(Exception):
-    """The function raised, its process died, or it was silent for too long."""
+    """The function raised an error, its process died, or it sent nothing for too long."""
 
 
 class Process:
-    """Runs a function, which gets a `Talk` with this side and `args`, in a Python of its own.
+    """Runs a function in a new Python process. POSIX only.
 
-    A context, at whose end the process is killed. It imports what this process can (its `sys.path`), and
-    runs no script anew, so a script needs no `if __name__ == "__main__"`. What it prints is kept for the
-    message of its death. POSIX only.
+    Use it as a context: the process is killed at its end. The new process has the same `sys.path`. It
+    does not run the script again, so a script needs no `if __name__ == "__main__"`. What the function
+    prints is not shown; if the process dies, the last line is part of the error message.
 
     Args:
-        function: its `package.module:name`. What it returns is sent back last.
-        args: for it; sent by cloudpickle, so they may be or hold closures.
+        function: the name of the function, `package.module:name`. It is called with a `Talk` and `args`.
+            The value that it returns is its last message to this process.
+        args: arguments of the function. They are sent with cloudpickle, so they may contain closures.
     """
 
     def __init__(self, function: str, *args: Any) -> None:
-        self._printed = tempfile.TemporaryFile()  # noqa: SIM115
-        self._talk, other = Pipe()
+        self._output = tempfile.TemporaryFile()  # noqa: SIM115
+        self._connection, other = Pipe()
         self._process = subprocess.Popen(
             [
                 sys.executable,
@@ -40,8 +41,8 @@ class Process:
             ],
             pass_fds=[other.fileno()],
             stdin=subprocess.DEVNULL,
-            stdout=self._printed,
-            stderr=self._printed,
+            stdout=self._output,
+            stderr=self._output,
             env={
                 **os.environ,
                 "PYTHONPATH": os.pathsep.join(path or str(os.curdir) for path in sys.path),
@@ -51,18 +52,18 @@ class Process:
             },
         )
         other.close()
-        self._talk.send_bytes(cloudpickle.dumps((function, args)))
+        self._connection.send_bytes(cloudpickle.dumps((function, args)))
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.kill()
-        self._talk.close()
-        self._printed.close()
+        self._connection.close()
+        self._output.close()
 
     def kill(self) -> None:
-        """Stop it at once."""
+        """Kill the process at once."""
         self._process.kill()
         self._process.wait()
 
@@ -70,68 +71,72 @@ class Process:
         """Send `value` to the function.
 
         Raises:
-            RemoteError: its process has died.
+            RemoteError: the process has died.
         """
         try:
-            self._talk.send_bytes(cloudpickle.dumps(value))
+            self._connection.send_bytes(cloudpickle.dumps(value))
         except OSError:
-            raise RemoteError(self._death()) from None
+            raise RemoteError(self._how_it_died()) from None
 
     def receive(self, seconds: float) -> Any:
-        """Return what the function sends next, or at its end what it returns.
+        """Return the next message of the function. The last one is the value that it returns.
 
         Raises:
-            RemoteError: it raised; its process died; or nothing came for `seconds`.
+            RemoteError: the function raised an error, the process died, or no message came within
+                `seconds`.
         """
         try:
-            if not self._talk.poll(seconds):
-                raise RemoteError(f"no sign of life for {seconds:g} s (--time-limit); it was stopped")
-            failed, value = self._talk.recv()
+            if not self._connection.poll(seconds):
+                raise RemoteError(
+                    f"no message for {seconds:g} s (--time-limit); the process was stopped"
+                )
+            failed, value = self._connection.recv()
         except (EOFError, ConnectionError):
-            raise RemoteError(self._death()) from None
+            raise RemoteError(self._how_it_died()) from None
         if failed:
             raise RemoteError(value)
         return value
 
-    def _death(self) -> str:
+    def _how_it_died(self) -> str:
         status = self._process.wait()
-        self._printed.seek(0)
-        lines = self._printed.read().decode(errors="replace").strip().splitlines()
+        self._output.seek(0)
+        lines = self._output.read().decode(errors="replace").strip().splitlines()
         how = f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"
         return f"its process {how}" + (f": {lines[-1]}" if lines else "")
 
 
 class Talk:
-    """The function's side of a `Process`."""
+    """The connection of a function to the process that started it."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     def send(self, value: Any) -> None:
-        """Send `value` to the side that started the process."""
+        """Send `value` to the process that started this one."""
         self._connection.send((False, value))
 
     def receive(self) -> Any:
-        """Return what the other side sends next."""
+        """Wait for the next message of the process that started this one, and return it."""
         return cloudpickle.loads(self._connection.recv_bytes())
 
 
 def _serve(descriptor: int) -> None:
+    """Run the function of a `Process`; the start of the new process."""
     connection = Connection(descriptor)
     try:
         function, args = cloudpickle.loads(connection.recv_bytes())
-        connection.send((False, imported(function)(Talk(connection), *args)))
+        connection.send((False, import_by_name(function)(Talk(connection), *args)))
     except (EOFError, BrokenPipeError):
-        return  # the other side is gone
+        return  # the other process has ended
     except Exception as error:
         message = " ".join(str(error).split())
         connection.send((True, f"{type(error).__name__}: {message}"[:2000]))
 
 
 def peak_megabytes() -> float:
-    """Return the most memory that this process has had."""
+    """Return the peak memory of this process, in MiB."""
     status = Path("/proc/self/status")
-    if status.exists():  # getrusage would begin with what the process that started this one had
+    if status.exists():  # getrusage would include the peak of the process that started this one
         (line,) = (line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
         return int(line.split()[1]) / 2**10
     import resource

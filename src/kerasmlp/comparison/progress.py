@@ -1,22 +1,23 @@
-"""How far the rows of a comparison are, on standard error."""
+"""The progress of a comparison, on standard error."""
 
 from collections.abc import Sequence
 from typing import Self
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.text import Text
 
 from kerasmlp.comparison.row import Row
 
 
 class RowProgress:
-    """Shows on standard error how far each row is: on a terminal live, and a plain line at its end."""
+    """Shows a progress bar for each row if standard error is a terminal, and a line when a row ends."""
 
     def __init__(self, rows: Sequence[Row]) -> None:
         self._names = [row.name for row in rows]
         self._tasks: dict[str, TaskID] = {}
         console = Console(stderr=True)
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+        columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn())
         self._live = Progress(
             *columns,
             TimeElapsedColumn(),
@@ -33,18 +34,16 @@ class RowProgress:
         self._live.stop()
 
     def phase(self, name: str, total: int) -> None:
-        """Begin a phase, in which each row has `total` parts to do."""
+        """Start a phase. Each row is done after `total` units."""
         self._phase = name
         for task in self._tasks.values():
             self._live.remove_task(task)
         self._tasks = {row: self._live.add_task(f"{name}: {row}", total=total) for row in self._names}
 
-    def done(self, row: str, parts: int) -> None:
-        """Show how many parts of a row are done."""
-        self._live.update(self._tasks[row], completed=parts)
+    def done(self, row: str, units: int) -> None:
+        """Show how many units of a row are done."""
+        self._live.update(self._tasks[row], completed=units)
 
-    def finished(self, row: str, words: str) -> None:
-        """Say how a row ended."""
-        self._live.console.print(
-            f"{self._phase}: {row}: {words}", highlight=False, markup=False, soft_wrap=True
-        )
+    def finished(self, row: str, result: str) -> None:
+        """Print the result of a row."""
+        self._live.console.print(Text(f"{self._phase}: {row}: {result}"), soft_wrap=True)

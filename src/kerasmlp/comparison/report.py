@@ -1,4 +1,4 @@
-"""The report of a comparison: its JSON, its figure, and its runs side by side in TensorBoard."""
+"""The report of a comparison: a JSON file, a figure, and a TensorBoard run for each row."""
 
 import contextlib
 import dataclasses
@@ -21,42 +21,44 @@ FIGURE = "comparison.png"
 
 @contextlib.contextmanager
 def folder(output: str | Path | None) -> Iterator[Path]:
-    """Make the folder of a report for as long as it is worked on; one that stays empty goes again.
+    """A context with the new folder of a report. If the folder is empty at the end, it is removed.
 
     Args:
-        output: the path; None for a new one in `logs`.
+        output: the path of the folder. None for a new folder in `logs`.
 
     Raises:
-        FileExistsError: it exists.
-        OSError: it cannot be made.
+        FileExistsError: the folder exists.
+        OSError: the folder cannot be created.
     """
     if output is None:
         made = run_folder.create(run_folder.LOGS, None, "compare")
     else:
         made = Path(output)
         if made.exists():
-            raise FileExistsError(f"--output: expected the path of a new folder; {made} exists")
+            raise FileExistsError(
+                f"--output: expected the path of a new folder; received {made}, which exists"
+            )
         made.mkdir(parents=True)
     try:
         yield made
     finally:
-        with contextlib.suppress(OSError):  # it holds a report
+        with contextlib.suppress(OSError):  # the folder contains a report
             made.rmdir()
 
 
 def write(comparison: Comparison, folder: Path) -> None:
-    """Write the report into `folder`: `comparison.json`, `comparison.png`, and a run for each row.
+    """Write `comparison.json`, `comparison.png` and a TensorBoard run for each row into `folder`.
 
     Raises:
-        OSError: it cannot be written.
+        OSError: a file cannot be written.
     """
     run_folder.write_json(folder / JSON, as_json(comparison))
     figure(comparison).savefig(folder / FIGURE, dpi=120)
-    _tensorboard(comparison, folder)
+    _write_events(comparison, folder)
 
 
 def as_json(comparison: Comparison) -> dict[str, Any]:
-    """Return what `comparison.json` holds."""
+    """Return the content of `comparison.json`."""
     first = comparison.outcomes[0].trajectory
     rows = []
     for outcome in comparison.outcomes:
@@ -96,25 +98,31 @@ def as_json(comparison: Comparison) -> dict[str, Any]:
 
 
 def explanation(comparison: Comparison) -> str:
-    """Return how the bound on rounding is derived, and how much of it each loop reached."""
-    from kerasmlp.comparison import reference as lockstep
+    """Return how the bound on rounding is derived, and its figures for each row."""
+    from kerasmlp.comparison import rounding  # imports TensorFlow
 
-    lines = ["", "How the bound on rounding is derived", "", lockstep.__doc__ or "", "Here:"]
+    lines = [
+        "",
+        "How the bound on rounding is derived",
+        "",
+        rounding.__doc__ or "",
+        "In this comparison:",
+    ]
     for outcome in comparison.outcomes:
         trajectory = outcome.trajectory
         if trajectory is None:
             continue
         steps, measured = trajectory.steps, trajectory.measured
         lines.append(
-            f"- {outcome.name}: {steps:,} steps in lockstep; {measured:,} executions, rounded otherwise,"
-            f" were measured and reached at most {trajectory.share:.1%} of the bound;"
+            f"- {outcome.name}: {steps:,} steps compared; bound measured for {measured:,} executions,"
+            f" which were not identical; largest difference: {trajectory.share:.1%} of the bound;"
             f" u = {trajectory.unit_roundoff:.3g}, n = {trajectory.longest_sum:,}"
         )
     return "\n".join(lines)
 
 
 def figure(comparison: Comparison) -> Figure:
-    """Return the losses over the steps, how far they are from the first row's, and the costs."""
+    """Return the figure: the loss of each step, its difference from the first row, and the costs."""
     drawn = Figure(figsize=(11, 7), layout="constrained")
     grid = drawn.add_gridspec(2, 2, width_ratios=(2, 1))
     losses = drawn.add_subplot(grid[0, 0])
@@ -145,7 +153,7 @@ def figure(comparison: Comparison) -> Figure:
             bars.barh(outcome.name, median, xerr=spread, color=f"C{number}")
     losses.set(ylabel="loss of each step", yscale="log")
     gaps.set(xlabel="step", ylabel=f"difference from {comparison.outcomes[0].name}", yscale=scale)
-    bars.set(xlabel="seconds an epoch: median, least, most")
+    bars.set(xlabel="seconds per epoch: median, minimum, maximum")
     bars.invert_yaxis()
     for axes in (losses, gaps):
         if axes.lines:
@@ -153,17 +161,17 @@ def figure(comparison: Comparison) -> Figure:
     return drawn
 
 
-def _tensorboard(comparison: Comparison, folder: Path) -> None:
-    """Write a run for each row: the loss of each step, the metrics of each epoch, and HParams."""
+def _write_events(comparison: Comparison, folder: Path) -> None:
+    """Write a run for each row: the loss of each step, the metrics of each epoch, HParams."""
     events = Events(folder)
     with contextlib.closing(events):
         for outcome in comparison.outcomes:
             if outcome.trajectory is not None:
                 sub_run = outcome.name.replace("/", "_")
-                _row(events, sub_run, outcome, outcome.trajectory, comparison.settings)
+                _write_row(events, sub_run, outcome, outcome.trajectory, comparison.settings)
 
 
-def _row(
+def _write_row(
     events: Events,
     sub_run: str,
     outcome: Outcome,

@@ -1,4 +1,4 @@
-"""What a comparison found of all loops, as tables and notes. No TensorFlow."""
+"""The result of a comparison, as tables and notes. Imports no TensorFlow."""
 
 import dataclasses
 import io
@@ -8,17 +8,18 @@ from typing import Any
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from kerasmlp.comparison.verdict import Outcome, differences
 
 
-def _table(title: str, caption: str, words: Sequence[str], numbers: Sequence[str]) -> Table:
+def _table(title: str, caption: str, texts: Sequence[str], numbers: Sequence[str]) -> Table:
     table = Table(
         title=title, caption=caption, caption_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0)
     )
-    table.add_column(words[0], overflow="fold")  # the name: it gives way, no number does
-    for word in words[1:]:
-        table.add_column(word, no_wrap=True)
+    table.add_column(texts[0], overflow="fold")  # a narrow terminal folds the names, not the numbers
+    for text in texts[1:]:
+        table.add_column(text, no_wrap=True)
     for number in numbers:
         table.add_column(number, justify="right", no_wrap=True)
     return table
@@ -26,11 +27,11 @@ def _table(title: str, caption: str, words: Sequence[str], numbers: Sequence[str
 
 @dataclasses.dataclass(frozen=True)
 class Comparison:
-    """What a comparison found.
+    """The result of a comparison.
 
     Attributes:
-        outcomes: one for each row; the first is what the others are held against.
-        settings: the data, epochs, batch size, seed and timed epochs.
+        outcomes: one for each row. The others are compared with the first.
+        settings: size of the data, epochs, batch size, seed and timed epochs.
     """
 
     outcomes: tuple[Outcome, ...]
@@ -43,7 +44,7 @@ class Comparison:
 
     @property
     def diagnosis(self) -> str:
-        """Each loop that does not agree, and why: a line each."""
+        """One line for each loop that does not agree: the name, the verdict and the reason."""
         return "\n".join(
             f"{outcome.name} {outcome.verdict}: {outcome.reason}"
             for outcome in self.outcomes
@@ -51,10 +52,11 @@ class Comparison:
         )
 
     def agreement_table(self) -> Table:
-        """Return the verdicts, and how far each loop ends from the first."""
+        """Return the table of the verdicts, and of the differences from the first row."""
         caption = (
-            "steps: compared in lockstep; bound: the largest part of the bound on rounding reached;"
-            " then the largest differences from the first row: losses, weights, optimizer, predictions"
+            "steps: compared with Keras' own; bound: largest difference in a step, as a share of the"
+            " bound on rounding; losses, weights, optimizer, predictions: largest difference from the"
+            " first row"
         )
         columns = ("steps", "bound", "losses", "weights", "optim.", "pred.")
         table = _table("Agreement", caption, ("loop", "verdict"), columns)
@@ -67,15 +69,15 @@ class Comparison:
                 gaps = differences(first, trajectory).values() if first is not None else [None] * 4
                 numbers = ["-" if gap is None else f"{gap:.0e}" if gap else "0" for gap in gaps]
                 cells = [f"{trajectory.steps:,}", share, *numbers]
-            table.add_row(outcome.name, outcome.verdict, *cells)
+            table.add_row(Text(outcome.name), outcome.verdict, *cells)
         return table
 
     def cost_table(self) -> Table:
-        """Return what each loop costs."""
+        """Return the table of the costs."""
         caption = (
-            "s/epoch: median of the timed epochs, the least and the most; first: seconds to the end of"
-            " the first execution, tracing and compiling included; eval.: seconds for the test examples;"
-            " MB: peak memory; x: times the first row"
+            "s/epoch, least, most: median, minimum and maximum of the timed epochs; first: seconds until"
+            " the end of the first execution, with tracing and compiling; eval.: seconds to evaluate the"
+            " test examples; MB: peak memory; x: s/epoch relative to the first row"
         )
         columns = ("s/epoch", "least", "most", "steps/s", "first", "eval.", "MB", "x")
         table = _table("Cost", caption, ("loop",), columns)
@@ -95,19 +97,19 @@ class Comparison:
                     f"{cost.peak_megabytes:,.0f}",
                     "-" if base is None else f"{cost.median / base.median:.2f}",
                 ]
-            table.add_row(outcome.name, *cells)
+            table.add_row(Text(outcome.name), *cells)
         return table
 
     def notes(self) -> list[str]:
-        """Return what the tables cannot say."""
+        """Return the lines below the tables: reasons, and remarks on costs."""
         lines = self.diagnosis.splitlines()
         for outcome in self.outcomes:
             if outcome.cost_failure is not None:
-                lines.append(f"{outcome.name}: its cost could not be measured: {outcome.cost_failure}")
+                lines.append(f"{outcome.name}: the cost could not be measured: {outcome.cost_failure}")
             elif outcome.cost is not None and not outcome.cost.by_epoch:
                 lines.append(
-                    f"{outcome.name}* calls no epoch hooks: whole calls of one epoch are timed,"
-                    " tracing included"
+                    f"{outcome.name}* calls no epoch hooks. The times are those of whole calls for one"
+                    " epoch, with tracing"
                 )
         return lines
 
@@ -117,7 +119,7 @@ class Comparison:
         if any(outcome.cost or outcome.cost_failure for outcome in self.outcomes):
             console.print(self.cost_table())
         for line in self.notes():
-            console.print(line, highlight=False, markup=False, soft_wrap=True)
+            console.print(Text(line), soft_wrap=True)
 
     def __str__(self) -> str:
         """Return the tables and the notes as plain text."""

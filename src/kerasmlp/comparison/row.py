@@ -1,21 +1,14 @@
-"""A row of a comparison: which loop, how it is compiled and spread; and what every row starts from."""
+"""A row of a comparison: a loop, and how it is compiled and distributed."""
 
-import contextlib
 import dataclasses
-import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
-
-from kerasmlp.comparison.names import imported
-from kerasmlp.comparison.process import Process, Talk
-from kerasmlp.distribute import free_addresses, tf_config
 
 if TYPE_CHECKING:
     import keras
 
     from kerasmlp.loops import Loop
-from kerasmlp.comparison.start import Start
 
 BUILT_IN = ("fit", "graph", "eager")
 _SPELLING = re.compile(
@@ -26,16 +19,17 @@ _SPELLING = re.compile(
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """A loop, and how it is compiled.
+    """A loop, and how it is compiled and distributed.
 
     Attributes:
-        name: what the tables call it.
+        name: the name in the tables.
         loop: one of `BUILT_IN`, `package.module:name`, or the loop itself.
-        is_step: whether `loop` is a train step, `(model, x, y) -> loss`, to be run under `tf.function`.
-        jit_compile: through XLA; None leaves it as the model was compiled.
-        steps_per_execution: steps in one call; None leaves it as the model was compiled.
-        strategy: `mirrored` or `multiworker`, which a built-in loop is spread by; `none`.
-        replicas: how many logical CPUs it is spread over, or processes on this machine.
+        is_step: whether `loop` is a train step, `(model, x, y) -> loss`, that runs under `tf.function`.
+        jit_compile: whether XLA compiles the step. None keeps what the model was compiled with.
+        steps_per_execution: steps in one call. None keeps what the model was compiled with.
+        strategy: how a built-in loop is distributed: `none`, `mirrored` or `multiworker`.
+        replicas: the number of logical CPUs (`mirrored`) or of processes on this machine
+            (`multiworker`).
     """
 
     name: str
@@ -56,30 +50,32 @@ class Row:
         jit_compile: bool | None = None,
         steps_per_execution: int | None = None,
     ) -> "Row":
-        """Return the row that is spelled `LOOP`, with `+jit`, `+mirrored2` or `+multiworker2`, `@100`.
+        """Return the row of a spelling such as `graph+jit@100`, `fit+mirrored2` or `mine.loops:best`.
 
         Args:
-            spelling: the loop is a built-in one or `package.module:name`.
-            name: what to call it; None for its spelling.
-            is_step: whether it names a train step.
-            jit_compile: where the spelling has no `+jit`.
-            steps_per_execution: where the spelling has no `@`.
+            spelling: a built-in loop or `package.module:name`; then `+jit`, or `+mirroredN` or
+                `+multiworkerN`; then `@N` for N steps per execution.
+            name: the name in the tables. None for the spelling.
+            is_step: whether the name is that of a train step.
+            jit_compile: the value for a spelling without `+jit`.
+            steps_per_execution: the value for a spelling without `@`.
 
         Raises:
-            ValueError: it is not so spelled, or asks for what there is not.
+            ValueError: the spelling is wrong, or the loop cannot be compiled or distributed like this.
         """
         match = _SPELLING.fullmatch(spelling)
         if match is None or (match["loop"] not in BUILT_IN and ":" not in match["loop"]):
             raise ValueError(
-                f"expected {', '.join(BUILT_IN)} or package.module:name, then +jit, +mirroredN or"
-                f" +multiworkerN, and @N at will, as in graph+jit@100; received {spelling!r}"
+                f"expected {', '.join(BUILT_IN)} or package.module:name, optionally followed by +jit,"
+                f" +mirroredN or +multiworkerN, and by @N, as in graph+jit@100; received {spelling!r}"
             )
         if match["strategy"]:
-            return cls._spread(match, name or spelling, steps_per_execution)
+            return cls._distributed(match, name or spelling, steps_per_execution)
         if match["loop"] == "eager":
             if match["jit"] or match["steps"]:
                 raise ValueError(
-                    f"the eager loop compiles nothing: expected eager; received {spelling!r}"
+                    "the eager loop compiles nothing: expected eager without +jit and @N;"
+                    f" received {spelling!r}"
                 )
             return cls(name or spelling, "eager", jit_compile=False, steps_per_execution=1)
         return cls(
@@ -91,72 +87,25 @@ class Row:
         )
 
     @classmethod
-    def _spread(cls, match: re.Match[str], name: str, steps_per_execution: int | None) -> "Row":
+    def _distributed(cls, match: re.Match[str], name: str, steps_per_execution: int | None) -> "Row":
         loop, strategy = match["loop"], match["strategy"]
         steps = int(match["steps"]) if match["steps"] else steps_per_execution
         if loop not in ("fit", "graph") or match["jit"]:
             raise ValueError(
-                f"expected fit or graph without +jit before +{strategy}; received {match.string!r}"
+                f"expected fit or graph, without +jit, before +{strategy}; received {match.string!r}"
             )
         if (loop, strategy) == ("fit", "multiworker"):
             if steps not in (None, 1):
                 raise ValueError(
-                    f"expected 1 step an execution of fit+multiworker; received {match.string!r}"
+                    f"expected 1 step per execution for fit+multiworker; received {match.string!r}"
                 )
             steps = 1
         return cls(name, loop, False, False, steps, strategy, int(match["replicas"]))
 
     def compile(self, model: "keras.Model") -> "keras.Model":
-        """Return `model`, its compilation set as the row says."""
+        """Set `jit_compile` and `steps_per_execution` of `model` to those of the row. Return `model`."""
         if self.jit_compile is not None:
             model.jit_compile = self.jit_compile
         if self.steps_per_execution is not None:
             model.steps_per_execution = self.steps_per_execution
         return model
-
-    @contextlib.contextmanager
-    def running(self, start: "Start", epochs: int) -> "Iterator[Loop]":
-        """Within the context, the loop can be called; once, where it has other workers.
-
-        To be called before TensorFlow is used in this process.
-
-        Args:
-            start: what the other workers train, and on what.
-            epochs: that they train.
-
-        Raises:
-            ValueError: what it names is not there.
-        """
-        from kerasmlp.distribute import distribution
-        from kerasmlp.loops import traced
-
-        loop = self.loop
-        if not isinstance(loop, str) or loop not in BUILT_IN:
-            loop = imported(loop) if isinstance(loop, str) else loop
-            yield traced(loop) if self.is_step else loop
-        elif self.strategy == "multiworker":
-            addresses = free_addresses(self.replicas)
-            with contextlib.ExitStack() as others:
-                for worker in range(1, self.replicas):
-                    others.enter_context(
-                        Process(
-                            "kerasmlp.comparison.row:_follow", start, self, epochs, addresses, worker
-                        )
-                    )
-                os.environ["TF_CONFIG"] = tf_config(addresses, 0)
-                yield distribution("multiworker").loop(loop)
-        else:
-            yield distribution(self.strategy, self.replicas).loop(loop)
-
-
-def _follow(
-    talk: Talk, start: "Start", row: Row, epochs: int, addresses: list[str], worker: int
-) -> None:
-    """Train as a worker beside that of the row, which says what with."""
-    from kerasmlp.data import Batches
-    from kerasmlp.distribute import distribution
-
-    os.environ["TF_CONFIG"] = tf_config(addresses, worker)
-    spread_over = distribution("multiworker")
-    train = Batches(*start.train, start.batch_size, start.seed)
-    spread_over.loop(str(row.loop))(start.model(row), train, None, epochs, [])

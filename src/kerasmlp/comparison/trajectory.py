@@ -1,6 +1,7 @@
-"""Whether a loop does what Keras' `fit` does: trained beside a reference, from equal weights."""
+"""What one loop does, recorded in the process of its row; and whether its steps are Keras' own."""
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -9,40 +10,45 @@ from numpy.typing import NDArray
 
 from kerasmlp import loops
 from kerasmlp.callbacks import BatchLosses
-from kerasmlp.comparison import reference as lockstep
 from kerasmlp.comparison.process import Talk
-from kerasmlp.comparison.reference import Reference
+from kerasmlp.comparison.reference import Reference, restore, state
+from kerasmlp.comparison.rounding import Rounding
 from kerasmlp.comparison.row import Row
-from kerasmlp.comparison.start import Start
+from kerasmlp.comparison.running import running
+from kerasmlp.comparison.start import Arrays, Start
 from kerasmlp.comparison.verdict import State, Trajectory
-from kerasmlp.comparison.with_hooks import Follower
-from kerasmlp.comparison.without_hooks import ShortCalls
+from kerasmlp.comparison.with_hooks import StepChecker
+from kerasmlp.comparison.without_hooks import CallChecker
 from kerasmlp.data import Batches, in_order
-from kerasmlp.loops import Logs
+from kerasmlp.loops import History, Logs
 
 PREDICTIONS = 1000
+"""Test examples that are predicted at the end."""
+SECONDS_BETWEEN_MESSAGES = 0.2
 
 
-def follow(talk: Talk, start: Start, row: Row, first: Row, epochs: int) -> Trajectory:
-    """Follow the loop of `row`, in a process of its own.
+def check_row(talk: Talk, start: Start, row: Row, first: Row, epochs: int) -> Trajectory:
+    """Train with the loop of a row, and check its steps.
 
     Args:
-        talk: is sent the initial state, answers with the one to start from; then is sent the steps done.
-        start: what to train, and on what.
-        row: the loop.
-        first: the row whose compilation the reference has.
-        epochs: to train for.
+        talk: sends the initial state of this row, receives the one to start from, then sends the number
+            of steps done.
+        start: what to train.
+        row: the row.
+        first: the first row. The reference is compiled as it is.
+        epochs: epochs to train.
     """
-    with row.running(start, epochs) as loop:
-        reference, model = start.model(first), start.model(row)
+    with running(row, start, epochs) as loop:
+        reference, model = first.compile(start.new_model()), row.compile(start.new_model())
         train = Batches(*start.train, start.batch_size, start.seed)
         loops.build(model, train)
-        talk.send(lockstep.state(model))
+        talk.send(state(model))
         initial = talk.receive()
-        return run(loop, model, reference, train, start.test, epochs, initial, [_Progress(talk)])
+        callbacks = [_SendProgress(talk)]
+        return check_loop(loop, model, reference, train, start.test, epochs, initial, callbacks)
 
 
-class _Progress(keras.callbacks.Callback):
+class _SendProgress(keras.callbacks.Callback):
     """Sends the number of steps done, a few times a second."""
 
     def __init__(self, talk: Talk) -> None:
@@ -51,77 +57,77 @@ class _Progress(keras.callbacks.Callback):
         self._sent = 0.0
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
-        if time.monotonic() - self._sent > 0.2:
+        if time.monotonic() - self._sent > SECONDS_BETWEEN_MESSAGES:
             self._sent = time.monotonic()
             self._talk.send(int(self.model.optimizer.iterations))
 
 
-def run(
+def check_loop(
     loop: loops.Loop,
     model: keras.Model,
     reference: keras.Model,
     train: Batches,
-    test: tuple[NDArray[Any], NDArray[Any]],
+    test: Arrays,
     epochs: int,
-    initial: State | None,
-    callbacks: list[keras.callbacks.Callback],
+    initial: State | None = None,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> Trajectory:
-    """Train `model` with `loop` beside `reference`, from equal weights over equal batches.
+    """Train `model` with a loop, and compare its steps with those of a reference.
 
     Args:
-        loop: to be followed.
-        model: compiled, for the loop.
-        reference: another of the same factory, compiled as the first row is.
-        train: the batches.
-        test: images and labels for the predictions at the end.
-        epochs: to train for.
-        initial: the state to start from; None for that of `model`.
-        callbacks: that the loop drives beside those of the comparison.
+        loop: the loop.
+        model: the compiled model for the loop.
+        reference: the same model for the reference, compiled as the first row is.
+        train: the training batches.
+        test: examples and labels for the predictions at the end.
+        epochs: epochs to train.
+        initial: the state to start from. None for that of `model`.
+        callbacks: more callbacks for the loop.
 
     Raises:
         TypeError: the loop does not return the metrics of each epoch.
     """
-    for one in (model, reference):
-        loops.build(one, train)
-    initial = initial if initial is not None else lockstep.state(model)
-    for one in (model, reference):
-        lockstep.restore(one, initial)
-    losses = _Losses()
-    follower = Follower(Reference(reference, train.batch_size), train, initial)
-    history = loop(model, train, None, epochs, [losses.source, losses, follower, *callbacks])
-    history = getattr(history, "history", history)
-    if not isinstance(history, dict):
-        raise TypeError(
-            "the loop should return the metrics of each epoch, a dict of lists or keras' History;"
-            f" it returned {type(history).__name__}"
-        )
-    follower.finish(model, epochs)
-    weights = len(model.variables)
-    final = lockstep.state(model)
-    predictions = _predictions(model, test)
-    found: Follower | ShortCalls = follower
-    if not follower.steps and follower.divergence is None:
-        found = ShortCalls(follower.reference, train)
-        found.hold(loop, model, initial, epochs)
+    initial = _build_alike(model, reference, train, initial)
+    losses, rounding = _Losses(), Rounding(Reference(reference), train.batch_size)
+    steps = StepChecker(rounding, train, initial)
+    history = _history(loop(model, train, None, epochs, [losses.source, losses, steps, *callbacks]))
+    steps.check_end(model, epochs)
+    final, weights, predictions = state(model), len(model.variables), _predictions(model, test)
+    checker: StepChecker | CallChecker = steps
+    if not steps.steps and steps.divergence is None:  # the loop called no batch hooks
+        checker = CallChecker(rounding, train)
+        checker.check(loop, model, initial, epochs)
     return Trajectory(
-        losses.all,
-        {name: [float(value) for value in values] for name, values in history.items()},
-        final[:weights],
-        final[weights:],
-        predictions,
-        found.divergence,
-        found.steps,
-        found.measured,
-        found.share,
-        follower.reference.unit_roundoff,
-        follower.reference.longest_sum,
-        bool(model.jit_compile),
-        model.steps_per_execution,
+        losses=losses.all,
+        history=history,
+        weights=final[:weights],
+        optimizer=final[weights:],
+        predictions=predictions,
+        divergence=checker.divergence,
+        steps=checker.steps,
+        measured=checker.measured,
+        share=checker.share,
+        unit_roundoff=rounding.unit_roundoff,
+        longest_sum=rounding.longest_sum,
+        jit_compile=bool(model.jit_compile),
+        steps_per_execution=model.steps_per_execution,
     )
 
 
+def _build_alike(
+    model: keras.Model, reference: keras.Model, train: Batches, initial: State | None
+) -> State:
+    """Create the variables of both models, set them to `initial`, and return it."""
+    for each in (model, reference):
+        loops.build(each, train)
+    initial = initial if initial is not None else state(model)
+    for each in (model, reference):
+        restore(each, initial)
+    return initial
+
+
 class _Losses(keras.callbacks.Callback):
-    """Keeps the loss of every step."""
+    """Collects the loss of every step. `source` must be called before it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -132,6 +138,17 @@ class _Losses(keras.callbacks.Callback):
         self.all += [step.loss for step in self.source.latest]
 
 
-def _predictions(model: keras.Model, test: tuple[NDArray[Any], NDArray[Any]]) -> NDArray[Any]:
+def _history(returned: Any) -> History:
+    """Return the metrics of each epoch from what a loop returned."""
+    history = getattr(returned, "history", returned)
+    if not isinstance(history, dict):
+        raise TypeError(
+            "expected the loop to return the metrics of each epoch, a dict of lists or Keras' History;"
+            f" received {type(history).__name__}"
+        )
+    return {name: [float(value) for value in values] for name, values in history.items()}
+
+
+def _predictions(model: keras.Model, test: Arrays) -> NDArray[Any]:
     images, labels = (array[:PREDICTIONS] for array in test)
     return np.concatenate([np.array(model(x, training=False)) for x, _ in in_order(images, labels)])

@@ -1,4 +1,4 @@
-"""What a comparison finds of each loop: the verdict, and what it costs. No TensorFlow."""
+"""The verdict on a loop, and the findings that it is based on. Imports no TensorFlow."""
 
 import dataclasses
 import math
@@ -10,26 +10,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 State = list[NDArray[Any]]
+"""The values of all variables that a step changes, except metrics: the model's, then the optimizer's."""
 Verdict = Literal["identical", "equal", "diverges", "failed"]
+"""The verdict on a loop:
 
-VERDICTS: dict[Verdict, str] = {
-    "identical": "bit for bit: losses, metrics, weights, optimizer, predictions",
-    "equal": "each step compared is Keras' own step, within rounding",
-    "diverges": "a step is not Keras' own step, by more than rounding",
-    "failed": "the loop raised, hung, died, or returned no metrics",
-}
+- identical: losses, metrics, weights, optimizer and predictions have the same bits as the first row's.
+- equal: each step that was compared is Keras' own step, within rounding.
+- diverges: a step differs from Keras' own step by more than rounding.
+- failed: the loop raised an error, hung, died, or returned no metrics.
+"""
 
 
 @dataclasses.dataclass(frozen=True)
 class Divergence:
-    """The first place where a loop parts from Keras' own steps by more than rounding.
+    """The first difference between a loop and Keras' own steps that is more than rounding.
 
     Attributes:
-        step: the number of the step, from 1, or the last one before it shows.
-        what: the variable or the metric that is furthest out, or what happened.
-        size: its largest absolute difference; None where there is no number to give.
-        bound: what rounding explains of it.
-        cause: what explains it, with how sure that is; None if nothing known does.
+        step: the number of the step, counted from 1. For a metric, the last step of the epoch.
+        what: the variable or the metric that differs most, or what happened.
+        size: the largest absolute difference. None if there is no such number.
+        bound: the bound on rounding.
+        cause: the cause, and how certain it is. None if it is unknown.
     """
 
     step: int
@@ -39,30 +40,30 @@ class Divergence:
     cause: str | None = None
 
     def __str__(self) -> str:
-        """Return it as a sentence."""
-        size = "" if self.size is None else f" by {self.size:.2g}"
-        size += f", where rounding explains {self.bound:.2g}" if size and self.bound else ""
+        """Return the divergence as one line."""
+        size = "" if self.size is None else f" differs by {self.size:.2g}"
+        size += f" (bound on rounding: {self.bound:.2g})" if size and self.bound else ""
         return f"step {self.step}: {self.what}{size}; cause: {self.cause or 'unknown'}"
 
 
 @dataclasses.dataclass(frozen=True)
 class Trajectory:
-    """What a loop did, to be held against another's.
+    """What a loop did, and how its steps compare with Keras' own.
 
     Attributes:
-        losses: of every step; empty if the loop does not compute them with `compute_loss`.
+        losses: the loss of each step. Empty if the loop does not compute it with `compute_loss`.
         history: the metrics of each epoch, as the loop returned them.
-        weights: at the end, statistics and seeds included.
-        optimizer: its variables at the end.
+        weights: the variables of the model at the end, with statistics and seeds.
+        optimizer: the variables of the optimizer at the end.
         predictions: of the trained model on the first 1,000 test examples, `[examples, ...]`.
-        divergence: from Keras' own steps, in lockstep; None within rounding.
-        steps: that were compared in lockstep.
-        measured: executions of them that were not equal bit for bit, and whose rounding was measured.
-        share: of the bound on rounding, the largest part that a step of the loop reached.
-        unit_roundoff: of the arithmetic.
-        longest_sum: terms of the longest sum in a step.
-        jit_compile: whether its model was compiled with XLA.
-        steps_per_execution: of its model.
+        divergence: the first difference from Keras' own steps. None if there is only rounding.
+        steps: number of steps that were compared with Keras' own.
+        measured: number of executions that were not identical, and for which the bound was measured.
+        share: the largest difference in a step, as a share of the bound on rounding.
+        unit_roundoff: the unit roundoff of the model.
+        longest_sum: the number of terms of the longest sum in a step.
+        jit_compile: whether the model was compiled with XLA.
+        steps_per_execution: the value of the model.
     """
 
     losses: list[float]
@@ -85,15 +86,14 @@ class Cost:
     """What a loop costs.
 
     Attributes:
-        seconds_per_epoch: of each timed epoch; the first one, which warms up, is left out.
-        steps_per_epoch: batches of an epoch.
-        seconds_to_first_step: from the call of the loop to the end of its first execution: tracing and
-            compiling. None if the loop calls no batch hooks.
-        seconds_to_evaluate: the median time of `model.evaluate` on the test examples, after one that
-            traces.
-        peak_megabytes: the most memory that the process has had, TensorFlow and the data included.
-        by_epoch: whether epochs were timed one by one. Of a loop that calls no epoch hooks whole calls
-            of one epoch are timed, with all that it does anew in each.
+        seconds_per_epoch: the time of each epoch, without the first epoch, which warms up.
+        steps_per_epoch: batches in an epoch.
+        seconds_to_first_step: from the call of the loop to the end of its first execution, with tracing
+            and compiling. None if the loop calls no batch hooks.
+        seconds_to_evaluate: the median time of `model.evaluate` on the test examples, without tracing.
+        peak_megabytes: the peak memory of the process in MiB, with TensorFlow and the data.
+        by_epoch: whether the epochs of one call were timed. For a loop that calls no epoch hooks, calls
+            for one epoch are timed instead, with the tracing in each call.
     """
 
     seconds_per_epoch: list[float]
@@ -105,26 +105,26 @@ class Cost:
 
     @property
     def median(self) -> float:
-        """Of the seconds an epoch."""
+        """The median of the seconds per epoch."""
         return statistics.median(self.seconds_per_epoch)
 
     @property
     def steps_per_second(self) -> float:
-        """In the median epoch."""
+        """Steps per second in the median epoch."""
         return self.steps_per_epoch / self.median
 
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """What was found about a loop.
+    """The result for one row.
 
     Attributes:
-        name: of its row.
-        verdict: one of `VERDICTS`.
-        reason: the diagnosis of a loop that diverges, or how it failed; None for one that agrees.
-        trajectory: what it did; None if it failed.
-        cost: what it costs; None if that was not asked for, or failed.
-        cost_failure: how measuring the cost failed.
+        name: the name of the row.
+        verdict: the verdict on the loop.
+        reason: why the loop diverges or how it failed. None if it agrees.
+        trajectory: what the loop did. None if it failed.
+        cost: what the loop costs. None if it was not measured.
+        cost_failure: why the cost could not be measured. None if it could.
     """
 
     name: str
@@ -139,13 +139,13 @@ def judge(name: str, trajectory: Trajectory, first: Trajectory | None) -> Outcom
     """Return the verdict on a loop.
 
     Args:
-        name: of its row.
-        trajectory: what it did.
-        first: what the first row did; None if it failed, so that only Keras' steps are left to compare.
+        name: the name of the row.
+        trajectory: what the loop did.
+        first: what the loop of the first row did. None if it failed.
     """
     divergence = trajectory.divergence
     if divergence is None and first is not None:
-        divergence = _reported_otherwise(trajectory, first)
+        divergence = _returned_metrics_differ(trajectory, first)
     if divergence is not None:
         return Outcome(name, "diverges", str(divergence), trajectory)
     same = first is not None and _identical(trajectory, first)
@@ -165,24 +165,28 @@ def _same_end(one: Trajectory, other: Trajectory) -> bool:
     return same([*one.weights, *one.optimizer], [*other.weights, *other.optimizer])
 
 
-def _reported_otherwise(trajectory: Trajectory, first: Trajectory) -> Divergence | None:
-    """Return where a loop that ends as the first one does returns other metrics than that does."""
+def _returned_metrics_differ(trajectory: Trajectory, first: Trajectory) -> Divergence | None:
+    """Return where the returned metrics differ from the first row's although the final states are equal.
+
+    Where the final states differ by rounding, the metrics may differ too. For these loops only the
+    metrics that they pass to `on_epoch_end` are checked, against the loop's own steps.
+    """
     if not _same_end(trajectory, first):
-        return None  # the metrics of chaotic runs need not agree; each epoch's are held to its steps
+        return None
     for name, values in first.history.items():
         received = trajectory.history.get(name, [])
         if len(received) != len(values):
-            what = f"{len(received)} values of {name} are returned, one for each epoch is {len(values)}"
-            return Divergence(trajectory.steps, what, cause="the loop returns other metrics")
+            what = f"the loop returned {len(received)} values of {name} for {len(values)} epochs"
+            return Divergence(trajectory.steps, what, cause="the loop returns wrong metrics")
         for epoch, (one, other) in enumerate(zip(values, received, strict=True)):
             if not math.isclose(one, other, rel_tol=1e-5, abs_tol=1e-6):
-                what = f"{name} of epoch {epoch + 1}, as returned, is {other:.6g}, not {one:.6g},"
+                what = f"the returned {name} of epoch {epoch + 1} ({other:.6g}, expected {one:.6g})"
                 return Divergence(trajectory.steps, what, abs(one - other))
     return None
 
 
 def same(first: Sequence[NDArray[Any]], second: Sequence[NDArray[Any]]) -> bool:
-    """Whether two states are equal bit for bit."""
+    """Return whether two lists of arrays have the same types, shapes and bits."""
     return len(first) == len(second) and all(
         one.dtype == other.dtype and one.shape == other.shape and one.tobytes() == other.tobytes()
         for one, other in zip(first, second, strict=True)
@@ -190,7 +194,10 @@ def same(first: Sequence[NDArray[Any]], second: Sequence[NDArray[Any]]) -> bool:
 
 
 def differences(one: Trajectory, other: Trajectory) -> dict[str, float | None]:
-    """Return the largest absolute difference of losses, weights, optimizer state and predictions."""
+    """Return the largest absolute differences in losses, weights, optimizer and predictions.
+
+    A difference is None if the shapes differ.
+    """
     return {
         "losses": _largest([np.array(one.losses)], [np.array(other.losses)]),
         "weights": _largest(one.weights, other.weights),

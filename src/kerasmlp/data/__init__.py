@@ -1,8 +1,4 @@
-"""The data: where it comes from, and which examples make the batch of each step.
-
-A batch depends only on the seed and the step. So every loop sees the same batches, and a run can resume
-at any step.
-"""
+"""The data: its sources, and the batches of each step, which depend only on the seed and the step."""
 
 import lazy_loader
 

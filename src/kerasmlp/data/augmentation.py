@@ -1,8 +1,8 @@
-"""Random distortions of images: moved, turned, stretched, sheared, and bent as by an uncertain hand.
+"""Random distortions of images: translation, rotation, scaling, shear, and elastic distortion.
 
-The distortions of a batch follow from a seed alone, and come out of integer arithmetic: the same bytes
-compiled or not, for any grouping of batches. Keras' layers for it draw from a state
-that each call changes; `python -m benchmarks --parts augmentation` shows what they take.
+The distortions of a batch depend only on a seed. (Keras' augmentation layers draw from a state that each
+call changes.) They are computed in integers, so the bytes are the same with and without XLA, and for any
+grouping of the batches. `python -m benchmarks --parts augmentation` compares the speed.
 """
 
 import dataclasses
@@ -13,28 +13,28 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 SMOOTHNESS = 4.0
-"""Pixels, the standard deviation of the Gaussian that smooths the noise of an elastic distortion: that
-of Simard, Steinkraus and Platt, "Best practices for convolutional neural networks applied to visual
-document analysis" (2003)."""
+"""Standard deviation, in pixels, of the Gaussian that smooths the noise. From Simard, Steinkraus and
+Platt, "Best practices for convolutional neural networks applied to visual document analysis" (2003)."""
 MODES = 6
-"""Of smooth noise along a side, the strongest first; those left out bend less than images can show."""
-COEFFICIENT = 127
-"""The coefficients of a distortion are the integers from its negative to it, all equally probable."""
+"""Number of modes of smooth noise along a side. The effect of weaker modes does not show in an image."""
+LARGEST_COEFFICIENT = 127
+"""The coefficients of a distortion are integers from -127 to 127, all with the same probability."""
 POSITION_BITS = 8
-"""Positions are known to 1/256 of a pixel, so that a weight by position fits into a byte as well."""
+"""Positions are multiples of 1/256 pixel, so that an interpolation weight fits into a byte."""
 GUARD_BITS = 4
-"""Further bits of a field. Its rounding, times the largest coefficient, is less than 1/64 of a pixel."""
+"""Additional bits of a field. Its rounding error, times the largest coefficient, is below 1/64 pixel."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Augmentation:
-    """Distorts images, each in a way of its own; what is drawn in from beyond an edge is as the edge.
+    """Distorts each image in its own random way. Beyond an edge, the pixels of the edge are repeated.
 
     Args:
-        affine: the image is multiplied by the unit matrix plus four numbers, each uniform from -affine
-            to affine: it is turned, stretched and sheared.
-        translation: pixels; it is moved by up to so many, uniformly, down or up, and right or left.
-        elastic: pixels; the root mean square, in each direction, of how far smooth noise moves a point.
+        affine: the transformation is the identity matrix plus four random numbers, uniform from -affine
+            to affine. It rotates, scales and shears.
+        translation: a random distance along each axis, uniform from -translation to translation, in
+            pixels.
+        elastic: smooth noise moves each point. Its root mean square along each axis, in pixels.
     """
 
     affine: float
@@ -42,112 +42,96 @@ class Augmentation:
     elastic: float
 
     def __call__(self, images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        """Return the distorted images.
-
-        Args:
-            images: uint8 `[batch, height, width, channels]`.
-            seed: int64 `[2]`, what the distortions follow from.
-        """
+        """Return distorted images, uint8 `[batch, height, width, channels]`, for a seed, int64 `[2]`."""
         fields = self._fields(*images.shape[1:3])
-        drawn = tf.random.stateless_uniform(
-            [tf.shape(images)[0], 2, len(fields)], seed, -COEFFICIENT, COEFFICIENT + 1, tf.int32
+        shape = [tf.shape(images)[0], 2, len(fields)]
+        coefficients = tf.random.stateless_uniform(
+            shape, seed, -LARGEST_COEFFICIENT, LARGEST_COEFFICIENT + 1, tf.int32
         )
-        return _warp(images, drawn, tf.constant(fields))
+        return _warp(images, coefficients, tf.constant(fields))
 
     def _fields(self, height: int, width: int) -> NDArray[np.float32]:
-        """Return the displacements `[fields, points]` that a coefficient of 1 stands for.
+        """Return the displacement fields for a coefficient of 1, `[fields, points]`.
 
-        They are integers: in units of a position's last bit, with the guard bits below.
+        They are integers, in units of 1/4096 pixel: the position bits and the guard bits.
         """
-        y, x = np.arange(height) - (height - 1) / 2, np.arange(width) - (width - 1) / 2
-        ones = np.ones((height, width))
-        noise = _smooth_noise(height, width)
-        fields = np.stack(
-            [
-                self.translation * ones,
-                self.affine * y[:, None] * ones,
-                self.affine * x * ones,
-                *(self.elastic * noise),
-            ]
-        ).reshape(3 + len(noise), -1)
-        unit = 2.0 ** (POSITION_BITS + GUARD_BITS) / COEFFICIENT
-        integers = np.round(fields * unit)
-        # Up to here float32 adds integers without an error, in whatever order.
-        if COEFFICIENT * np.abs(integers).sum(axis=0).max() >= 2**24:
+        y, x = (axis - axis.mean() for axis in np.indices((height, width)))
+        linear = np.full_like(y, self.translation), self.affine * y, self.affine * x
+        fields = np.concatenate([linear, self.elastic * _smooth_noise(height, width)])
+        unit = 2.0 ** (POSITION_BITS + GUARD_BITS) / LARGEST_COEFFICIENT
+        integers = np.round(fields * unit).reshape(len(fields), -1)
+        # Below this limit, float32 adds integers exactly, in any order.
+        if LARGEST_COEFFICIENT * np.abs(integers).sum(axis=0).max() >= 2**24:
             raise ValueError(f"expected distortions within 4,096 pixels; received {self}")
         return integers.astype(np.float32)
 
 
 def _smooth_noise(height: int, width: int) -> NDArray[np.float64]:
-    """Return `[fields, height, width]`, whose sum with uniform coefficients is smooth noise.
+    """Return fields, `[fields, height, width]`. Their sum with random coefficients is smooth noise.
 
-    Of white noise smoothed by a Gaussian these are the leading terms of the Karhunen-Loève expansion,
-    with coefficients from -1 to 1 (and so a variance of a third), scaled to a mean square of 1.
+    The fields are the leading terms of the Karhunen-Loève expansion of white noise that is smoothed by a
+    Gaussian. They are scaled so that the noise has a mean square of 1, for coefficients that are uniform
+    from -1 to 1: their variance is 1/3.
     """
     along_y, along_x = _modes(height), _modes(width)
-    fields = np.stack(
-        [
-            np.outer(one, other)
-            for i, one in enumerate(along_y)
-            for j, other in enumerate(along_x)
-            if i + j < MODES
-        ]
-    )
+    strongest = np.add.outer(np.arange(len(along_y)), np.arange(len(along_x))) < MODES
+    fields = np.einsum("iy,jx->ijyx", along_y, along_x)[strongest]
     return fields * np.sqrt(3 / np.square(fields).sum(axis=0).mean())
 
 
 def _modes(size: int) -> NDArray[np.float64]:
-    """Return the strongest modes `[modes, size]` of smooth noise along a line of `size` pixels."""
+    """Return the strongest modes, `[modes, size]`, of smooth noise along a line of `size` pixels."""
     distance = np.arange(size)[:, None] - np.arange(size)
     values, vectors = np.linalg.eigh(np.exp(-np.square(distance / (2 * SMOOTHNESS))))
     strongest = np.argsort(-values)[:MODES]
     return (vectors[:, strongest] * np.sqrt(np.maximum(values[strongest], 0))).T
 
 
-def _shift(x: tf.Tensor, bits: int) -> tf.Tensor:
-    return tf.bitwise.right_shift(x, tf.constant(bits, x.dtype))
-
-
 @functools.partial(tf.function, jit_compile=True, autograph=False)
 def _warp(images: tf.Tensor, coefficients: tf.Tensor, fields: tf.Tensor) -> tf.Tensor:
-    """Return the images, each point taken from where the sum of the fields says.
-
-    Between pixels it is interpolated, linearly in both directions, and rounded to the nearest byte.
-    Four pixels that are neighbours are gathered at once, as the bytes of an integer, and each of the
-    two multiplications along x is for two of them.
+    """Return the images with each point taken from its displaced position.
 
     Args:
         images: uint8 `[batch, height, width, channels]`.
         coefficients: int32 `[batch, 2, fields]`, for the displacements along y and x.
-        fields: float32 `[fields, points]`.
+        fields: float32 `[fields, points]`, see `_fields`.
     """
-    height, width, channels = images.shape[1:]
+    height, width = images.shape[1:3]
     batch = tf.shape(images)[0]
     sums = tf.reshape(tf.cast(coefficients, tf.float32), [-1, fields.shape[0]]) @ fields
-    moved = tf.cast(tf.floor(sums * 2.0**-GUARD_BITS), tf.int32)
-    moved = tf.reshape(moved, [batch, 2, height * width])
+    displacements = tf.cast(tf.floor(sums * 2.0**-GUARD_BITS), tf.int32)
+    displacements = tf.reshape(displacements, [batch, 2, height * width])
     one = 2**POSITION_BITS
     y, x = np.divmod(np.arange(height * width), width)
-    y = tf.clip_by_value(moved[:, 0] + y * one, 0, (height - 1) * one)
-    x = tf.clip_by_value(moved[:, 1] + x * one, 0, (width - 1) * one)
-    first = tf.range(batch)[:, None] * (height * width)
-    place = first + _shift(y, POSITION_BITS) * width + _shift(x, POSITION_BITS)
+    y = tf.clip_by_value(displacements[:, 0] + y * one, 0, (height - 1) * one)
+    x = tf.clip_by_value(displacements[:, 1] + x * one, 0, (width - 1) * one)
+    return tf.reshape(_interpolated(images, y, x), tf.shape(images))
 
-    # At the right and at the lower edge, what comes next in memory has no weight.
-    after = tf.zeros([(width + 1) * channels], tf.uint8)
-    flat = tf.cast(tf.concat([tf.reshape(images, [-1]), after], axis=0), tf.uint32)
-    packed = tf.add_n(
-        [
-            flat[skip * channels :][: tf.size(images)] * tf.constant(2**bits, tf.uint32)
-            for skip, bits in ((0, 0), (1, 8), (width, 16), (width + 1, 24))
-        ]
-    )
-    pixels = tf.gather(tf.reshape(packed, [-1, channels]), place)
-    left, right = (part & tf.constant(0x00FF00FF, tf.uint32) for part in (pixels, _shift(pixels, 8)))
+
+def _interpolated(images: tf.Tensor, y: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
+    """Return the pixels, uint8 `[batch, points, channels]`, at the positions y and x.
+
+    Positions are int32 `[batch, points]`, in 1/256 pixel. The interpolation is bilinear, rounded to the
+    nearest byte. Four neighbouring pixels are gathered at once, as the bytes of one integer. Each of the
+    two multiplications along x computes two of them.
+    """
+    height, width, channels = images.shape[1:]
+    shift = tf.bitwise.right_shift
+    image_start = tf.range(tf.shape(images)[0])[:, None] * (height * width)
+    place = image_start + shift(y, POSITION_BITS) * width + shift(x, POSITION_BITS)
+
+    # At the right and the lower edge, the neighbours in memory are other pixels. Their weight is 0.
+    padding = tf.zeros([(width + 1) * channels], tf.uint8)
+    flat = tf.cast(tf.concat([tf.reshape(images, [-1]), padding], axis=0), tf.uint32)
+    neighbours = [
+        flat[skip * channels :][: tf.size(images)] * 2**bits
+        for skip, bits in ((0, 0), (1, 8), (width, 16), (width + 1, 24))
+    ]
+    pixels = tf.gather(tf.reshape(tf.add_n(neighbours), [-1, channels]), place)
+    left, right = pixels & 0x00FF00FF, shift(pixels, 8) & 0x00FF00FF
+    one = 2**POSITION_BITS
     to_y, to_x = (tf.cast(part & (one - 1), tf.uint32)[..., None] for part in (y, x))
-    whole = tf.constant(one, tf.uint32)
-    columns = left * (whole - to_x) + right * to_x
-    upper, lower = columns & tf.constant(0xFFFF, tf.uint32), _shift(columns, 16)
-    half = tf.constant(2 ** (2 * POSITION_BITS - 1), tf.uint32)
-    mixed = _shift(upper * (whole - to_y) + lower * to_y + half, 2 * POSITION_BITS)
-    return tf.reshape(tf.cast(mixed, tf.uint8), tf.shape(images))
+    columns = left * (one - to_x) + right * to_x
+    upper, lower = columns & 0xFFFF, shift(columns, 16)
+    mixed = upper * (one - to_y) + lower * to_y
+    return tf.cast(shift(mixed + one**2 // 2, 2 * POSITION_BITS), tf.uint8)

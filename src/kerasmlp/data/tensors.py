@@ -1,4 +1,4 @@
-"""From arrays to tensors: types, scaling, copies."""
+"""Conversion of arrays to tensors: types, scaling, copies."""
 
 from typing import Any
 
@@ -6,28 +6,28 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-COPIED_AT_ONCE = 2**24
-"""Bytes from which on an array becomes a tensor by one plain copy."""
+LARGE_ARRAY = 2**24
+"""Arrays of this many bytes or more are copied to a tensor only once."""
 TENSOR_ALIGNMENT = 64
-"""Bytes at whose multiples TensorFlow wants the memory of a tensor to begin."""
-
+"""TensorFlow wants the memory of a tensor to start at a multiple of this many bytes."""
 
 without_autograph = tf.autograph.experimental.do_not_convert
-"""For what `Dataset.map` gets: without it, each function's source is parsed and compiled anew."""
+"""For functions that `Dataset.map` gets. AutoGraph would parse and compile the source of each."""
 
 
 def scale(x: tf.Tensor) -> tf.Tensor:
-    """Return bytes 0-255 as float32 in [0, 1], and anything else as it is."""
+    """Return bytes 0-255 as float32 in [0, 1]. Return other types unchanged."""
     if x.dtype != tf.uint8:
         return x
-    with tf.init_scope():  # a value, not a constant: XLA would multiply by 1 / 255, and round otherwise
+    # Not a constant of the graph: XLA would multiply by 1 / 255, which rounds differently.
+    with tf.init_scope():
         white = tf.constant(255.0)
     return tf.cast(x, tf.float32) / white
 
 
 def as_tensor(array: NDArray[Any]) -> tf.Tensor:
-    """Return a tensor of the values of `array`; large, `tf.constant` copies it twice."""
-    if array.nbytes < COPIED_AT_ONCE:
+    """Return the values of `array` as a tensor. `tf.constant` would copy a large array twice."""
+    if array.nbytes < LARGE_ARRAY:
         return tf.constant(array)
     memory = np.empty(array.nbytes + TENSOR_ALIGNMENT, np.uint8)
     first = -memory.ctypes.data % TENSOR_ALIGNMENT
@@ -36,6 +36,6 @@ def as_tensor(array: NDArray[Any]) -> tf.Tensor:
     return tf.experimental.dlpack.from_dlpack(copy.__dlpack__())
 
 
-def integers_as_int32(labels: NDArray[Any]) -> NDArray[Any]:
-    """Return integers as int32, and anything else as it is."""
-    return labels.astype(np.int32) if labels.dtype.kind in "iu" else labels
+def labels_as_tensor(labels: NDArray[Any]) -> tf.Tensor:
+    """Return labels as a tensor: integers as int32, other types unchanged."""
+    return tf.constant(labels.astype(np.int32) if labels.dtype.kind in "iu" else labels)

@@ -1,6 +1,6 @@
-"""The processes that train together: who they are, by the environment; and who of them was lost.
+"""The cluster that the environment describes: its workers, and which of them was lost.
 
-Imports TensorFlow only where its resolvers read the environment.
+TensorFlow is imported only to read the environment.
 """
 
 import contextlib
@@ -16,20 +16,20 @@ OF_TF_CONFIG = (
     '{"cluster": {"worker": ["host:port", ...]}, "task": {"type": "worker", "index": 0}}'
     " with the number of this worker as its index"
 )
-"""What is expected of the variable."""
+"""The expected value of the variable `TF_CONFIG`."""
 PROBE_SECONDS = 1.0
-"""How long a worker is given to accept a connection, when it is asked which one has died."""
+"""How long to wait for a worker to accept a connection, when looking for the one that died."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Cluster:
-    """The processes of a cluster.
+    """The workers of a cluster, each a process.
 
     Attributes:
-        resolver: TensorFlow's, which read the environment.
-        tasks: job and number of each process, the chief first.
-        addresses: host:port of each.
-        worker: the place of this process among them.
+        resolver: TensorFlow's cluster resolver.
+        tasks: job and number of each worker, the chief first.
+        addresses: host:port of each worker.
+        worker: the index of this process.
     """
 
     resolver: Any
@@ -39,10 +39,10 @@ class Cluster:
 
     @classmethod
     def from_environment(cls) -> Self:
-        """Return the cluster that the variable `TF_CONFIG` describes, or else the Slurm job step.
+        """Return the cluster that the variable `TF_CONFIG` describes, or the Slurm job step.
 
         Raises:
-            ValueError: there is neither, or it is not as it should be.
+            ValueError: there is neither, or its description is wrong.
         """
         name, expected = "TF_CONFIG", OF_TF_CONFIG
         if name not in os.environ:
@@ -70,11 +70,7 @@ class Cluster:
         return cls(resolver, tasks, addresses, tasks.index((resolver.task_type, int(resolver.task_id))))
 
     def lost(self, message: str) -> str:
-        """Return who was lost: whom nobody listens for any more, or else whom `message` names.
-
-        Args:
-            message: TensorFlow's, of the error.
-        """
+        """Return which workers were lost: those that accept no connection, or that `message` names."""
         lost = [number for number in range(len(self.tasks)) if not self._is_listening(number)]
         how = "has died, or cannot be reached"
         if not lost:
@@ -83,7 +79,7 @@ class Cluster:
             named = re.findall(r"/job:(\w+)/replica:\d+/task:(\d+)", unhealthy[1] if unhealthy else "")
             lost = sorted({self.tasks.index((job, int(task))) for job, task in named})
         if not lost and "CoordinationService/Heartbeat" in message:
-            lost = [0]  # who keeps the heartbeats
+            lost = [0]  # the chief, which keeps the heartbeats
         if not lost:
             last_paragraph = message.rpartition("\n\n")[2]
             return f"the cluster failed: {' '.join(last_paragraph.split())}"
@@ -100,7 +96,7 @@ class Cluster:
 
 
 def _resolver() -> Any:
-    """Return what tells the cluster from the environment."""
+    """Return the cluster resolver that reads the environment."""
     import tensorflow as tf
 
     resolvers = tf.distribute.cluster_resolver
@@ -108,7 +104,7 @@ def _resolver() -> Any:
         return resolvers.TFConfigClusterResolver()
     if shutil.which("nvidia-smi"):
         return resolvers.SlurmClusterResolver()
-    # It would ask for the number of GPUs by that program, and leave out tasks that have none.
+    # Without that program the resolver cannot count GPUs, and would leave out tasks without one.
     tasks = int(os.environ["SLURM_STEP_NUM_TASKS"])
     slurm = resolvers.SlurmClusterResolver(gpus_per_node=tasks, gpus_per_task=1, auto_set_gpu=False)
     cluster, (job, task) = slurm.cluster_spec(), slurm.get_task_info()
@@ -116,7 +112,7 @@ def _resolver() -> Any:
 
 
 def free_addresses(number: int) -> list[str]:
-    """Return so many addresses, host:port, of this machine on which nobody listens."""
+    """Return that many free addresses, host:port, of this machine."""
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(number)]
         for each in sockets:
@@ -125,6 +121,6 @@ def free_addresses(number: int) -> list[str]:
 
 
 def tf_config(addresses: list[str], worker: int) -> str:
-    """Return what the variable `TF_CONFIG` tells one of the workers at these addresses."""
+    """Return the value of `TF_CONFIG` for one of the workers at these addresses."""
     task = {"type": "worker", "index": worker}
     return json.dumps({"cluster": {"worker": addresses}, "task": task})

@@ -68,9 +68,9 @@ def _start(command: Sequence[str], cluster: str, is_chief: bool) -> "subprocess.
 
 
 def _wait(workers: Sequence["subprocess.Popen[bytes]"], patience: float) -> int | None:
-    """Wait for the end of all workers; return the number of the first that failed, None if none did.
+    """Wait until all workers have ended. Return the number of the first that failed, or None.
 
-    Once one has failed, the others are killed that go on for longer than `patience`.
+    Once one has failed, the others get `patience` seconds to end. Then they are killed.
     """
     failed, failed_at = None, 0.0
     while True:
@@ -85,7 +85,7 @@ def _wait(workers: Sequence["subprocess.Popen[bytes]"], patience: float) -> int 
         if failed is not None and time.monotonic() - failed_at > patience:
             for index, worker in enumerate(workers):
                 if worker.poll() is None:
-                    print(f"worker {index}: killed, since it did not end", file=sys.stderr)
+                    print(f"worker {index}: killed, because it did not end", file=sys.stderr)
                     worker.kill()
                     worker.wait()
         time.sleep(0.05)
@@ -97,7 +97,7 @@ def _say_how(index: int, worker: "subprocess.Popen[bytes]") -> None:
 
 
 def _print(index: int, lines: IO[bytes]) -> None:
-    """Print what a worker writes to standard error, with its number."""
+    """Print what a worker writes to standard error, with its number before each line."""
     for line in lines:
         text = line.decode(errors="replace").rstrip()
         print(text if text.startswith("worker ") else f"worker {index}: {text}", file=sys.stderr)
@@ -105,7 +105,7 @@ def _print(index: int, lines: IO[bytes]) -> None:
 
 @contextlib.contextmanager
 def _killed_at_the_end(workers: Sequence["subprocess.Popen[bytes]"]) -> Iterator[None]:
-    """Leave no worker behind."""
+    """Kill the workers that are left when the context ends."""
     try:
         yield
     finally:

@@ -11,12 +11,7 @@ STEPS_BETWEEN_SIGNALS = 50
 
 
 class StopTogether(keras.callbacks.Callback):
-    """Lets all workers act on a signal to one of them after the same step. The first in the list.
-
-    Args:
-        workers: the processes that train together.
-        interruption: notes a signal to this process.
-    """
+    """Lets all workers act on a signal to one of them after the same step. The first in the list."""
 
     def __init__(self, workers: Distribution, interruption: Interruption) -> None:
         super().__init__()

@@ -17,12 +17,7 @@ from kerasmlp.loops import LOOPS, History, ResumableLoop, Training, traced
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Distribution:
-    """What a training is distributed over. Without arguments: this process alone.
-
-    Attributes:
-        strategy: its replicas share each step. None for the plain loops.
-        cluster: the cluster that this process belongs to. None if it is alone.
-    """
+    """A strategy whose replicas share each step, and the cluster of this process; None for neither."""
 
     strategy: tf.distribute.Strategy | None = None
     cluster: Cluster | None = None

@@ -12,24 +12,25 @@ FILES: dict[FormatName, str] = {
     "litert-int8": "model-int8.tflite",
     "onnx": "model.onnx",
 }
-"""The name of the file, or the folder, in each format."""
+"""The name of the file, or of the folder, of each format."""
 
-NEEDS: dict[FormatName, tuple[str, ...]] = {
+PACKAGES: dict[FormatName, tuple[str, ...]] = {
     "litert": ("ai-edge-litert",),
     "litert-int8": ("ai-edge-litert",),
     "onnx": ("tf2onnx", "onnxruntime"),
 }
-"""The packages that write a format, or run it, beside TensorFlow."""
+"""The packages that a format needs, in addition to TensorFlow, to be written and run."""
 
 
 def check_installed(format: FormatName) -> None:
-    """Check that the packages for `format` are there.
+    """Check that the packages for a format are installed.
 
     Raises:
-        ValueError: they are not; the message says how to install them.
+        ValueError: a package is missing. The message says how to install it.
     """
-    packages = NEEDS.get(format, ())
+    packages = PACKAGES.get(format, ())
     if not all(importlib.util.find_spec(package.replace("-", "_")) for package in packages):
         raise ValueError(
-            f"--format {format} needs packages that are not installed: pip install {' '.join(packages)}"
+            f"--format: {format} needs packages that are not installed; install them with:"
+            f" pip install {' '.join(packages)}"
         )

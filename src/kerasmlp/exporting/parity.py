@@ -1,4 +1,4 @@
-"""Whether an exported model says what the model it came from says: measured, and held to a bound."""
+"""Parity: how much the predictions of an exported model differ from those of the model."""
 
 import dataclasses
 import subprocess
@@ -15,17 +15,17 @@ from kerasmlp.exporting.formats import FormatName
 
 
 class ParityError(Exception):
-    """An exported model does not say what the model says that it came from."""
+    """An exported model does not predict what the model predicts."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Bound:
-    """What an export may differ by.
+    """The largest differences that are allowed for an export.
 
     Attributes:
-        largest_difference: of a probability.
-        equal_labels: the least share of images whose most probable class is the same.
-        accuracy_loss: of the accuracy.
+        largest_difference: the largest difference of a probability.
+        equal_labels: the smallest share of images with the same most probable class.
+        accuracy_loss: the largest loss of accuracy.
     """
 
     largest_difference: float
@@ -34,26 +34,26 @@ class Bound:
 
 
 EXACT = Bound(largest_difference=1e-5, equal_labels=1.0, accuracy_loss=0.0)
-"""For the same arithmetic, in another order."""
+"""For an export of floats, which computes the same in another order."""
 ROUNDED = Bound(largest_difference=1.0, equal_labels=0.98, accuracy_loss=0.01)
-"""For integers, and for a model that rounds as they do: where a sum is taken in another order, it may
-round to the next."""
+"""For an export of integers, and for a model trained for integers. A sum in another order may be
+rounded to another integer."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Parity:
-    """What an exported model gave in its own runtime, beside the model it came from.
+    """The predictions of an export in its own runtime, compared with those of the model.
 
     Attributes:
-        format: of the export.
-        bytes: the size of the file, or of the files of a folder.
-        images: how many were run.
-        largest_difference: of a probability.
-        equal_labels: the share of images whose most probable class is the same.
-        accuracy: of the export.
-        accuracy_of_model: that it came from.
+        format: the format of the export.
+        bytes: the size of the file, or of all files of the folder.
+        images: the number of images.
+        largest_difference: the largest difference of a probability.
+        equal_labels: the share of images with the same most probable class.
+        accuracy: the accuracy of the export.
+        accuracy_of_model: the accuracy of the model.
         milliseconds_1: the median time of a call with one image.
-        milliseconds_1000: the same with the first 1,000.
+        milliseconds_1000: the median time of a call with the first 1,000 images.
     """
 
     format: FormatName
@@ -67,10 +67,10 @@ class Parity:
     milliseconds_1000: float
 
     def check(self, bound: Bound) -> None:
-        """Check that all is within `bound`.
+        """Check that all differences are within `bound`.
 
         Raises:
-            ParityError: it is not.
+            ParityError: a difference is larger.
         """
         loss = self.accuracy_of_model - self.accuracy
         if (
@@ -83,7 +83,7 @@ class Parity:
             f"{self.format}: expected probabilities within {bound.largest_difference:g} of the model's,"
             f" {bound.equal_labels:.0%} of {self.images:,} labels equal, and at most"
             f" {bound.accuracy_loss:.0%} of accuracy lost; received {self.largest_difference:g},"
-            f" {self.equal_labels:.1%} and {loss:.1%}; nothing was written"
+            f" {self.equal_labels:.1%} and {loss:.1%}. This export is not kept."
         )
 
 
@@ -94,39 +94,45 @@ def measure(
     labels: NDArray[Any],
     probabilities: NDArray[np.float32],
 ) -> Parity:
-    """Run the export at `path` in a process of its own, and hold what it gives against the model's.
+    """Run an export in a new process, and compare its predictions with those of the model.
 
     Args:
-        format: of the export.
-        path: of the export.
+        format: the format of the export.
+        path: the path of the export.
         images: `[images, height, width, channels]`.
         labels: `[images]`.
-        probabilities: the model's, `[images, classes]`.
+        probabilities: the predictions of the model, `[images, classes]`.
 
     Raises:
-        ParityError: it does not run.
+        ParityError: the export does not run.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        given, out = Path(folder, "images.npy"), Path(folder, "out.npz")
-        np.save(given, images)
-        # -P: the folder of this package is no place to import from, nor is the current one.
-        command = [sys.executable, "-P", runtimes.__file__, format, path, given, out]
-        done = subprocess.run([str(part) for part in command], capture_output=True, text=True)
-        if done.returncode:
-            last = (done.stderr.strip().splitlines() or [f"status {done.returncode}"])[-1]
-            raise ParityError(f"{format}: expected an export that runs; received: {last}")
-        with np.load(out) as arrays:
-            found = dict(arrays)
+    outputs = _run(format, path, images)
     files = [file for file in (path, *path.rglob("*")) if file.is_file()]
-    said = found["probabilities"]
+    predicted = outputs["probabilities"].argmax(axis=1)
+    predicted_by_model = probabilities.argmax(axis=1)
     return Parity(
         format=format,
         bytes=sum(file.stat().st_size for file in files),
         images=len(images),
-        largest_difference=float(np.abs(said - probabilities).max()),
-        equal_labels=float(np.mean(said.argmax(axis=1) == probabilities.argmax(axis=1))),
-        accuracy=float(np.mean(said.argmax(axis=1) == labels)),
-        accuracy_of_model=float(np.mean(probabilities.argmax(axis=1) == labels)),
-        milliseconds_1=float(found["milliseconds_1"]),
-        milliseconds_1000=float(found["milliseconds_1000"]),
+        largest_difference=float(np.abs(outputs["probabilities"] - probabilities).max()),
+        equal_labels=float(np.mean(predicted == predicted_by_model)),
+        accuracy=float(np.mean(predicted == labels)),
+        accuracy_of_model=float(np.mean(predicted_by_model == labels)),
+        milliseconds_1=float(outputs["milliseconds_1"]),
+        milliseconds_1000=float(outputs["milliseconds_1000"]),
     )
+
+
+def _run(format: FormatName, path: Path, images: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
+    """Run an export in a new process, and return the arrays that `runtimes` writes."""
+    with tempfile.TemporaryDirectory() as folder:
+        images_path, output_path = Path(folder, "images.npy"), Path(folder, "output.npz")
+        np.save(images_path, images)
+        # -P: import nothing from the folder of the script, or from the current folder.
+        command = [sys.executable, "-P", runtimes.__file__, format, path, images_path, output_path]
+        process = subprocess.run([str(part) for part in command], capture_output=True, text=True)
+        if process.returncode:
+            lines = process.stderr.strip().splitlines() or [f"exit status {process.returncode}"]
+            raise ParityError(f"{format}: expected an export that runs; received: {lines[-1]}")
+        with np.load(output_path) as arrays:
+            return dict(arrays)

@@ -1,13 +1,15 @@
-"""Run an exported model by its format's own runtime: `python runtimes.py FORMAT MODEL IMAGES OUT`.
+"""Run an exported model in the runtime of its format: `python runtimes.py FORMAT MODEL IMAGES OUTPUT`.
 
-A script that imports nothing of this package, so that what it runs needs nothing of it; but a `.keras`
-file names the package's class, and Keras must have been told of it. IMAGES is an `.npy` file of uint8
-`[images, height, width, channels]`. Into OUT, an `.npz` file, it writes `probabilities`, float32
-`[images, classes]`, and `milliseconds_1` and `milliseconds_1000`, the median time of a call with the
-first image, and with the first 1,000.
+IMAGES is an `.npy` file, uint8 `[images, height, width, channels]`. The script writes OUTPUT, an `.npz`
+file, with `probabilities`, float32 `[images, classes]`, and `milliseconds_1` and `milliseconds_1000`,
+the median times of a call with the first image and with the first 1,000 images.
+
+The script does not import kerasmlp, so an export runs without it. The exception is a `.keras` file: it
+contains a class of kerasmlp, which must be registered with Keras.
 """
 
 import statistics
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -15,10 +17,11 @@ from typing import Any
 import numpy as np
 
 Call = Callable[[Any], Any]
+"""Takes images, uint8 `[batch, height, width, channels]`. Returns probabilities, `[batch, classes]`."""
 BATCH = 1000
-"""Images of a call."""
+"""Number of images in a call."""
 SECONDS = 0.5
-"""How long each kind of call is timed, ten calls at least."""
+"""Calls are timed for at least this long, and at least ten times."""
 
 
 def keras(path: str) -> Call:
@@ -34,25 +37,26 @@ def savedmodel(path: str) -> Call:
     """Return a function that runs a SavedModel."""
     import tensorflow as tf
 
-    loaded = tf.saved_model.load(path)  # kept, or its variables would go
+    loaded = tf.saved_model.load(path)  # must live as long as the function: it owns the variables
     return lambda images: loaded.serve(images).numpy()
 
 
 def litert(path: str) -> Call:
-    """Return a function that runs a `.tflite` file, and returns what its integers stand for."""
+    """Return a function that runs a `.tflite` file. It converts integer outputs to floats."""
     from ai_edge_litert.interpreter import Interpreter
 
     interpreter = Interpreter(path)
-    entry, exit = interpreter.get_input_details()[0]["index"], interpreter.get_output_details()[0]
+    input_index = interpreter.get_input_details()[0]["index"]
+    output = interpreter.get_output_details()[0]
 
     def call(images: Any) -> Any:
         if tuple(interpreter.get_input_details()[0]["shape"]) != images.shape:
-            interpreter.resize_tensor_input(entry, images.shape)
+            interpreter.resize_tensor_input(input_index, images.shape)
             interpreter.allocate_tensors()
-        interpreter.set_tensor(entry, images)
+        interpreter.set_tensor(input_index, images)
         interpreter.invoke()
-        values = interpreter.get_tensor(exit["index"])
-        scale, zero = exit["quantization"]
+        values = interpreter.get_tensor(output["index"])
+        scale, zero = output["quantization"]
         return values if values.dtype == np.float32 else (values - np.float32(zero)) * np.float32(scale)
 
     return call
@@ -63,8 +67,8 @@ def onnx(path: str) -> Call:
     import onnxruntime
 
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    (entry,) = session.get_inputs()
-    return lambda images: session.run(None, {entry.name: images})[0]
+    (model_input,) = session.get_inputs()
+    return lambda images: session.run(None, {model_input.name: images})[0]
 
 
 RUNTIMES = {
@@ -78,7 +82,7 @@ RUNTIMES = {
 
 def milliseconds(call: Call, images: Any) -> float:
     """Return the median time of a call."""
-    call(images)
+    call(images)  # a warm-up
     times: list[float] = []
     while len(times) < 10 or sum(times) < SECONDS:
         begin = time.perf_counter()
@@ -87,10 +91,14 @@ def milliseconds(call: Call, images: Any) -> float:
     return 1000 * statistics.median(times)
 
 
-def main(format: str, path: str, images_path: str, out: str) -> None:
-    """Run the model on all images."""
+def main(format: str, path: str, images_path: str, output_path: str) -> None:
+    """Run the model on all images, time it, and write the results."""
     images = np.load(images_path)
     call = RUNTIMES[format](path)
     parts = [call(images[first : first + BATCH]) for first in range(0, len(images), BATCH)]
     times = {f"milliseconds_{count}": milliseconds(call, images[:count]) for count in (1, BATCH)}
-    np.savez(out, probabilities=np.concatenate(parts), **times)  # type: ignore[arg-type]
+    np.savez(output_path, probabilities=np.concatenate(parts), **times)  # type: ignore[arg-type]
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

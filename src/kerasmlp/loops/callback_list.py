@@ -15,12 +15,7 @@ from kerasmlp.loops.interface import Logs, Training
 
 
 class CallbackList(keras.callbacks.CallbackList):
-    """What `fit` makes of a list of callbacks. They know the model before its step is traced.
-
-    Args:
-        training: what is trained. Its callbacks are called in their order.
-        first: a callback that is called before them.
-    """
+    """The callbacks of a training, and before them `first`. They know the model before it is traced."""
 
     def __init__(self, training: Training, first: keras.callbacks.Callback | None = None) -> None:
         self._training = training
@@ -52,13 +47,12 @@ class CallbackList(keras.callbacks.CallbackList):
     def skipping(
         self, train_function: Callable[[Any], Logs], *, by_batches: bool
     ) -> Callable[[Any], Logs]:
-        """Return `train_function` without the executions that were taken before.
+        """Return `train_function`, which takes an execution, without the executions taken before.
 
         Args:
             train_function: takes one execution from an iterator.
-            by_batches: whether the iterator is one over the batches of an epoch, which Keras opens at
-                the start of the epoch. In the epoch that was begun before, the function then gets the
-                batches that are left.
+            by_batches: whether that iterates over the batches of an epoch, opened at its start. In the
+                epoch that was begun before, the function then gets the batches that are left.
         """
         if not self._training.initial_step_in_epoch:
             return train_function

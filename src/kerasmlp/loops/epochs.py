@@ -13,12 +13,7 @@ Execute = Callable[[int], Logs]
 def by_batches(
     train: TrainingData, run_steps: Callable[[Any, int], Logs]
 ) -> Callable[[int, int], Execute]:
-    """Return a function that starts an epoch at a step.
-
-    Args:
-        train: the batches.
-        run_steps: takes an iterator over batches and a number of steps, and returns the metrics.
-    """
+    """Return a function that starts an epoch at a step. `run_steps` takes an iterator over batches."""
 
     def begin(epoch: int, first_step: int) -> Execute:
         batches = iter(train.epoch(epoch, first_step))

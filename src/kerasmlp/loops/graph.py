@@ -24,7 +24,7 @@ def traced(step: TrainStep) -> ResumableLoop:
         callbacks = CallbackList(training)
         program = make_program(training, step)
         if program is None:
-            begin_epoch = by_batches(training.train, _compiled(training.model, step))
+            begin_epoch = by_batches(training.train, compiled(training.model, step))
             return run_epochs(training, callbacks, begin_epoch)
         groups = iter(program.groups)
         with train_function(training.model, program):
@@ -37,7 +37,7 @@ graph = traced(train_step)
 """Trains with `train_step` under `tf.function`."""
 
 
-def _compiled(model: keras.Model, step: TrainStep) -> Callable[[Any, int], dict[str, Any]]:
+def compiled(model: keras.Model, step: TrainStep) -> Callable[[Any, int], dict[str, Any]]:
     """Return a function that runs `step` in a graph, through XLA if `model.jit_compile`."""
 
     def one_step(*batch: Any) -> None:

@@ -45,14 +45,10 @@ class Loop(Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class Training:
-    """The arguments of a loop.
+    """The arguments of a loop, as a compiled model is trained by `fit`.
 
     Attributes:
-        model: compiled.
-        train: the training batches.
         validation: batches to evaluate on after each epoch; None for no validation.
-        epochs: the number of the last epoch, counted from 1.
-        callbacks: called as `fit` calls them.
         initial_step: the step to start with, counted from 0 over all epochs. Model, optimizer and
             callbacks must be as the steps before it left them, and the metrics too once the first epoch
             has begun.
@@ -79,8 +75,7 @@ class Training:
 class ResumableLoop:
     """A `Loop` that can start at any step. Executions end at the same steps as in a run from the start.
 
-    Args:
-        run: trains as a `Training` says, with all variables already created.
+    `run` trains as a `Training` says, when all variables have been created.
     """
 
     def __init__(self, run: Callable[[Training], History]) -> None:

@@ -34,14 +34,8 @@ class Program:
 
     Call it with an iterator over `groups`. It trains on the next group and returns the metrics after it.
 
-    Args:
-        model: compiled and built. Its `steps_per_execution` is the number of steps of an execution.
-        step: the train step.
-        data: the batches.
-        initial_step: the first step to take, counted from 0.
-
     Attributes:
-        groups: the batches, one group for each execution, epoch after epoch without end.
+        groups: the batches from `initial_step` on, a group for each execution, without end.
         seconds_to_trace: the time that TensorFlow took to make its graph.
         seconds_to_compile: the time that XLA took.
 

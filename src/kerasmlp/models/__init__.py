@@ -1,4 +1,4 @@
-"""The models: the handbook's MLP, its quantization, its optimizer and averaged weights."""
+"""The handbook's MLP, its optimizer, averaged weights, and quantization."""
 
 import lazy_loader
 

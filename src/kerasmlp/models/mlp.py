@@ -1,4 +1,4 @@
-"""The handbook's multilayer perceptron, and the one place that compiles it."""
+"""The handbook's multilayer perceptron, and the function that compiles it."""
 
 import functools
 from collections.abc import Sequence
@@ -11,17 +11,18 @@ from kerasmlp.models.quantization import WEIGHT_BITS, QuantizedDense
 
 @keras.saving.register_keras_serializable(package="kerasmlp")
 class MLP(keras.Model):
-    """Flatten, Dense layers with ReLU, a Dense layer with a unit a class, softmax.
+    """Flatten, Dense layers with ReLU, a Dense layer with one unit for each class, softmax.
 
-    Takes images, float32 `[batch, height, width, channels]` in [0, 1]; returns the probability of each
-    class, float32 `[batch, classes]`. With the defaults on 28x28 grey images it has 79,510 parameters.
+    Takes images, float32 `[batch, height, width, channels]` in [0, 1]. Returns the probability of each
+    class, float32 `[batch, classes]`. With the defaults, for grey images of 28x28 pixels, it has 79,510
+    parameters.
 
     Args:
-        hidden_units: units of each hidden layer, `dense1` first.
-        classes: units of the last layer.
-        quantize: `int8` or `int4` to compute as with weights of so many bits and activations of 8, see
-            `quantization`; `none` not to.
-        name: the first part of the paths of its variables.
+        hidden_units: the number of units of each hidden layer, `dense1` first.
+        classes: the number of units of the last layer.
+        quantize: `int8` or `int4` rounds weights to 8 or 4 bits, and activations to 8, see
+            `quantization`. `none` rounds nothing.
+        name: the name of the model, with which the paths of its variables begin.
     """
 
     def __init__(
@@ -48,7 +49,7 @@ class MLP(keras.Model):
 
     @property
     def is_quantized(self) -> bool:
-        """Whether it computes as integers will."""
+        """Whether weights and activations are rounded."""
         return self.quantize_to != "none"
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
@@ -60,7 +61,7 @@ class MLP(keras.Model):
         self.built = True
 
     def activations(self, x: Any, training: bool = False) -> Any:
-        """Return those of the last hidden layer, `[batch, units]`."""
+        """Return the activations of the last hidden layer, `[batch, units]`."""
         x = self.flatten(x)
         for layer in self.hidden:
             x = layer(x, training=training)
@@ -68,13 +69,13 @@ class MLP(keras.Model):
 
     def call(self, x: Any, training: bool = False) -> Any:
         """Return the probabilities, `[batch, classes]`."""
-        # Through keras.ops, not tf.nn: Keras' cross-entropy then finds the logits behind the
-        # probabilities, in eager mode too, and all loops compute the same loss.
+        # With the softmax of keras.ops, not tf.nn, Keras' cross-entropy uses the logits, also in eager
+        # mode. So all loops compute the same loss.
         hidden = self.activations(x, training)
         return keras.ops.softmax(self.head(hidden, training=training))
 
     def get_config(self) -> dict[str, Any]:
-        """Return the arguments that make an equal, untrained model."""
+        """Return the arguments that make the same model, untrained."""
         config = super().get_config()
         own = {"hidden_units": list(self.hidden_units), "classes": self.classes}
         return {**config, **own, "quantize": self.quantize_to}
@@ -90,10 +91,11 @@ def compiled_mlp(
     jit_compile: bool = False,
     steps_per_execution: int = 1,
 ) -> MLP:
-    """Return an `MLP` for images of `image_shape`, built, and compiled as the handbook trains it.
+    """Return an `MLP` for images of `image_shape`, built, and compiled as in the handbook.
 
-    Adam with a learning rate of 0.001 or the given `optimizer`, sparse categorical cross-entropy, and
-    the accuracy as the metric `accuracy`. The initial weights follow from `keras.utils.set_random_seed`.
+    The optimizer is Adam with a learning rate of 0.001, if none is given. The loss is the sparse
+    categorical cross-entropy, the metric is `accuracy`. Call `keras.utils.set_random_seed` before, and
+    the initial weights are reproducible.
     """
     model = MLP(hidden_units, classes, quantize)
     model.build((None, *image_shape))
@@ -108,11 +110,11 @@ def compiled_mlp(
 
 
 def calibrated(model: MLP, x: Any, quantize: str) -> MLP:
-    """Return a trained model with its weights and activations rounded: post-training quantization.
+    """Return a trained model with rounded weights and activations: post-training quantization.
 
     Args:
-        model: not quantized, built.
-        x: images, as the model takes them: the ranges of the activations are those on them.
+        model: a built model that is not quantized.
+        x: images, as the model takes them. They set the ranges of the activations.
         quantize: `int8` or `int4`.
     """
     quantized = MLP(model.hidden_units, model.classes, quantize)

@@ -1,11 +1,11 @@
-"""The optimizer of a run: Keras' Adam, its learning rate over the steps, its average of the weights."""
+"""The optimizer of a run: Keras' Adam, with a learning rate schedule and averaged weights."""
 
 from typing import Any
 
 import keras
 
 WARMUP = 0.02
-"""The part of the steps in which the learning rate of the cosine schedule rises from 0."""
+"""The share of the steps in which the learning rate of the cosine schedule rises from 0."""
 
 
 def make_optimizer(
@@ -18,25 +18,26 @@ def make_optimizer(
     """Return the optimizer.
 
     Args:
-        learning_rate: at its highest.
-        weight_decay: the part of each kernel, times the learning rate, that a step takes away: no part
-            of the loss (Loshchilov and Hutter, "Decoupled weight decay regularization", 2019).
-        cosine_steps: the number of steps over which the learning rate rises, in the first 2 %, and then
-            falls to 0 along a cosine; None for one that is constant.
-        ema_momentum: what the moving average of the weights, which they become at the end of the
-            training, keeps of itself at a step; 0 for no average.
+        learning_rate: the highest learning rate.
+        weight_decay: decoupled weight decay of the kernels, as in AdamW (Loshchilov and Hutter,
+            "Decoupled weight decay regularization", 2019): each step subtracts this part of each kernel,
+            times the learning rate.
+        cosine_steps: the number of steps of a cosine schedule: in the first 2 % the learning rate rises
+            from 0, then it falls to 0 along a cosine. None for a constant learning rate.
+        ema_momentum: the momentum of the moving average of the weights, which replaces them at the end
+            of the training. 0 for no average.
     """
-    rate: Any = learning_rate
+    schedule: Any = learning_rate
     if cosine_steps is not None:
         warmup = int(cosine_steps * WARMUP)
-        rate = keras.optimizers.schedules.CosineDecay(
+        schedule = keras.optimizers.schedules.CosineDecay(
             0.0 if warmup else learning_rate,
             cosine_steps - warmup,
             warmup_target=learning_rate if warmup else None,
             warmup_steps=warmup,
         )
     options = {"use_ema": True, "ema_momentum": ema_momentum} if ema_momentum else {}
-    adam = keras.optimizers.Adam(rate, weight_decay=weight_decay or None, **options)
+    adam = keras.optimizers.Adam(schedule, weight_decay=weight_decay or None, **options)
     if weight_decay:
         adam.exclude_from_weight_decay(var_names=["bias"])
     return adam

@@ -1,8 +1,8 @@
-"""How a layer is trained for the integers that it will be computed with: quantization-aware training.
+"""Quantization-aware training: a model is trained for integer arithmetic.
 
-After Jacob et al. (2018), "Quantization and Training of Neural Networks for Efficient
-Integer-Arithmetic-Only Inference": weights and activations are rounded to the values that integers will
-have, and gradients pass through the rounding. TensorFlow's own fake-quantization operations do both.
+As in Jacob et al. (2018), "Quantization and Training of Neural Networks for Efficient
+Integer-Arithmetic-Only Inference": weights and activations are rounded to the values that integers can
+express, and gradients pass through the rounding. TensorFlow's fake-quantization operations do both.
 """
 
 from typing import Any
@@ -11,22 +11,22 @@ import keras
 import tensorflow as tf
 
 WEIGHT_BITS = {"int8": 8, "int4": 4}
-"""Bits of a weight. Activations always have 8, biases 32."""
+"""The bits of a weight. Activations always have 8, biases 32."""
 ACTIVATION_BITS = 8
 
 
 @keras.saving.register_keras_serializable(package="kerasmlp")
 class QuantizedDense(keras.layers.Dense):
-    """A Dense layer that rounds its kernel and its outputs as integer arithmetic will.
+    """A Dense layer that rounds its kernel and its outputs as integer arithmetic does.
 
-    The weights of a unit have a scale of their own, symmetric about 0: the largest is the integer 127,
-    of 8 bits, or 7, of 4. The outputs have one range, `lowest` to `highest`: of 0 and all values that
-    they had in training. Biases stay as they are: their integers have 32 bits.
+    Each unit has its own scale for its weights, symmetric around 0: the largest weight becomes the
+    integer 127 with 8 bits, or 7 with 4 bits. All outputs share one range, `lowest` to `highest`. It
+    contains 0 and all outputs seen in training. Biases are not rounded: their integers have 32 bits.
 
     Args:
-        units: of the layer.
-        bits: of a weight.
-        kwargs: as Dense takes them.
+        units: the number of units.
+        bits: the bits of a weight, 8 or 4.
+        kwargs: other arguments of Dense.
     """
 
     def __init__(self, units: int, bits: int = 8, **kwargs: Any) -> None:
@@ -47,7 +47,7 @@ class QuantizedDense(keras.layers.Dense):
             self.highest.assign(tf.maximum(self.highest, tf.reduce_max(outputs)))
         return fake_quantized(outputs, self.lowest, self.highest)
 
-    # Dense would save and load its kernel and bias alone.
+    # Dense saves and loads only its kernel and bias.
     def save_own_variables(self, store: Any) -> None:
         keras.layers.Layer.save_own_variables(self, store)
 
@@ -59,7 +59,7 @@ class QuantizedDense(keras.layers.Dense):
 
 
 def rounded(kernel: Any, bits: int) -> Any:
-    """Return a kernel, float32 `[inputs, units]`, rounded to integers of `bits` times a scale a unit."""
+    """Return the kernel, float32 `[inputs, units]`, rounded to `bits`, with a scale for each unit."""
     largest = tf.reduce_max(tf.abs(kernel), axis=0)
     return tf.quantization.fake_quant_with_min_max_vars_per_channel(
         kernel, -largest, largest, num_bits=bits, narrow_range=True
@@ -72,16 +72,16 @@ def fake_quantized(x: Any, lowest: Any, highest: Any) -> Any:
 
 
 def plain(model: Any, ranges: bool) -> keras.Model:
-    """Return a quantized MLP as layers that every format knows, its kernels rounded.
+    """Return a quantized MLP as standard Keras layers, with rounded kernels.
 
-    The LiteRT converter takes a range only from a constant, and no fake quantization of a kernel
-    `[inputs, units]` unit by unit at all. From the rounded kernels it finds the scale of each unit
-    again, the largest weight over 127, so its integers are those of the training. (With 4 bits they are
-    those nearest to them on the grid of 8 bits, less than 3 % of a step of 4 bits away.)
+    The LiteRT converter reads ranges only from constants, and it does not support a fake quantization of
+    a kernel `[inputs, units]` with a scale for each unit. From a rounded kernel it computes the same
+    scales, the largest weight of a unit divided by 127, so its integers are those of the training. (With
+    4 bits they are the nearest values of 8 bits, less than 3 % of a step of 4 bits away.)
 
     Args:
-        model: an `MLP` of `QuantizedDense` layers, built. The range of the pixels is [0, 1].
-        ranges: whether activations are rounded too, with their ranges as constants.
+        model: a built `MLP` of `QuantizedDense` layers. The range of the pixels is [0, 1].
+        ranges: whether activations are rounded too, with constant ranges.
     """
     layers: list[Any] = [_range(0.0, 1.0), keras.layers.Flatten()]
     weights = []
@@ -91,9 +91,9 @@ def plain(model: Any, ranges: bool) -> keras.Model:
         weights += [rounded(layer.kernel, layer.bits).numpy(), layer.bias.numpy()]
     shape = model.get_build_config()["input_shape"][1:]
     kept = [layer for layer in layers if ranges or not isinstance(layer, keras.layers.Lambda)]
-    plain = keras.Sequential([keras.Input(shape), *kept, keras.layers.Softmax()])
-    plain.set_weights(weights)
-    return plain
+    sequential = keras.Sequential([keras.Input(shape), *kept, keras.layers.Softmax()])
+    sequential.set_weights(weights)
+    return sequential
 
 
 def _range(lowest: float, highest: float) -> keras.layers.Layer:

@@ -1,4 +1,4 @@
-"""Photos and scans of a digit: read, brought to the form of MNIST's images, and predicted."""
+"""Photos and scans of a digit: reading, conversion to the form of MNIST's images, and prediction."""
 
 import lazy_loader
 

@@ -1,11 +1,10 @@
-"""What a model says of photos and other images: the most probable digits."""
+"""Predicts the digits in photos and other images."""
 
 import dataclasses
 import io
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
@@ -20,17 +19,18 @@ from kerasmlp.photos.preparing import prepared
 from kerasmlp.photos.reading import read
 
 TOP = 3
+"""Number of classes in a prediction."""
 STDIN = "-"
 
 
 @dataclasses.dataclass(frozen=True)
 class Prediction:
-    """What the model says of an image.
+    """The prediction of a model for an image.
 
     Attributes:
-        image: its path, or `-`.
-        predictions: the most probable classes, at most three, and their probabilities.
-        seen: what the model saw, uint8 `[height, width, 1]`.
+        image: the path of the image, or `-`.
+        predictions: the most probable classes, at most three, with their probabilities.
+        seen: the image as the model saw it, uint8 `[height, width, 1]`.
     """
 
     image: str
@@ -39,25 +39,29 @@ class Prediction:
 
 
 def predict(model: keras.Model, images: Sequence[str]) -> tuple[list[Prediction], list[Exception]]:
-    """Return what `model` says of each image, and an error for each image that cannot be read.
+    """Return a prediction for each image, and an error for each image that cannot be read.
 
     Args:
-        model: built, for grey images.
-        images: paths of images and of folders of images, and `-` for an image on standard input.
+        model: a built model that takes grey images.
+        images: paths of images, paths of folders of images, and `-` for an image on standard input.
 
     Raises:
-        ValueError: the model takes no grey images, or a folder has no image.
+        ValueError: the model does not take grey images, or a folder has no images.
         OSError: a folder cannot be read.
     """
     shape = tuple(model.get_build_config()["input_shape"][1:])
     if len(shape) != 3 or shape[-1] != 1:
-        raise ValueError(f"expected a model of grey images; received one that takes {shape}")
-    names = [name for given in images for name in _files(given)]
+        raise ValueError(f"expected a model of grey images; received a model of images of shape {shape}")
+    names = [name for argument in images for name in _names(argument)]
+    console = Console(stderr=True)
+    hidden = not console.is_terminal
+    if hidden and len(names) > 10:
+        console.print(f"reading {len(names)} images")
     seen: list[tuple[str, NDArray[np.uint8]]] = []
     errors: list[Exception] = []
-    for name in _progress(names):
+    for name in track(names, "reading", console=console, transient=True, disable=hidden):
         try:
-            seen.append((name, _seen(name, shape)))
+            seen.append((name, _prepared(name, *shape[:2])))
         except (ValueError, OSError) as error:
             errors.append(error)
     if not seen:
@@ -70,29 +74,19 @@ def predict(model: keras.Model, images: Sequence[str]) -> tuple[list[Prediction]
     return predictions, errors
 
 
-def _files(given: str) -> list[str]:
-    """Return the images that an argument names."""
-    if given == STDIN or not Path(given).is_dir():
-        return [given]
-    endings = Image.registered_extensions()
-    found = sorted(str(path) for path in Path(given).iterdir() if path.suffix.lower() in endings)
+def _names(argument: str) -> list[str]:
+    if argument == STDIN or not Path(argument).is_dir():
+        return [argument]
+    suffixes = Image.registered_extensions()
+    found = sorted(str(path) for path in Path(argument).iterdir() if path.suffix.lower() in suffixes)
     if not found:
-        raise ValueError(f"expected a folder with images; {given} has none")
+        raise ValueError(f"{argument}: expected a folder with images; received a folder without images")
     return found
 
 
-def _seen(name: str, shape: tuple[Any, ...]) -> NDArray[np.uint8]:
-    """Return an image as the model will see it."""
+def _prepared(name: str, height: int, width: int) -> NDArray[np.uint8]:
     source = io.BytesIO(sys.stdin.buffer.read()) if name == STDIN else Path(name)
     try:
-        return prepared(read(source), *shape[:2])
+        return prepared(read(source), height, width)
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from error
-
-
-def _progress(names: list[str]) -> Iterator[str]:
-    """Yield the names, with a bar on a terminal."""
-    console = Console(stderr=True)
-    if not console.is_terminal and len(names) > 10:
-        console.print(f"reading {len(names)} images")
-    yield from track(names, "reading", console=console, transient=True, disable=not console.is_terminal)

@@ -1,4 +1,4 @@
-"""TODO"""
+"""Reads an image file as grey values. Damaged and unsupported files are a `ValueError`."""
 
 import contextlib
 import warnings
@@ -7,45 +7,44 @@ from pathlib import Path
 from typing import IO
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from kerasmlp.photos.preparing import SIDE, Grey
+Grey = NDArray[np.float32]
+"""Grey values `[height, width]`, from 0, black, to 1, white."""
 
-EIGHT_BITS = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "La", "RGBa")
-"""Pillow's modes that are read."""
+EIGHT_BIT_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "La", "RGBa")
+"""Pillow's modes that are supported."""
+LARGEST_SIDE = 1120
+"""A larger image is reduced to this many pixels along its longer side."""
 
 
 def read(source: Path | IO[bytes]) -> Grey:
-    """Return an image as grey values `[height, width]`, from 0, black, to 1, white.
-
-    It is turned as its EXIF data says. What is transparent becomes paper.
-
-    Args:
-        source: a path, or a file of the image's bytes.
+    """Return an image as grey values, rotated as its EXIF data says. Transparent parts become paper.
 
     Raises:
-        ValueError: it is no image, or damaged, or of a kind that is not read.
-        OSError: it cannot be read.
+        ValueError: the file is not an image, or is damaged, or its kind of image is not supported.
+        OSError: the file cannot be read.
     """
-    with _errors(), Image.open(source) as image:
+    with _value_errors(), Image.open(source) as image:
         if 0 in image.size:
-            raise ValueError("expected pixels; it has none")
+            raise ValueError("expected an image with pixels; received an image without pixels")
         frames = getattr(image, "n_frames", 1)
-        if frames > 1 and image.format != "MPO":  # a phone's JPEG and its preview
-            raise ValueError(f"expected one picture; it has {frames}: save one of them")
-        if image.mode not in EIGHT_BITS:
-            expected = "expected grey or RGB with 8 bits a channel"
-            raise ValueError(f"{expected}; it is {image.mode}: save it as one of these")
+        if frames > 1 and image.format != "MPO":  # a phone's JPEG, with a preview as second frame
+            raise ValueError(f"expected an image with one frame; received {frames}. Save one of them.")
+        if image.mode not in EIGHT_BIT_MODES:
+            wanted = "grey or RGB with 8 bits per channel"
+            raise ValueError(f"expected {wanted}; received {image.mode}. Convert the image.")
         coloured = ImageOps.exif_transpose(image).convert("RGBA")
-        coloured.thumbnail((4 * SIDE, 4 * SIDE), Image.Resampling.BOX)
-    grey = np.asarray(coloured.convert("L"), np.float32) / np.float32(255)
-    opacity = np.asarray(coloured.getchannel("A"), np.float32) / np.float32(255)
+        coloured.thumbnail((LARGEST_SIDE, LARGEST_SIDE), Image.Resampling.BOX)
+    grey = np.asarray(coloured.convert("L"), np.float32) / 255
+    opacity = np.asarray(coloured.getchannel("A"), np.float32) / 255
     return grey if opacity.min() == 1 else grey * opacity + _paper(grey, opacity) * (1 - opacity)
 
 
 @contextlib.contextmanager
-def _errors() -> Iterator[None]:
-    """Let what Pillow raises, whose decoders raise anything, be a `ValueError`."""
+def _value_errors() -> Iterator[None]:
+    """Turn errors of Pillow into a `ValueError`. Its decoders raise any class on a damaged file."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
@@ -53,21 +52,19 @@ def _errors() -> Iterator[None]:
     except (FileNotFoundError, PermissionError, IsADirectoryError, MemoryError):
         raise
     except UnidentifiedImageError:
-        raise ValueError("expected an image, as PNG or JPEG; received something else") from None
+        raise ValueError("expected an image file, as PNG or JPEG; received another file") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        limit = Image.MAX_IMAGE_PIXELS or 0
-        raise ValueError(
-            f"expected at most {limit // 1_000_000} million pixels; it has more: make it smaller"
-        ) from None
+        limit = f"{(Image.MAX_IMAGE_PIXELS or 0) // 1_000_000} million pixels"
+        raise ValueError(f"expected at most {limit}; received more. Make the image smaller.") from None
     except Exception as error:
         raise ValueError(str(error) or type(error).__name__) from error
 
 
 def _paper(grey: Grey, opacity: Grey) -> float:
-    """Return the grey value to put behind an image that is transparent in parts."""
-    shown = grey[opacity > 0.5]
-    if not shown.size:
+    """Return the grey value behind an image with transparent parts."""
+    opaque = grey[opacity > 0.5]
+    if not opaque.size:
         return 1.0
-    if shown.std() < 0.1:  # nothing but ink
-        return 0.0 if shown.mean() > 0.5 else 1.0
-    return float(np.median(shown))
+    if opaque.std() < 0.1:  # only ink: the paper is transparent
+        return 0.0 if opaque.mean() > 0.5 else 1.0
+    return float(np.median(opaque))

@@ -22,20 +22,14 @@ BINS = 15
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
-    """Predictions held against labels.
+    """How well a model predicts. Precision, recall, F1 and support are lists over the classes.
 
     Attributes:
-        examples: how many.
-        accuracy: the share that is right.
-        precision: of each class, the share of what was called so that is so; 0 where nothing was.
-        recall: of each class, the share of what is so that was called so; 0 where nothing is.
-        f1: of each class, the harmonic mean of the two.
-        support: examples of each class.
-        confusion: int64 `[class, predicted class]`, examples.
-        calibration: for each of the `BINS`, the number of examples, their mean probability of the
-            predicted class, and the share that is right (0 in a bin without examples).
-        calibration_error: the expected calibration error: over the bins, the mean difference of
-            probability and share, weighted by the examples (Guo et al. 2017, arXiv:1706.04599, eq. 3).
+        confusion: numbers of examples, `[class][predicted class]`.
+        calibration: for each of the `BINS`: the number of examples, the mean probability of the
+            predicted class, and the share of correct predictions (0 in an empty bin).
+        calibration_error: the mean difference of that probability and share, weighted by the examples:
+            the expected calibration error (Guo et al. 2017, arXiv:1706.04599, eq. 3).
     """
 
     examples: int
@@ -50,7 +44,7 @@ class Evaluation:
 
 
 def evaluate(folder: Path, data: str | None = None) -> tuple[Evaluation, str]:
-    """Evaluate the run in `folder` on its test images; write `evaluation.json`, `evaluation.png` there.
+    """Evaluate a run on its test images; write `evaluation.json` and `evaluation.png` into its folder.
 
     Args:
         folder: the run folder.
@@ -73,7 +67,7 @@ def evaluate(folder: Path, data: str | None = None) -> tuple[Evaluation, str]:
 
 
 def measure(probabilities: NDArray[Any], labels: NDArray[Any]) -> Evaluation:
-    """Return how good `probabilities`, `[examples, classes]`, are for `labels`, `[examples]`."""
+    """Return the evaluation of `probabilities`, `[examples, classes]`, by `labels`, `[examples]`."""
     classes = range(probabilities.shape[1])
     predicted = probabilities.argmax(axis=1)
     precision, recall, f1, support = precision_recall_fscore_support(
@@ -95,7 +89,6 @@ def measure(probabilities: NDArray[Any], labels: NDArray[Any]) -> Evaluation:
 
 
 def _calibration(confidence: NDArray[Any], right: NDArray[np.bool_]) -> list[tuple[int, float, float]]:
-    """Return examples, mean confidence and share of right ones in each bin."""
     bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
     counts = np.bincount(bins, minlength=BINS)
     sums = (np.bincount(bins, weights, BINS) for weights in (confidence, right))
@@ -104,17 +97,21 @@ def _calibration(confidence: NDArray[Any], right: NDArray[np.bool_]) -> list[tup
 
 
 def _figure(evaluation: Evaluation) -> Figure:
-    """Return the confusion matrix, and the share of right predictions against their probability."""
+    """Return the confusion matrix, and the share of correct predictions against their probability."""
     figure = Figure(figsize=(12, 5.5), layout="constrained")
     left, right = figure.subplots(1, 2)
     matrix = np.array(evaluation.confusion)
-    shown = matrix - np.diag(np.diag(matrix))  # the errors would not be seen beside the right ones
+    shown = matrix - np.diag(
+        np.diag(matrix)
+    )  # the errors are too few to be seen beside the correct ones
     ConfusionMatrixDisplay(shown).plot(ax=left, cmap="Blues", colorbar=False)
     left.set_title(f"errors, of {evaluation.examples:,}")
     bins = [(mean, share, count) for count, mean, share in evaluation.calibration if count]
     confidence, share, counts = zip(*bins, strict=True)
     right.plot([0, 1], [0, 1], color="C7", linewidth=1)
     right.scatter(confidence, share, s=np.sqrt(counts) * 3)
-    right.set(xlabel="probability of the class", ylabel="share that is right", xlim=(0, 1), ylim=(0, 1))
+    right.set(
+        xlabel="probability of the class", ylabel="share that is correct", xlim=(0, 1), ylim=(0, 1)
+    )
     right.set_title(f"calibration error {evaluation.calibration_error:.4f}")
     return figure

@@ -60,10 +60,10 @@ FRACTION = Bound(lambda value: 0 <= value < 1, "0 or a number below 1")
 SEED = Bound(lambda value: 0 <= value < 2**31, "a number from 0 to 2147483647")
 
 
-def require(condition: bool, setting: str, expected: str, received: Any) -> None:
-    """Raise a `SettingError` unless `condition` holds."""
+def require(settings: Any, condition: bool, setting: str, expected: str) -> None:
+    """Raise a `SettingError` for one of `settings` unless `condition` holds."""
     if not condition:
-        raise SettingError(setting, expected, received)
+        raise SettingError(setting, expected, getattr(settings, setting))
 
 
 def check(settings: Any) -> None:
@@ -83,11 +83,11 @@ def check(settings: Any) -> None:
         received = getattr(settings, field.name)
         try:
             value = _converted(received, kind)
-        except TypeError:
+        except (TypeError, ValueError, OverflowError):
             raise SettingError(field.name, _in_words(kind), received) from None
         object.__setattr__(settings, field.name, value)
         for bound in bounds:
-            require(bound.holds(value), field.name, bound.expected, value)
+            require(settings, bound.holds(value), field.name, bound.expected)
 
 
 def _converted(value: Any, kind: Any) -> Any:

@@ -23,9 +23,9 @@ RECIPES: dict[str, dict[str, Any]] = {
 
 
 def defaults(
-    recipe: str = "default", loop: str = "fit", strategy: str = "none", **_: Any
+    recipe: Any = "default", loop: Any = "fit", strategy: Any = "none", **_: Any
 ) -> dict[str, Any]:
-    """Return the settings that follow from a recipe, a loop and a strategy."""
+    """Return the settings that follow from a recipe, a loop and a strategy, whatever their types."""
     compilation: dict[str, Any] = {}
     if loop == "eager":
         compilation = {"jit_compile": False, "steps_per_execution": 1}
@@ -33,4 +33,4 @@ def defaults(
         compilation = {"jit_compile": False}
         if loop == "fit" and strategy == "multiworker":
             compilation["steps_per_execution"] = 1
-    return {**RECIPES.get(recipe, {}), **compilation}
+    return {**RECIPES.get(str(recipe), {}), **compilation}

@@ -40,21 +40,18 @@ class Record:
 
 
 @contextlib.contextmanager
-def opened(settings: Settings, task: Task) -> Iterator[Record]:
-    """Make the run folder, or open the one to resume; lock it until the context ends.
+def opened(settings: Settings, task: Task, folder: Path | None) -> Iterator[Record]:
+    """Make a new run folder, or open the `folder` to resume. It is locked until the context ends.
 
-    The files and the variables of the model become what they were at the checkpoint.
+    Files and variables become what they were at the newest checkpoint.
 
     Raises:
         SettingError: the run to resume has other data, or more epochs.
         ValueError: none of its checkpoints is whole.
         OSError: the folder cannot be made or written, or another process has locked it.
     """
-    if settings.resume:
-        folder = run_folder.existing(settings.logdir, settings.name or "")
-    else:
-        default_name = f"{settings.loop}-seed{settings.seed}"
-        folder = run_folder.create(settings.logdir, settings.name, default_name)
+    default_name = f"{settings.loop}-seed{settings.seed}"
+    folder = folder or run_folder.create(settings.logdir, settings.name, default_name)
     with contextlib.ExitStack() as stack:
         stack.enter_context(run_folder.locked(folder))
         files = Checkpoints(folder / run_folder.CHECKPOINTS, settings.keep_checkpoints)

@@ -36,10 +36,9 @@ class Repetition(Settings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        cluster = self.strategy == "multiworker"
-        require(not cluster, "strategy", "none or mirrored with kerasmlp.seeds", self.strategy)
-        last = self.seed + self.seeds - 1
-        require(last < 2**31, "seeds", "no seed above 2147483647", self.seeds)
+        expected = "none or mirrored with kerasmlp.seeds"
+        require(self, self.strategy != "multiworker", "strategy", expected)
+        require(self, self.seed + self.seeds <= 2**31, "seeds", "no seed above 2147483647")
 
     def of_run(self, folder: Path, seed: int) -> Settings:
         """Return the settings of the run with that seed, in `folder`."""
@@ -50,19 +49,15 @@ class Repetition(Settings):
 
 
 def repeat(settings: Repetition) -> tuple[Path, dict[str, Any]]:
-    """Train once for each seed; return the folder of the runs and what is in its `seeds.json`.
+    """Train once for each seed. Return the folder of the runs, and the content of its `seeds.json`.
 
-    With `resume`, runs that have ended are read, and the one that was interrupted goes on.
+    With `resume`, runs that have ended are read, and the one that was interrupted is resumed.
 
     Raises:
         Exception: what `train` raises.
     """
-    if settings.resume:
-        folder = run_folder.existing(settings.logdir, settings.name or "")
-        settings.check_resumes(Repetition.read(folder / run_folder.SETTINGS))
-    else:
-        default_name = f"{settings.loop}-{settings.seeds}seeds"
-        folder = run_folder.create(settings.logdir, settings.name, default_name)
+    default_name = f"{settings.loop}-{settings.seeds}seeds"
+    folder = settings.resumed_folder() or run_folder.create(settings.logdir, settings.name, default_name)
     with run_folder.locked(folder):
         run_folder.write_json(folder / run_folder.SETTINGS, dataclasses.replace(settings, resume=False))
         seeds = range(settings.seed, settings.seed + settings.seeds)
@@ -84,7 +79,6 @@ def repeat(settings: Repetition) -> tuple[Path, dict[str, Any]]:
 
 
 def _run(settings: Repetition, folder: Path, seed: int) -> dict[str, Any]:
-    """Return the metrics of the run with that seed; train what is not trained yet of it."""
     import keras
 
     of_run = settings.of_run(folder, seed)
@@ -111,7 +105,6 @@ def statistics(runs: Sequence[Mapping[str, Any]], name: str) -> dict[str, float]
 def _write_hparams(
     settings: Repetition, folder: Path, metrics: Mapping[str, Any], result: Mapping[str, Any]
 ) -> None:
-    """Write the row in HParams of all runs, beside that of each."""
     from kerasmlp.tensorboard import Events, hparams
 
     if "hparams" not in settings.summaries:
@@ -121,7 +114,7 @@ def _write_hparams(
     means |= {f"test_accuracy_{name}": accuracy[name] for name in ("standard_deviation", "low", "high")}
     shown = hparams.of_run(dataclasses.asdict(settings), metrics)
     shown["seed"] = f"{result['seeds'][0]} to {result['seeds'][-1]}"
-    for path in folder.glob(Path(run_folder.EVENTS).name):  # of the time before a resume
+    for path in folder.glob(Path(run_folder.EVENTS).name):  # written before a resume
         path.unlink()
     with contextlib.closing(Events(folder, 0)) as events:
         hparams.write(events, folder.name, ".", metrics["steps"], shown, means)

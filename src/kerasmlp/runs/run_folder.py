@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import datetime
 import fcntl
+import itertools
 import json
 import os
 import shlex
@@ -44,14 +45,12 @@ def create(logdir: Path, name: str | None, default_name: str) -> Path:
         folder.mkdir()
         return folder
     stem = f"{datetime.datetime.now():%Y%m%d-%H%M%S}-{default_name}"
-    number = 1
-    while True:
+    for number in itertools.count(1):
         folder = logdir / (stem if number == 1 else f"{stem}-{number}")
-        try:
+        with contextlib.suppress(FileExistsError):
             folder.mkdir()
-            return folder
-        except FileExistsError:
-            number += 1
+            break
+    return folder
 
 
 def existing(logdir: Path, name: str) -> Path:

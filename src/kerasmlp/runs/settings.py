@@ -109,7 +109,7 @@ class Settings:
         weight_decay: Decoupled weight decay, as in AdamW. 0 is none.
         ema_momentum: Momentum of the moving average of the weights. The trained model has the averaged
             weights. 0 is no average.
-        affine: Augmentation by random rotation, scaling and shear: the largest change of a matrix entry.
+        affine: Augmentation by random rotation, scaling and shear: the largest change of a matrix entry;
             0 is none.
         translation: Augmentation by random translation: the largest one, in pixels. 0 is none.
         elastic: Augmentation by random elastic distortion: its root mean square, in pixels. 0 is none.
@@ -178,26 +178,22 @@ class Settings:
 
     def __post_init__(self) -> None:
         check(self)
-        require(self.name is not None or not self.resume, "name", "the run to resume", self.name)
+        require(self, self.name is not None or not self.resume, "name", "the run to resume")
+        one_step = self.steps_per_execution == 1
         if self.loop == "eager":
             why = ", since the eager loop compiles nothing"
-            require(not self.jit_compile, "jit_compile", f"False{why}", True)
-            steps = self.steps_per_execution
-            require(steps == 1, "steps_per_execution", f"1{why}", steps)
-        self._check_strategy()
-
-    def _check_strategy(self) -> None:
+            require(self, not self.jit_compile, "jit_compile", f"False{why}")
+            require(self, one_step, "steps_per_execution", f"1{why}")
         if self.strategy != "none":
-            require(self.loop != "eager", "loop", "fit or graph with a strategy", self.loop)
-            require(not self.jit_compile, "jit_compile", "False with a strategy", self.jit_compile)
-            require(self.quantize == "none", "quantize", "none with a strategy", self.quantize)
-        if self.loop == "fit" and self.strategy == "multiworker":
-            # TensorFlow cannot run Keras' loop of several steps with an exchange between workers in it.
-            expected = "1 with the fit loop and the strategy multiworker; graph takes any number"
-            steps = self.steps_per_execution
-            require(steps == 1, "steps_per_execution", expected, steps)
+            require(self, self.loop != "eager", "loop", "fit or graph with a strategy")
+            require(self, not self.jit_compile, "jit_compile", "False with a strategy")
+            require(self, self.quantize == "none", "quantize", "none with a strategy")
+        # TensorFlow cannot run Keras' loop of several steps with an exchange between workers in it.
+        cannot_loop = self.loop == "fit" and self.strategy == "multiworker"
+        expected = "1 with the fit loop and the strategy multiworker; graph takes any number"
+        require(self, one_step or not cannot_loop, "steps_per_execution", expected)
         split = self.strategy == "mirrored" or self.logical_cpus == 1
-        require(split, "logical_cpus", "1 without the strategy mirrored", self.logical_cpus)
+        require(self, split, "logical_cpus", "1 without the strategy mirrored")
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -241,18 +237,27 @@ class Settings:
         changed: dict[str, Any] = {field: getattr(compiled, field) for field in fields}
         return dataclasses.replace(saved, name=given["name"], resume=True, profile=False, **changed)
 
-    def check_resumes(self, saved: "Settings") -> None:
-        """Check that these settings can resume a run that was begun with the settings `saved`.
-
-        Raises:
-            SettingError: a setting differs that would make it another run.
-        """
+    def _check_resumes(self, saved: "Settings") -> None:
+        """Check that no setting differs from `saved` that would make it another run."""
         # With a cosine, the learning rate of each step depends on the number of epochs.
         changed = CHANGED_BY_RESUME - ({"epochs"} if self.schedule == "cosine" else set())
         for field in dataclasses.fields(self):
             received, expected = getattr(self, field.name), getattr(saved, field.name)
             if field.name not in changed and received != expected:
                 raise SettingError(field.name, f"{expected!r}, as when the run was begun", received)
+
+    def resumed_folder(self) -> Path | None:
+        """Return the folder of the run to resume. None for a new run.
+
+        Raises:
+            ValueError: that run has other settings, or damaged ones.
+            OSError: there is no such run.
+        """
+        if not self.resume:
+            return None
+        folder = run_folder.existing(self.logdir, str(self.name))
+        self._check_resumes(self.read(folder / run_folder.SETTINGS))
+        return folder
 
     @property
     def checkpoint_interval(self) -> tuple[int, str]:
@@ -270,7 +275,7 @@ class Settings:
         held_out = min(5000, training_images // 10) if size == "auto" else size
         left = training_images - held_out
         fewer = f"fewer than the {training_images:,} training images"
-        require(left >= 1, "validation_size", fewer, held_out)
+        require(self, left >= 1, "validation_size", fewer)
         most = f"at most the {left:,} training images ({held_out:,} are held out for validation)"
-        require(self.batch_size <= left, "batch_size", most, self.batch_size)
+        require(self, self.batch_size <= left, "batch_size", most)
         return held_out

@@ -51,14 +51,12 @@ def train(
     workers = workers or distribute.distribution(settings.strategy, settings.logical_cpus)
     if not workers.is_chief:
         raise ValueError(f"expected to be called by worker 0, the chief; this is {workers.worker}")
-    if settings.resume:
-        folder = run_folder.existing(settings.logdir, settings.name or "")
-        settings.check_resumes(Settings.read(folder / run_folder.SETTINGS))
+    folder = settings.resumed_folder()
     data = data or MNISTLoader(settings.data)
     with _memory_errors():
         task = prepare(settings, data)
         workers.expect_same(task.digest, "settings and data")
-        with opened(settings, task) as record:
+        with opened(settings, task, folder) as record:
             resume_command = run_folder.resume_command("kerasmlp.train", record.folder)
             with callbacks.resumable_by(resume_command):
                 _warn_of_a_short_average(settings, task)

@@ -1,4 +1,4 @@
-"""What TensorBoard shows of a run: the event files, and a module for each dashboard."""
+"""Event files for TensorBoard, with a module for each dashboard."""
 
 import lazy_loader
 

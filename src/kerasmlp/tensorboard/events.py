@@ -1,7 +1,7 @@
-"""The event files that TensorBoard reads, one for each sub-run of a folder; and what each tag means.
+"""The event files that TensorBoard reads: one for each sub-run of a folder.
 
-The events are TensorBoard's own, made with NumPy: an epoch's scalars cost a tenth of what `tf.summary`
-takes, and nothing takes hold of a device.
+The events are made with NumPy, in TensorBoard's format. Writing the scalars of an epoch takes a tenth of
+the time that `tf.summary` takes, and no device is used.
 """
 
 import contextlib
@@ -17,16 +17,17 @@ from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
 from kerasmlp.tensorboard.tags import about
 
-FLUSH = 10
-"""Seconds after which an event is in its file at the latest, for a TensorBoard that is open."""
+FLUSH_SECONDS = 10
+"""The longest time until an event is in its file, where an open TensorBoard can read it."""
 
 
 class Events:
     """Writes events into the sub-runs of a folder.
 
     Args:
-        folder: whose sub-folders the sub-runs are; `.` is the folder itself.
-        initial_step: of a run that goes on: a TensorBoard that is open forgets what it read beyond.
+        folder: the folder of the run. Each sub-run is a sub-folder; `.` is the folder itself.
+        initial_step: the step that a resumed run starts with, 0 for a new run. An open TensorBoard then
+            forgets all events after this step.
     """
 
     def __init__(self, folder: Path, initial_step: int = 0) -> None:
@@ -35,25 +36,25 @@ class Events:
         self._writers: dict[str, Any] = {}
 
     def add(self, sub_run: str, step: int, *summaries: Any, **content: Any) -> None:
-        """Add an event to a sub-run, whose event file is made at its first.
+        """Add an event to a sub-run. The first event of a sub-run makes its file.
 
         Args:
-            sub_run: to which.
-            step: the optimizer's.
-            summaries: what it shows.
+            sub_run: the name of the sub-run.
+            step: the optimizer's step.
+            summaries: the summaries of the event.
             content: other fields of the event.
 
         Raises:
-            OSError: it cannot be written.
+            OSError: the event cannot be written.
         """
         if summaries:
             content["summary"] = Summary()
         for summary in summaries:
-            # Some of TensorBoard's are of TensorFlow's class, which is the same in bytes.
+            # Some summaries are of TensorFlow's class, which has the same bytes.
             content["summary"].MergeFromString(summary.SerializeToString())
         with _os_errors(self.folder / sub_run):
             if sub_run not in self._writers:
-                writer = EventFileWriter(str(self.folder / sub_run), flush_secs=FLUSH)
+                writer = EventFileWriter(str(self.folder / sub_run), flush_secs=FLUSH_SECONDS)
                 self._writers[sub_run] = writer
                 if self.initial_step:
                     start = SessionLog(status=SessionLog.START)
@@ -63,36 +64,36 @@ class Events:
     def write(
         self, sub_run: str, step: int, make: Callable[..., Any], values: Mapping[str, Any]
     ) -> None:
-        """Add summaries of one kind, by tag.
+        """Add summaries of one kind, described by the meaning of their tags.
 
         Args:
-            sub_run: to which.
-            step: the optimizer's.
-            make: is called with a tag, its value and `description`, and returns a Summary; as
-                TensorBoard's `scalar_pb` is.
-            values: by tag.
+            sub_run: the name of the sub-run.
+            step: the optimizer's step.
+            make: called as `make(tag, value, description=meaning)`. Returns a Summary, like
+                TensorBoard's `scalar_pb`.
+            values: the values by tag.
 
         Raises:
-            OSError: they cannot be written.
+            OSError: the event cannot be written.
         """
-        made = (make(tag, value, description=about(tag)) for tag, value in values.items())
-        self.add(sub_run, step, *made)
+        summaries = (make(tag, value, description=about(tag)) for tag, value in values.items())
+        self.add(sub_run, step, *summaries)
 
     def flush(self) -> None:
-        """Write to the files what has been added so far.
+        """Write all added events to the files.
 
         Raises:
-            OSError: they cannot be written.
+            OSError: a file cannot be written.
         """
         for sub_run, writer in self._writers.items():
             with _os_errors(self.folder / sub_run):
                 writer.flush()
 
     def close(self) -> None:
-        """Write what has been added, and close the files.
+        """Write all added events, and close the files.
 
         Raises:
-            OSError: they cannot be written.
+            OSError: a file cannot be written.
         """
         while self._writers:
             sub_run, writer = self._writers.popitem()
@@ -102,7 +103,7 @@ class Events:
 
 @contextlib.contextmanager
 def _os_errors(folder: Path) -> Iterator[None]:
-    """Let what TensorFlow raises of a file system be an `OSError`, as elsewhere."""
+    """Raise an `OSError` where TensorFlow raises its own error for a failed write."""
     try:
         yield
     except tf.errors.OpError as error:

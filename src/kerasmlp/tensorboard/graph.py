@@ -8,11 +8,11 @@ from kerasmlp.tensorboard.events import Events
 
 
 class Graph(keras.callbacks.Callback):
-    """The operations of the model.
+    """Writes the operations of the model.
 
     Args:
-        events: where they are written, into `train`.
-        inputs: the spec of a batch of the model's inputs.
+        events: the event files. It writes to `train`.
+        inputs: the shape and dtype of a batch of the model's inputs.
     """
 
     def __init__(self, events: Events, inputs: tf.TensorSpec) -> None:
@@ -22,7 +22,7 @@ class Graph(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         if self._events.initial_step:
-            return  # the run goes on, and has drawn the graph
+            return  # a resumed run has written the graph before
         forward = tf.function(lambda images: self.model(images, training=False), autograph=False)
         graph = forward.get_concrete_function(self._inputs).graph
         self._events.add("train", 0, graph_def=graph.as_graph_def().SerializeToString())

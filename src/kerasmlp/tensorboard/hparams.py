@@ -1,4 +1,4 @@
-"""The runs side by side in TensorBoard's HParams: settings, and final metrics to rank them by."""
+"""The dashboard HParams: a row for each run, with its settings and its final metrics."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -20,12 +20,13 @@ METRICS = (
     *("test_accuracy_low", "test_accuracy_high"),
     *("accuracy", "loss", "seconds_per_epoch", "steps_per_second", "peak_megabytes"),
 )
-"""`accuracy` and `loss` are those of the training in its last epoch; `validation_*` and `test_*` of the
-trained model, in a row of several runs their means, with standard deviation and confidence interval."""
+"""`accuracy` and `loss` are the training metrics of the last epoch, `validation_*` and `test_*` those of
+the trained model. A row for several runs has their means, with standard deviation and confidence
+interval."""
 
 
 def of_run(settings: Mapping[str, Any], metrics: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings of a run as they are shown: what was `auto`, and what became of it."""
+    """Return the settings of a run as HParams shows them, with the actual values in place of `auto`."""
     return {
         **settings,
         "data": metrics["dataset"],
@@ -39,20 +40,20 @@ def of_run(settings: Mapping[str, Any], metrics: Mapping[str, Any]) -> dict[str,
 def write(
     events: Events, name: str, sub_run: str, step: int, settings: Mapping[str, Any], metrics: Any
 ) -> None:
-    """Write what HParams shows of a run that has ended.
+    """Write the row of a finished run.
 
     Args:
-        events: where it is written.
-        name: of the run.
-        sub_run: that it is written to.
-        step: the last.
-        settings: those that HParams has a column for are shown.
-        metrics: so are these; what is None is left out.
+        events: the event files.
+        name: the name of the run.
+        sub_run: the sub-run to write to.
+        step: the last step.
+        settings: the settings by name. Those in `SETTINGS` are written.
+        metrics: the metrics by name. Those in `METRICS` are written, except None.
 
     Raises:
-        OSError: it cannot be written.
+        OSError: the row cannot be written.
     """
-    from tensorboard.plugins.hparams.summary import session_end_pb  # which imports TensorFlow
+    from tensorboard.plugins.hparams.summary import session_end_pb  # it imports TensorFlow
 
     columns = hparams_config_pb(
         hparams=[HParam(setting) for setting in SETTINGS],

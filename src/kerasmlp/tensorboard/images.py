@@ -1,4 +1,4 @@
-"""The dashboard Images: samples, what the first layer looks for, confusions and mistakes."""
+"""The dashboard Images: training images, first layer, confusion matrix, mistakes."""
 
 from collections.abc import Callable
 from typing import Any
@@ -18,17 +18,19 @@ from kerasmlp.tensorboard.events import Events
 from kerasmlp.tensorboard.weights import trainable_weights
 
 SAMPLES = 25
-"""Training images that are shown."""
+"""The number of training images to show."""
 
 
 class Images(keras.callbacks.Callback):
-    """What the model is given, what its first layer looks for, what it confuses and mistakes.
+    """Writes training images, the first layer, the confusion matrix, and mistakes.
+
+    With averaged weights, all but the training images are those of the averaged weights.
 
     Args:
-        events: where they are written, into `train` and `validation`.
+        events: the event files. It writes to `train` and `validation`.
         sample: training examples.
-        validation: validation examples; None if there are none.
-        augment: what is done to images before a step is trained on them; None if nothing is.
+        validation: validation examples. None for no validation.
+        augment: distorts images as before a train step. None for no augmentation.
     """
 
     def __init__(
@@ -46,7 +48,7 @@ class Images(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         if self._events.initial_step:
-            return  # the run goes on, and has shown them
+            return  # a resumed run has written them before
         images = self._sample.images[:SAMPLES]
         labels = [str(label) for label in self._sample.labels[:SAMPLES]]
         shown = {"images/samples": pictures.captioned(images, labels)}
@@ -64,29 +66,33 @@ class Images(keras.callbacks.Callback):
 
 
 def is_shown(epoch: int) -> bool:
-    """Return whether images and curves are shown of an epoch, from 0: of the 1st, 2nd, 4th, 8th, ...
+    """Return whether to write images and curves after `epoch`: only after the 1st, 2nd, 4th, 8th, ...
 
-    TensorBoard keeps ten images of a tag, and they cost more than an epoch of a small model should.
+    TensorBoard keeps only ten images of a tag. For a small model, writing them after each epoch would
+    take too long.
+
+    Args:
+        epoch: the number of the epoch, counted from 0.
     """
     number = epoch + 1
     return number & (number - 1) == 0
 
 
 def write_first_layer(events: Events, sub_run: str, model: keras.Model, examples: Examples) -> None:
-    """Show what the units of the first layer look for, if the pixels of `examples` are its inputs."""
+    """Write the weights of the first layer as images, if its inputs are the pixels of `examples`."""
     shape = examples.images.shape[1:]
-    first = next(iter(trainable_weights(model).values()))
-    if first.shape[0] == np.prod(shape):
-        picture = pictures.first_layer(first, shape)
+    kernel = next(iter(trainable_weights(model).values()))
+    if kernel.shape[0] == np.prod(shape):
+        picture = pictures.first_layer(kernel, shape)
         step = int(model.optimizer.iterations)
         events.write(sub_run, step, _image, {"images/first_layer": picture})
 
 
 def write_errors(events: Events, sub_run: str, model: keras.Model, examples: Examples) -> None:
-    """Show which class of `examples` is taken for which, and the most wrong images."""
+    """Write the confusion matrix of `examples`, and the images that are most wrong."""
     probabilities = examples.probabilities(model)
-    said, classes = probabilities.argmax(axis=1), probabilities.shape[1]
-    matrix = tf.math.confusion_matrix(examples.labels, said, classes).numpy()
+    predicted, classes = probabilities.argmax(axis=1), probabilities.shape[1]
+    matrix = tf.math.confusion_matrix(examples.labels, predicted, classes).numpy()
     errors = {
         "images/confusion": pictures.confusion(matrix),
         "images/mistakes": pictures.mistakes(examples.images, examples.labels, probabilities),
@@ -95,7 +101,7 @@ def write_errors(events: Events, sub_run: str, model: keras.Model, examples: Exa
 
 
 def _image(tag: str, picture: pictures.Picture, description: str) -> Summary:
-    """Return a summary of one picture: TensorBoard's own is made by running TensorFlow."""
+    """Return the summary of a picture. TensorBoard's own function would run TensorFlow."""
     height, width = picture.shape[:2]
     content = make_tensor_proto([str(width).encode(), str(height).encode(), pictures.png(picture)])
     metadata = images.create_summary_metadata(display_name=None, description=description)

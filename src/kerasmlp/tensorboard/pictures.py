@@ -1,10 +1,11 @@
-"""Pictures of what a model is given, has learned and mistakes.
+"""Pictures of images, weights, confusion matrix and mistakes.
 
-Grey or in colour: uint8 `[height, width]` or `[height, width, 3]`.
+A picture is uint8: `[height, width]` in grey, or `[height, width, 3]` in colour.
 """
 
 import functools
 import io
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -14,17 +15,19 @@ from PIL import Image, ImageDraw, ImageFont
 Picture = NDArray[np.uint8]
 
 UNITS = 100
-"""At most so many of a layer are shown."""
+"""The number of units of a layer to show, at most."""
 MISTAKES = 25
+"""The number of mistakes to show, at most."""
 SIDE = 1000
-"""Pixels that a picture has at most, unless one of its parts is larger."""
+"""The largest width and height of a picture in pixels, unless a single image is larger."""
 GAP = 4
+"""The pixels between images."""
 LINE = 14
 """The height of a caption in pixels."""
 
 
 def captioned(images: NDArray[np.uint8], captions: Sequence[str]) -> Picture:
-    """Return the images, `[images, height, width, channels]`, in a square, each above its caption."""
+    """Return the images, `[images, height, width, channels]`, in a square, each with a caption below."""
     height, width = images.shape[1:3]
     return tiles(images, captions, scale=max(1, 64 // max(height, width)))
 
@@ -36,23 +39,24 @@ def tiles(
     gap: int = GAP,
     side: int = SIDE,
 ) -> Picture:
-    """Return the images in rows and columns, as many as there is room for.
+    """Return the images in rows and columns. Images that do not fit are left out.
 
     Args:
         images: `[images, height, width, channels]` with 1 or 3 channels.
-        captions: a line below each, or none at all.
-        scale: pixels that each pixel becomes, along each axis.
-        gap: pixels between them and around.
-        side: pixels that there is room for, along each axis.
+        captions: a line below each image. Empty for no captions.
+        scale: the factor by which each image is enlarged.
+        gap: the pixels between and around the images.
+        side: the largest width and height of the picture in pixels.
     """
     images = images.repeat(scale, axis=1).repeat(scale, axis=2)
     height, width, channels = images.shape[1:]
-    down, across = height + gap + (LINE if captions else 0), width + gap
-    columns = max(1, min(int(np.ceil(np.sqrt(len(images)))), side // across))
-    rows = max(1, min(-(-len(images) // columns), side // down))
-    canvas = np.full((rows * down + gap, columns * across + gap, channels), 255, np.uint8)
+    row_height, column_width = height + gap + (LINE if captions else 0), width + gap
+    columns = max(1, min(math.ceil(math.sqrt(len(images))), side // column_width))
+    rows = max(1, min(math.ceil(len(images) / columns), side // row_height))
+    canvas = np.full((rows * row_height + gap, columns * column_width + gap, channels), 255, np.uint8)
     places = [
-        (gap + row * down, gap + column * across) for row in range(rows) for column in range(columns)
+        (gap + row * row_height, gap + column * column_width)
+        for row, column in np.ndindex(rows, columns)
     ]
     for image, (y, x) in zip(images, places, strict=False):
         canvas[y : y + height, x : x + width] = image
@@ -64,12 +68,12 @@ def tiles(
 
 
 def first_layer(kernel: NDArray[np.floating], image_shape: tuple[int, ...]) -> Picture:
-    """Return the weights of each unit as an image, light above 0 and dark below: what it looks for.
+    """Return the weights of each unit as an image, light above 0 and dark below.
 
-    White and black are four standard deviations of all weights.
+    White is 4 standard deviations of all weights, black is -4.
 
     Args:
-        kernel: `[pixels, units]`.
+        kernel: the weights, `[pixels, units]`.
         image_shape: `(height, width, channels)`.
     """
     weights = kernel[:, :UNITS].T.reshape(-1, *image_shape)
@@ -78,9 +82,10 @@ def first_layer(kernel: NDArray[np.floating], image_shape: tuple[int, ...]) -> P
 
 
 def confusion(matrix: NDArray[np.integer]) -> Picture:
-    """Return the counts `[class, predicted class]` as a table; of many classes, colours without numbers.
+    """Return a confusion matrix, counts `[class, predicted class]`, as a table.
 
-    A cell's colour is by its share of its row, the right ones blue, the wrong ones red.
+    The colour of a cell shows its share of its row: blue for right, red for wrong. With many classes the
+    table has no numbers.
     """
     classes = len(matrix)
     numbers = classes <= SIDE // 32
@@ -109,24 +114,24 @@ def confusion(matrix: NDArray[np.integer]) -> Picture:
 def mistakes(
     images: NDArray[np.uint8], labels: NDArray[np.integer], probabilities: NDArray[np.floating]
 ) -> Picture:
-    """Return the images to whose class the model gave the least probability, of those that are wrong.
+    """Return the images that are most wrong: their class has the lowest probability.
 
     Args:
         images: `[images, height, width, channels]`.
-        labels: `[images]`.
-        probabilities: `[images, classes]`.
+        labels: the classes, `[images]`.
+        probabilities: the outputs of the model, `[images, classes]`.
     """
-    said = probabilities.argmax(axis=1)
-    (wrong,) = np.nonzero(said != labels)
+    predicted = probabilities.argmax(axis=1)
+    (wrong,) = np.nonzero(predicted != labels)
     worst = wrong[np.argsort(probabilities[wrong, labels[wrong]], kind="stable")][:MISTAKES]
-    captions = [f"{labels[i]}: {said[i]} {probabilities[i, said[i]]:.0%}" for i in worst]
+    captions = [f"{labels[i]}: {predicted[i]} {probabilities[i, predicted[i]]:.0%}" for i in worst]
     if not captions:
-        return captioned(np.full_like(images[:1], 255), ["none wrong"])
+        return captioned(np.full_like(images[:1], 255), ["no mistakes"])
     return captioned(images[worst], captions)
 
 
 def png(picture: Picture) -> bytes:
-    """Return the picture as the content of a PNG file."""
+    """Return the content of a PNG file of the picture."""
     file = io.BytesIO()
     Image.fromarray(picture).save(file, format="png", compress_level=1)
     return file.getvalue()

@@ -1,4 +1,4 @@
-"""The dashboard PR Curves: precision against recall of each class."""
+"""The dashboard PR Curves: precision against recall for each class."""
 
 import keras
 from tensorboard.plugins.pr_curve import summary as pr_curve
@@ -10,15 +10,17 @@ from kerasmlp.tensorboard.events import Events
 from kerasmlp.tensorboard.images import is_shown
 
 CURVES = 100
-"""Classes that have a curve of precision against recall, at most."""
+"""The number of classes that have a curve, at most."""
 
 
 class PRCurves(keras.callbacks.Callback):
-    """Precision against recall of each class.
+    """Writes precision against recall for each class.
+
+    With averaged weights, the curves are those of the averaged weights.
 
     Args:
-        events: where they are written, into `validation`.
-        validation: validation examples; None if there are none.
+        events: the event files. It writes to `validation`.
+        validation: validation examples. None for no validation.
     """
 
     def __init__(self, events: Events, validation: Examples | None) -> None:
@@ -33,10 +35,10 @@ class PRCurves(keras.callbacks.Callback):
 
 
 def write_pr_curves(events: Events, sub_run: str, model: keras.Model, examples: Examples) -> None:
-    """Show precision against recall of each class of `examples`."""
+    """Write precision against recall for each class of `examples`."""
     curves = {
-        f"pr/{number}": (examples.labels == number, of_class)
-        for number, of_class in enumerate(examples.probabilities(model).T[:CURVES])
+        f"pr/{number}": (examples.labels == number, probabilities)
+        for number, probabilities in enumerate(examples.probabilities(model).T[:CURVES])
     }
     events.write(
         sub_run,

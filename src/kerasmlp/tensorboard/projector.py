@@ -1,4 +1,4 @@
-"""What TensorBoard's Projector shows: the last hidden layer's activations, with labels and images."""
+"""The dashboard Projector: activations of the last hidden layer, with labels and images."""
 
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,9 @@ from kerasmlp.checkpoints import atomic
 from kerasmlp.tensorboard import pictures
 
 POINTS = 2000
+"""The number of examples to show, at most."""
 SPRITE_SIDE = 8192
-"""Pixels that Projector takes along each side of the picture of all images."""
+"""The largest width and height, in pixels, of the picture of all images."""
 
 
 def write(
@@ -22,26 +23,27 @@ def write(
     activations: NDArray[np.float32],
     images: NDArray[np.uint8],
     labels: NDArray[Any],
-    said: NDArray[Any],
+    predicted: NDArray[Any],
 ) -> None:
-    """Write the first `POINTS` examples for Projector, fewer if their images are large.
+    """Write the first `POINTS` examples for Projector, or fewer if their images are large.
 
     Args:
-        folder: of a sub-run.
+        folder: the folder of a sub-run.
         activations: `[examples, units]`.
         images: `[examples, height, width, channels]`.
-        labels: `[examples]`.
-        said: the predicted classes, `[examples]`.
+        labels: the true classes, `[examples]`.
+        predicted: the predicted classes, `[examples]`.
 
     Raises:
-        OSError: it cannot be written.
+        OSError: a file cannot be written.
     """
     height, width = images.shape[1:3]
     count = min(POINTS, len(images), (SPRITE_SIDE // width) * (SPRITE_SIDE // height))
     if not count or not activations[:count].any():
-        return  # Projector would take zeros for text, and fail
+        return  # Projector would read zeros as text, and fail
     sprite = pictures.tiles(images[:count], gap=0, side=SPRITE_SIDE)
-    lines = [f"{label}\t{name}" for label, name in zip(labels[:count], said[:count], strict=True)]
+    pairs = zip(labels[:count], predicted[:count], strict=True)
+    lines = ["label\tpredicted", *(f"{label}\t{prediction}" for label, prediction in pairs), ""]
 
     config = ProjectorConfig()
     embedding = config.embeddings.add()
@@ -52,6 +54,6 @@ def write(
     embedding.sprite.image_path = "sprite.png"
     embedding.sprite.single_image_dim.extend([width, height])
     atomic.write(folder / "hidden.bytes", activations[:count].astype("<f4").tobytes())
-    atomic.write(folder / "labels.tsv", "\n".join(["label\tsaid", *lines, ""]).encode())
+    atomic.write(folder / "labels.tsv", "\n".join(lines).encode())
     atomic.write(folder / "sprite.png", pictures.png(sprite))
     atomic.write(folder / PROJECTOR_FILENAME, text_format.MessageToString(config).encode())

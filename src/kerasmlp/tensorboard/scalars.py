@@ -13,14 +13,16 @@ from kerasmlp.tensorboard.weights import trainable_weights
 
 
 class Scalars(keras.callbacks.Callback):
-    """Losses, metrics, the learning rate, norms and the speed.
+    """Writes losses, metrics, the learning rate, norms and the speed.
+
+    With averaged weights, norms and the evaluation of `sample` are those of the averaged weights.
 
     Args:
-        events: where they are written, into `train` and `validation`.
-        sample: training examples, of which gradients and an evaluation are shown.
+        events: the event files. It writes to `train` and `validation`.
+        sample: training examples, for an evaluation and the norm of the gradients.
         stopwatch: measures the speed.
-        batch_losses: knows the loss of each step.
-        every: steps from one batch loss written to the next.
+        batch_losses: records the loss of each step.
+        every: the number of steps from one written batch loss to the next.
     """
 
     def __init__(
@@ -42,7 +44,7 @@ class Scalars(keras.callbacks.Callback):
         for step, loss, running in self._batch_losses.latest:
             if step % self._every == 0:
                 values = {"loss/batch": loss}
-                if step % self.params["steps"]:  # at the end of an epoch, it is among the metrics
+                if step % self.params["steps"]:  # at the end of an epoch, the logs have it
                     values["loss/running"] = running
                 self._events.write("train", step, scalar_pb, values)
 

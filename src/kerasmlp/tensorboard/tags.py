@@ -1,37 +1,42 @@
-"""The tags in TensorBoard, and what each of them means."""
+"""The tags in TensorBoard, and their meanings."""
 
 from fnmatch import fnmatchcase
 
 TAGS = {
-    "*/batch": "of one batch; a run writes each hundredth, a comparison all",
-    "*/running": "the mean over the examples of the epoch so far, while the weights change: of the loss"
-    " each 100 steps, of all metrics at the end of the epoch",
-    "*/evaluation": "with the weights at the end of the epoch; train: of the first 1,000 training"
-    " images; validation: of all that are held out; test: of all, once, with the trained weights",
-    "learning_rate": "at the end of the epoch",
-    "gradient_norm": "the L2 norm of all gradients at the end of the epoch, of the mean loss of the"
-    " first 1,000 training images",
-    "weight_norm/*": "the L2 norm of each weight at the end of the epoch",
-    "speed/examples_per_second": "of training steps alone, without compiling, validation and files",
-    "speed/milliseconds_per_step": "the same, in milliseconds a step",
-    "weights/*": "histograms of each weight at the end of the epoch",
-    "gradients/*": "histograms of the gradients whose norm is `gradient_norm`",
+    "*/batch": "the value of one batch; a run writes every hundredth step, a comparison every step",
+    "*/running": "the mean over the examples of the epoch so far, while the weights change; the loss"
+    " every 100 steps, all metrics at the end of the epoch",
+    "*/evaluation": "the value with the weights at the end of the epoch; train: the first 1,000"
+    " training images; validation: all validation images; test: all test images, once, with the trained"
+    " weights; with `--ema-momentum`, evaluation, gradients, weights and pictures at the end of an"
+    " epoch are those of the averaged weights",
+    "learning_rate": "the learning rate at the end of the epoch",
+    "gradient_norm": "the L2 norm of all gradients at the end of the epoch; the gradients are those of"
+    " the mean loss of the first 1,000 training images",
+    "weight_norm/*": "the L2 norm of each weight array at the end of the epoch",
+    "speed/examples_per_second": "the speed of the training steps, without compiling, validation and"
+    " files",
+    "speed/milliseconds_per_step": "the time of a training step in milliseconds, measured in the same"
+    " way",
+    "weights/*": "histograms of each weight array at the end of the epoch",
+    "gradients/*": "histograms of the gradients of `gradient_norm`",
     "images/samples": "the first training images, with their labels",
-    "images/augmented": "the same, as an augmentation distorts them in the first step",
+    "images/augmented": "the same images, distorted by the augmentation of the first step",
     "images/first_layer": "what each unit of the first layer looks for: its weights as an image, light"
     " above 0 and dark below",
-    "images/confusion": "rows: what it is; columns: what the model said; right in blue, wrong in red",
-    "images/mistakes": "the most wrong images, to whose class the model gave the least probability: what"
-    " it is, what the model said, and with what probability",
-    "pr/*": "precision against recall of each class (the first 100), over 201 thresholds",
-    "settings": "of the run",
-    "command": "that began the run, or went on with it",
-    "versions": "of Python and the packages, and the machine",
-    "final/*": "what HParams ranks the runs by, once, at the end",
+    "images/confusion": "the confusion matrix: rows are true classes, columns are predicted classes;"
+    " right is blue, wrong is red",
+    "images/mistakes": "the images that are most wrong: their class has the lowest probability; the"
+    " caption is the true class, the predicted class, and its probability",
+    "pr/*": "precision against recall for each class (the first 100), at 201 thresholds",
+    "settings": "the settings of the run",
+    "command": "the command that began or resumed the run",
+    "versions": "the versions of Python and the packages, and the machine",
+    "final/*": "the metrics by which HParams ranks the runs, written once, at the end",
 }
-"""What each tag means, which TensorBoard shows beside it: the first pattern that the tag matches."""
+"""The meaning of each tag, which TensorBoard shows with it. The first pattern that matches counts."""
 
 
 def about(tag: str) -> str:
-    """Return what `tag` means; nothing if that is not known."""
+    """Return the meaning of `tag`. It is empty if the tag is unknown."""
     return next((meaning for pattern, meaning in TAGS.items() if fnmatchcase(tag, pattern)), "")

@@ -1,0 +1,262 @@
+"""The bound on rounding: how far a correct step may be from Keras' own step.
+
+Training amplifies rounding, so the end of a long run says little. A single step does not amplify it, so
+the bound for one step is tight. It is measured at the step itself. For each number it is a sum:
+
+1. The effect of small changes of the inputs, by Monte Carlo arithmetic (Parker, 1997, "Monte Carlo
+   Arithmetic: exploiting randomness in floating-point arithmetic"). The reference takes the step several
+   times. Each time, its weights and inputs are changed by random relative amounts of 16 u; u is the unit
+   roundoff. The root mean square of the resulting change is multiplied by lambda sqrt(n) / 16, with
+   lambda = 8 and n the number of terms of the longest sum in the step. The reason: a sum of n terms, in
+   any order, has a rounding error of at most lambda sqrt(n) u times the sum of the absolute terms, with
+   probability 1 - 2 exp(-lambda^2 / 2) (Higham and Mary, 2019, "A new approach to probabilistic rounding
+   error analysis").
+2. The effect of cancellation inside the step, as in p - 1 for a probability p near 1. Changes of the
+   inputs do not show it, so two correct programs are compared: the gradients of TensorFlow's kernels and
+   of XLA, at weights with random relative changes of 2^-8. The step is taken with lambda times their
+   difference added to its gradients. The root mean square of the resulting change is added.
+3. The arithmetic of the update: 16 u times the absolute value of the number and of its change.
+4. 16 times the smallest normal number. XLA replaces smaller numbers by zero, for example the moments of
+   a pixel that is always blank.
+"""
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from kerasmlp.comparison.reference import RIGHT, Batch, Reference, Step, assign, restore, state
+from kerasmlp.comparison.verdict import State, same
+
+LAMBDA = 8.0
+PERTURBATION = 16.0
+"""Relative change of weights and inputs, in units of u."""
+NEARBY = 2.0**-8
+"""Relative change of the weights at which the two programs are compared."""
+DRAWS = ((4, 0), (4, 8), (40, 40))
+"""Number of random draws: of changed inputs, and of differences of programs. The next pair is used while
+the difference is above `CLEARLY_WITHIN` of the bound. Few draws can be misleading: they can miss a ReLU
+unit that switches, and both programs can happen to round alike."""
+CLEARLY_WITHIN = 0.5
+_TINY = float(np.finfo(np.float32).tiny)
+
+
+@dataclasses.dataclass(frozen=True)
+class Deviation:
+    """The variable in which a state differs most from the expected one.
+
+    Attributes:
+        variable: the path of the variable.
+        size: the largest absolute difference in it.
+        bound: the bound on rounding, at the element whose difference is the largest share of it.
+        share: the difference at that element divided by `bound`. Above 1, it is more than rounding.
+    """
+
+    variable: str
+    size: float
+    bound: float
+    share: float
+
+    @property
+    def is_rounding(self) -> bool:
+        """Whether rounding explains the difference."""
+        return self.share <= 1
+
+
+class Rounding:
+    """Measures the bound on rounding for single steps.
+
+    Args:
+        reference: takes the steps.
+        batch_size: examples in a batch.
+
+    Attributes:
+        unit_roundoff: the largest one of the layers.
+        longest_sum: the number of terms of the longest sum in a step.
+    """
+
+    def __init__(self, reference: Reference, batch_size: int) -> None:
+        self.reference = reference
+        self._model = model = reference.model
+        self.unit_roundoff = max(_unit_roundoff(layer.compute_dtype) for layer in (model, *model.layers))
+        self.longest_sum = longest_sum(model, batch_size)
+        options = {"autograph": False, "reduce_retracing": True}
+        self._perturbed_right_step = tf.function(
+            lambda x, y, seed: self._take_perturbed(RIGHT, x, y, seed), **options
+        )
+        self._changed_step = tf.function(self._take_with_program_difference, **options)
+        self._programs = [
+            tf.function(lambda x, y: RIGHT.gradients(model, x, y), jit_compile=jit_compile, **options)
+            for jit_compile in (False, True)
+        ]
+
+    def deviation(
+        self,
+        before: State,
+        batches: Sequence[Batch],
+        expected: State,
+        received: State,
+        step: Step = RIGHT,
+    ) -> Deviation | None:
+        """Return where `received` differs most from `expected`; None if they are identical.
+
+        Args:
+            before: the state before the steps.
+            batches: the batches of the steps.
+            expected: the state after the steps of the reference.
+            received: the state after the steps of the loop.
+            step: the step that the reference took.
+        """
+        if same(expected, received):
+            return None
+        inputs, programs = _RootMeanSquare(expected), _RootMeanSquare(expected)
+        for input_draws, program_draws in DRAWS:
+            for draw in range(inputs.count, input_draws):
+                inputs.add(self._after_perturbed_steps(step, before, batches, draw))
+            for draw in range(programs.count, program_draws):
+                programs.add(self._after_changed_steps(before, batches, draw))
+            found = self._largest(before, expected, received, inputs.values(), programs.values())
+            if found.share <= CLEARLY_WITHIN or step is not RIGHT:
+                break
+        return found
+
+    def _after_perturbed_steps(
+        self, step: Step, before: State, batches: Sequence[Batch], draw: int
+    ) -> State:
+        """Return the state after steps with randomly changed weights and inputs."""
+        restore(self._model, before)
+        for number, (x, y) in enumerate(batches):
+            seed = tf.constant([draw, number])
+            if step is RIGHT:
+                self._perturbed_right_step(x, y, seed)
+            else:
+                self._take_perturbed(step, x, y, seed)
+        return state(self._model)
+
+    def _take_perturbed(self, step: Step, x: Any, y: Any, seed: tf.Tensor) -> None:
+        distance = PERTURBATION * self.unit_roundoff
+        values = self._perturb_weights(seed, distance)
+        gradients = step.gradients(self._model, _perturbed(x, seed, distance), y)
+        assign(self._model.trainable_variables, values)
+        step.apply(self._model, gradients)
+
+    def _perturb_weights(self, seed: tf.Tensor, distance: float) -> list[tf.Tensor]:
+        """Change the weights at random, and return the old values."""
+        weights = self._model.trainable_variables
+        values = [tf.identity(weight.value) for weight in weights]
+        for number, (weight, value) in enumerate(zip(weights, values, strict=True)):
+            weight.assign(_perturbed(value, tf.add(seed, [0, 1000 * (number + 1)]), distance))
+        return values
+
+    def _after_changed_steps(self, before: State, batches: Sequence[Batch], draw: int) -> State:
+        """Return the state after steps with the difference of two programs added to the gradients."""
+        restore(self._model, before)
+        for number, (x, y) in enumerate(batches):
+            values = state(self._model)
+            try:
+                self._changed_step(x, y, tf.constant([draw, number]))
+            except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError):
+                # XLA cannot compile this model, so there is only one program. The weights may have been
+                # changed before the error.
+                restore(self._model, values)
+                self.reference.train_step(x, y)
+        return state(self._model)
+
+    def _take_with_program_difference(self, x: Any, y: Any, seed: tf.Tensor) -> None:
+        variables = self._model.variables
+        values = [tf.identity(variable.value) for variable in variables]
+        self._perturb_weights(seed, NEARBY)
+        nearby = [tf.identity(variable.value) for variable in variables]
+        of_programs = []
+        for program in self._programs:
+            assign(variables, nearby)
+            of_programs.append(program(x, y))
+        assign(variables, values)
+        gradients = [
+            right + LAMBDA * (other - one)
+            for right, one, other in zip(self._programs[0](x, y), *of_programs, strict=True)
+        ]
+        RIGHT.apply(self._model, gradients)
+
+    def _largest(
+        self,
+        before: State,
+        expected: State,
+        received: State,
+        inputs: Sequence[Any],
+        programs: Sequence[Any],
+    ) -> Deviation:
+        largest = Deviation("", 0.0, 0.0, -1.0)
+        states = (before, expected, received)
+        for index, path in enumerate(self.reference.paths):
+            old, right, other = (np.atleast_1d(values[index].astype(np.float64)) for values in states)
+            difference = np.where(np.isnan(right) & np.isnan(other), 0.0, np.abs(other - right))
+            difference = np.nan_to_num(difference, nan=np.inf)
+            if expected[index].dtype.kind == "f":
+                bound = self._bound(old, right, inputs[index], programs[index])
+            else:
+                bound = np.zeros_like(right)
+            share = difference / np.maximum(bound, _TINY)
+            at = int(share.argmax())
+            if share.flat[at] > largest.share:
+                size = float(difference.max())
+                largest = Deviation(path, size, float(bound.flat[at]), float(share.flat[at]))
+        return largest
+
+    def _bound(self, old: Any, right: Any, inputs: Any, programs: Any) -> Any:
+        """Return the bound for each element of a variable that changes from `old` to `right`."""
+        factor = LAMBDA * math.sqrt(self.longest_sum) / PERTURBATION
+        bound = np.atleast_1d(factor * inputs + programs)
+        bound += PERTURBATION * self.unit_roundoff * (np.abs(right) + np.abs(right - old))
+        return np.nan_to_num(bound, nan=0.0) + PERTURBATION * _TINY
+
+
+class _RootMeanSquare:
+    """The root mean square difference between states and the expected one, for each number."""
+
+    def __init__(self, expected: State) -> None:
+        self._expected = [value.astype(np.float64) for value in expected]
+        self._sums = [np.zeros(value.shape) for value in expected]
+        self.count = 0
+
+    def add(self, values: State) -> None:
+        """Add a state."""
+        for index, value in enumerate(values):
+            self._sums[index] = self._sums[index] + (value - self._expected[index]) ** 2
+        self.count += 1
+
+    def values(self) -> list[Any]:
+        """Return the root mean squares; zeros if no state was added."""
+        return [np.sqrt(total / max(1, self.count)) for total in self._sums]
+
+
+def _perturbed(value: Any, seed: tf.Tensor, distance: float) -> Any:
+    """Return `value` with random relative changes of standard deviation `distance`."""
+    if not value.dtype.is_floating:
+        return value
+    bound = math.sqrt(3)  # a uniform draw of variance 1
+    draw = tf.random.stateless_uniform(tf.shape(value), seed, -bound, bound, tf.float32)
+    return value * (1 + tf.cast(draw * distance, value.dtype))
+
+
+def longest_sum(model: keras.Model, batch_size: int) -> int:
+    """Return a bound on the number of terms of the longest sum in a step.
+
+    A sum goes over the inputs of a unit or over the examples of a batch. The gradient of a convolution
+    goes over the positions of its output too.
+    """
+    inputs, positions = 1, 1
+    for layer in model.layers:
+        for weight in layer.trainable_variables:
+            inputs = max(inputs, math.prod(weight.shape[:-1]))
+            if len(weight.shape) > 2:
+                positions = max(positions, math.prod(layer.output.shape[1:-1]))
+    return max(inputs, batch_size * positions)
+
+
+def _unit_roundoff(dtype: str | None) -> float:
+    return {"float16": 2.0**-11, "bfloat16": 2.0**-8, "float64": 2.0**-53}.get(dtype or "", 2.0**-24)

@@ -1,0 +1,53 @@
+"""The loop of a row, ready to be called in the process of the row."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+
+from kerasmlp.comparison.names import import_by_name
+from kerasmlp.comparison.process import Process, Talk
+from kerasmlp.comparison.row import BUILT_IN, Row
+from kerasmlp.comparison.start import Start
+from kerasmlp.data import Batches
+from kerasmlp.distribute import distribution, free_addresses, tf_config
+from kerasmlp.loops import Loop, traced
+
+
+@contextlib.contextmanager
+def running(row: Row, start: Start, epochs: int) -> Iterator[Loop]:
+    """A context with the loop of `row`. With `multiworker`, the other workers run in it too.
+
+    Enter it before TensorFlow is used in this process. With `multiworker`, call the loop only once.
+
+    Args:
+        row: the row.
+        start: what the other workers train.
+        epochs: how long they train.
+
+    Raises:
+        ValueError: the loop cannot be imported.
+    """
+    loop = row.loop
+    if not isinstance(loop, str) or loop not in BUILT_IN:
+        loop = import_by_name(loop) if isinstance(loop, str) else loop
+        yield traced(loop) if row.is_step else loop
+    elif row.strategy == "multiworker":
+        addresses = free_addresses(row.replicas)
+        with contextlib.ExitStack() as workers:
+            for worker in range(1, row.replicas):
+                args = (start, row, epochs, addresses, worker)
+                workers.enter_context(Process("kerasmlp.comparison.running:train_as_worker", *args))
+            os.environ["TF_CONFIG"] = tf_config(addresses, 0)
+            yield distribution("multiworker").loop(loop)
+    else:
+        yield distribution(row.strategy, row.replicas).loop(loop)
+
+
+def train_as_worker(
+    talk: Talk, start: Start, row: Row, epochs: int, addresses: list[str], worker: int
+) -> None:
+    """Train as worker number `worker`. The chief, worker 0, is the process of the row."""
+    os.environ["TF_CONFIG"] = tf_config(addresses, worker)
+    workers = distribution("multiworker")
+    train = Batches(*start.train, start.batch_size, start.seed)
+    workers.loop(str(row.loop))(row.compile(start.new_model()), train, None, epochs, [])

@@ -1,0 +1,115 @@
+"""The cost of one loop, measured in the process of its row, one epoch at a time."""
+
+import statistics
+import time
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from kerasmlp.comparison.process import Talk, peak_megabytes
+from kerasmlp.comparison.row import Row
+from kerasmlp.comparison.running import running
+from kerasmlp.comparison.start import Start
+from kerasmlp.comparison.verdict import Cost
+from kerasmlp.data import Batches, in_order
+from kerasmlp.loops import Loop, build
+
+EVALUATIONS = 3
+"""How often the evaluation is timed, after one that traces."""
+
+
+def time_row(talk: Talk, start: Start, row: Row, repeats: int) -> Cost:
+    """Time the loop of a row. Each message that is received starts an epoch, and is answered at its end.
+
+    Args:
+        talk: receives a message for the epoch that warms up, for each timed epoch and for the
+            evaluation.
+        start: what to train.
+        row: the row.
+        repeats: number of epochs to time.
+
+    Raises:
+        ValueError: the loop does not train as many epochs as it should.
+    """
+    with running(row, start, 1 + repeats) as loop:
+        return _time_loop(talk, loop, start, row, repeats)
+
+
+def _time_loop(talk: Talk, loop: Loop, start: Start, row: Row, repeats: int) -> Cost:
+    model = row.compile(start.new_model())
+    train = Batches(*start.train, start.batch_size, start.seed)
+    build(model, train)
+    test = in_order(*start.test)
+    timer = _EpochTimer(talk, synchronize=row.strategy != "multiworker")
+    talk.send("ready")
+    timer.wait_and_start()
+    loop(model, train, None, 1 + repeats, [timer])
+    by_epoch = bool(timer.seconds)
+    if not by_epoch:
+        timer.stop()
+        for _ in range(repeats):
+            timer.wait_and_start()
+            loop(model, train, None, 1, [])
+            timer.stop()
+    if len(timer.seconds) != 1 + repeats:
+        raise ValueError(
+            f"expected the loop to train {1 + repeats} epochs; it trained {len(timer.seconds)}"
+        )
+    timer.wait_and_start()
+    evaluations = []
+    for _ in range(1 + EVALUATIONS):
+        begin = time.perf_counter()
+        model.evaluate(test, verbose=0)
+        evaluations.append(time.perf_counter() - begin)
+    return Cost(
+        timer.seconds[1:],
+        train.steps_per_epoch,
+        timer.seconds_to_first_step,
+        statistics.median(evaluations[1:]),
+        peak_megabytes(),
+        by_epoch,
+    )
+
+
+class _EpochTimer(keras.callbacks.Callback):
+    """Times each epoch. An epoch waits for a message before it starts.
+
+    Args:
+        talk: receives the messages.
+        synchronize: whether to wait for the devices before the clock is read. With several workers,
+            TensorFlow cannot.
+    """
+
+    def __init__(self, talk: Talk, synchronize: bool) -> None:
+        super().__init__()
+        self._synchronize = tf.test.experimental.sync_devices if synchronize else lambda: None
+        self._talk = talk
+        self._waiting = False
+        self.seconds: list[float] = []
+        self.seconds_to_first_step: float | None = None
+
+    def wait_and_start(self) -> None:
+        """Wait for a message, and start the clock."""
+        self._talk.receive()
+        self._waiting = False
+        self._begin = time.perf_counter()
+
+    def stop(self) -> None:
+        """Stop the clock when the device has done its work, and answer."""
+        self._synchronize()
+        self.seconds.append(time.perf_counter() - self._begin)
+        self._talk.send("epoch")
+        self._waiting = True
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        if self._waiting:
+            self.wait_and_start()
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        if self.seconds_to_first_step is None:
+            self._synchronize()
+            self.seconds_to_first_step = time.perf_counter() - self._begin
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        self.stop()

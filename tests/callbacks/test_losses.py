@@ -1,0 +1,72 @@
+import math
+
+import keras
+import numpy as np
+import pytest
+
+from helpers import cases, compiled, run
+from kerasmlp.callbacks.losses import BatchLosses, PrintBatchLoss, StopAtNonFinite
+from kerasmlp.loops.builtin import LOOPS
+from small_models import dense
+
+
+class Collector(keras.callbacks.Callback):
+    """Collects what `BatchLosses` records."""
+
+    def __init__(self, batch_losses):
+        super().__init__()
+        self.batch_losses = batch_losses
+        self.losses = []
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.losses += [(step, loss) for step, loss, _ in self.batch_losses.latest]
+
+
+VARIANTS = [
+    *(("fit", 1, False), ("fit", 4, False), ("fit", 4, True)),
+    *(("graph", 1, False), ("graph", 4, True), ("eager", 1, False)),
+]
+
+
+@pytest.mark.parametrize("variant", cases(VARIANTS, default=VARIANTS[1:4]), ids=str)
+def test_batch_losses_are_recorded_in_every_loop(variant, digits):
+    loop, steps_per_execution, jit_compile = variant
+    model = compiled(dense, steps_per_execution=steps_per_execution, jit_compile=jit_compile)
+    collector = Collector(BatchLosses())
+    history = run(loop, model, digits, callbacks=[collector.batch_losses, collector])
+    steps, losses = zip(*collector.losses, strict=True)
+    assert steps == tuple(range(1, 13))
+    sizes = [7, 7, 7, 7, 7, 5]
+    for epoch in range(2):
+        mean = np.average(losses[6 * epoch : 6 * epoch + 6], weights=sizes)
+        assert mean == pytest.approx(history["loss"][epoch], rel=1e-6)
+    assert losses[0] == pytest.approx(math.log(3), abs=0.7)
+    assert len(set(losses)) == 12
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_batch_losses_are_recorded_in_a_second_training(loop, digits):
+    model = compiled(dense)
+    for first in (1, 7):
+        collector = Collector(BatchLosses())
+        run(loop, model, digits, epochs=1, callbacks=[collector.batch_losses, collector])
+        assert [step for step, _ in collector.losses] == list(range(first, first + 6))
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_training_stops_at_the_first_loss_that_is_not_finite(loop, digits):
+    model = compiled(dense, optimizer=lambda: keras.optimizers.SGD(math.inf))
+    batch_losses = BatchLosses()
+    with pytest.raises(FloatingPointError, match="the loss is nan at step 2; training stopped"):
+        run(loop, model, digits, callbacks=[batch_losses, StopAtNonFinite(batch_losses)])
+    assert int(model.optimizer.iterations) == 2
+
+
+def test_each_batch_prints_the_line_of_the_handbook(digits, capsys):
+    batch_losses = BatchLosses()
+    collector = Collector(batch_losses)
+    callbacks = [batch_losses, collector, PrintBatchLoss(batch_losses)]
+    run("fit", compiled(dense, steps_per_execution=4), digits, callbacks=callbacks)
+    expected = [f"batch {step - 1}: loss {loss:f}" for step, loss in collector.losses]
+    assert capsys.readouterr().out.splitlines() == expected
+    assert expected[0].startswith("batch 0: loss ")

@@ -1,0 +1,44 @@
+import pytest
+
+from helpers import compiled, run
+from kerasmlp.callbacks.progress import ProgressLine
+from kerasmlp.callbacks.stopwatch import Stopwatch
+from kerasmlp.loops.builtin import LOOPS
+from small_models import dense
+
+
+@pytest.mark.parametrize("loop", ["fit", "graph"])
+def test_the_first_line_has_the_times_to_trace_and_to_compile(loop, digits, capsys):
+    stopwatch = Stopwatch(7)
+    model = compiled(dense, jit_compile=True, steps_per_execution=4)
+    run(loop, model, digits, callbacks=[stopwatch, ProgressLine(stopwatch)])
+    to_trace, to_compile = stopwatch.seconds_to_trace, stopwatch.seconds_to_compile
+    assert 0 < to_trace + to_compile < stopwatch.seconds_to_first_step
+    line = capsys.readouterr().err.splitlines()[0]
+    assert line == f"traced in {to_trace:.2f} s, compiled in {to_compile:.2f} s"
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_without_a_terminal_each_epoch_is_a_plain_line(loop, digits, capsys):
+    stopwatch = Stopwatch(7)
+    history = run(loop, compiled(dense), digits, callbacks=[stopwatch, ProgressLine(stopwatch)])
+    output = capsys.readouterr()
+    assert output.out == ""
+    lines = output.err.splitlines()
+    assert len(lines) == 2
+    for epoch, line in enumerate(lines):
+        assert line.isascii()
+        assert line.startswith(f"epoch {epoch + 1}/2  accuracy {history['accuracy'][epoch]:.4f}  loss ")
+        assert line.endswith(f"  {stopwatch.seconds_per_step[epoch] * 6:.2f} s")
+
+
+def test_on_a_terminal_the_cursor_is_hidden_and_shown_again(digits, monkeypatch, capsys):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    stopwatch = Stopwatch(7)
+    run("fit", compiled(dense), digits, callbacks=[stopwatch, ProgressLine(stopwatch)])
+    error = capsys.readouterr().err
+    assert "epoch 1/2  accuracy " in error
+    assert "\x1b[?25l" in error, "the cursor is hidden"
+    assert error.rindex("\x1b[?25h") > error.rindex("\x1b[?25l"), "and shown again"

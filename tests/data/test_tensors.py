@@ -1,0 +1,27 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from kerasmlp.data import tensors
+from kerasmlp.data.tensors import as_tensor, scale
+
+
+def test_bytes_are_scaled_the_same_with_and_without_xla():
+    """Each result is the nearest float32 to the byte divided by 255."""
+    images = np.arange(256, dtype=np.uint8)
+    expected = (images / np.float64(255)).astype(np.float32)
+    for jit_compile in (False, True):
+        scaled = tf.function(lambda x: scale(x), jit_compile=jit_compile)(tf.constant(images))
+        assert np.array_equal(scaled, expected)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "float32", "int64"])
+def test_a_large_array_becomes_a_tensor_with_memory_of_its_own(dtype, monkeypatch):
+    monkeypatch.setattr(tensors, "LARGE_ARRAY", 1)
+    array = np.arange(3 * 4 * 5).reshape(3, 4, 5).astype(dtype)[:, :, :3]
+    tensor = as_tensor(array)
+    expected = array.copy()
+    array[:] = 0
+    assert tensor.dtype == array.dtype
+    assert np.array_equal(tensor.numpy(), expected)
+    assert np.array_equal(tf.gather(tensor, [2, 0]).numpy(), expected[[2, 0]])

@@ -1,0 +1,86 @@
+"""All dashboards write to the same event files, and TensorBoard reads them."""
+
+import json
+import urllib.request
+
+import pytest
+
+import browser
+from helpers import bits, cases, events, series
+from kerasmlp.loops.builtin import LOOPS
+
+VARIANTS = [("fit", 1), ("fit", 5), ("graph", 1), ("graph", 5), ("eager", 1)]
+
+
+@pytest.mark.parametrize("variant", cases(VARIANTS, default=VARIANTS[1:3]), ids=str)
+def test_every_loop_writes_the_same_tags_at_the_same_steps(variant, write, weight_names, tmp_path):
+    loop, steps_per_execution = variant
+    write(tmp_path, loop, steps_per_execution=steps_per_execution)
+    at_epochs = [
+        *("loss/evaluation", "accuracy/running", "accuracy/evaluation"),
+        *("learning_rate", "gradient_norm"),
+        *("speed/examples_per_second", "speed/milliseconds_per_step", "images/first_layer"),
+        *(f"{kind}/{name}" for kind in ("weights", "gradients", "weight_norm") for name in weight_names),
+    ]
+    validation = ["loss/evaluation", "accuracy/evaluation", "images/confusion", "images/mistakes"]
+    validation += [f"pr/{number}/pr_curves" for number in range(3)]
+    assert {key: list(steps) for key, steps in events(tmp_path).items()} == {
+        ("train", "graph"): [0],
+        ("train", "images/samples"): [0],
+        ("train", "loss/batch"): [4, 8, 12],
+        ("train", "loss/running"): [4, 6, 8, 12],
+        **{("train", tag): [6, 12] for tag in at_epochs},
+        **{("validation", tag): [6, 12] for tag in validation},
+    }
+    plugins = {tag.split("/")[0]: plugin for _, plugin, tag in series(tmp_path)}
+    assert plugins == {
+        "__run_graph__": "graphs",
+        **dict.fromkeys(("loss", "accuracy", "learning_rate", "gradient_norm"), "scalars"),
+        **dict.fromkeys(("weight_norm", "speed"), "scalars"),
+        **{"weights": "histograms", "gradients": "histograms"},
+        **{"images": "images", "pr": "pr_curves"},
+    }
+
+
+@pytest.mark.thorough
+def test_every_loop_writes_the_same_values(write, tmp_path):
+    values = []
+    for loop, steps_per_execution in VARIANTS:
+        folder = tmp_path / f"{loop}{steps_per_execution}"
+        written = write(folder, loop, steps_per_execution=steps_per_execution)
+        values.append(
+            {
+                key: {step: bits(value) for step, value in steps.items()}
+                for key, steps in written.events.items()
+                if key[1] != "graph" and not key[1].startswith("speed")
+            }
+        )
+    assert all(other == values[0] for other in values)
+    assert len(set(values[0]["train", "loss/batch"].values())) == 3
+
+
+@pytest.fixture
+def tensorboard(write, tmp_path):
+    """A function that gets JSON from a real TensorBoard server, which shows a run of each loop."""
+    for loop in LOOPS:
+        write(tmp_path / loop, loop)
+
+    def get(path):
+        with urllib.request.urlopen(address + path, timeout=30) as answer:
+            return json.load(answer)
+
+    with browser.tensorboard(tmp_path) as address:
+        yield get
+
+
+def test_tensorboard_lists_the_runs_with_their_tags_and_graphs(tensorboard):
+    expected = {f"{loop}/{sub_run}" for loop in LOOPS for sub_run in ("train", "validation")}
+    assert set(tensorboard("data/runs")) == expected
+    scalars = tensorboard("data/plugin/scalars/tags")
+    for loop in LOOPS:
+        assert set(scalars[f"{loop}/validation"]) == {"loss/evaluation", "accuracy/evaluation"}
+        assert "loss/batch" in scalars[f"{loop}/train"]
+        points = tensorboard(f"data/plugin/scalars/scalars?run={loop}/train&tag=loss/running")
+        assert [step for _, step, _ in points] == [4, 6, 8, 12]
+    graphs = tensorboard("data/plugin/graphs/info")
+    assert {run for run in graphs if graphs[run]["run_graph"]} == {f"{loop}/train" for loop in LOOPS}

@@ -1,0 +1,65 @@
+import io
+
+import numpy as np
+from keras import layers
+from PIL import Image
+from sklearn.metrics import confusion_matrix
+
+from helpers import compiled, events, run
+from kerasmlp.data.examples import Examples
+from kerasmlp.tensorboard import pictures
+from kerasmlp.tensorboard.events import Events
+from kerasmlp.tensorboard.images import Images, is_shown
+
+AT_EPOCHS = ("images/confusion", "images/mistakes", "images/first_layer")
+
+
+def image(value):
+    """The picture of an image summary. Its size must be the size that the summary names."""
+    width, height, png = value
+    with Image.open(io.BytesIO(png)) as opened:
+        assert opened.size == (int(width), int(height))
+        return np.asarray(opened)
+
+
+def test_the_images_are_those_of_the_trained_model_and_the_validation_examples(written, digits):
+    """With an average of the weights, the averages are the weights of the trained model."""
+    images, labels = digits
+    probabilities = written.model.predict(images / np.float32(255), verbose=0)
+    shown = {key: image(steps[12]) for key, steps in written.events.items() if key[1] in AT_EPOCHS}
+    matrix = confusion_matrix(labels, probabilities.argmax(axis=1))
+    assert np.array_equal(shown["validation", "images/confusion"], pictures.confusion(matrix))
+    mistakes = pictures.mistakes(images, labels, probabilities)
+    assert np.array_equal(shown["validation", "images/mistakes"], mistakes)
+    first_layer = pictures.first_layer(written.model.get_weights()[0], (6, 6, 1))
+    assert np.array_equal(shown["train", "images/first_layer"], first_layer)
+
+
+def test_the_samples_are_training_images_with_their_labels(written, digits):
+    images, labels = digits
+    picture = image(written.events["train", "images/samples"][0])
+    assert np.array_equal(picture, pictures.captioned(images[:20], list(map(str, labels[:20]))))
+
+
+def test_a_thousand_epochs_have_ten_images():
+    assert [epoch + 1 for epoch in range(1000) if is_shown(epoch)] == [2**n for n in range(10)]
+
+
+def test_a_first_layer_that_does_not_take_pixels_is_not_written(digits, tmp_path):
+    def convolutional():
+        return [layers.Conv2D(2, 3), layers.Flatten(), layers.Dense(3), layers.Softmax()]
+
+    files = Events(tmp_path)
+    run("fit", compiled(convolutional), digits, callbacks=[Images(files, Examples(*digits), None)])
+    files.close()
+    assert {tag for _, tag in events(tmp_path)} == {"images/samples"}
+
+
+def test_augmented_images_are_written(digits, small_model, tmp_path):
+    files = Events(tmp_path)
+    dashboard = Images(files, Examples(*digits), None, augment=lambda images: 255 - images)
+    run("fit", small_model(), digits, callbacks=[dashboard])
+    files.close()
+    images, labels = digits
+    picture = image(events(tmp_path)["train", "images/augmented"][0])
+    assert np.array_equal(picture, pictures.captioned(255 - images[:25], list(map(str, labels[:25]))))
