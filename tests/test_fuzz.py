@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 
 from helpers import idx
 from kerasmlp.data import idx as idx_files
+from kerasmlp.data import loader
 from kerasmlp.data import npz as npz_files
-from kerasmlp.data import sources
 from kerasmlp.runs.settings import Settings
 
 MEMORY = 2**23
@@ -93,7 +93,7 @@ def test_a_damaged_npz_file_is_read_or_refused(kind, root):
     @given(content=st.one_of(damaged(WHOLE[kind]), st.binary(max_size=200)))
     def check(content):
         path.write_bytes(content)
-        assert_read_or_refused(lambda: sources.read(str(path)), path)
+        assert_read_or_refused(lambda: loader.read(str(path)), path)
 
     check()
 
@@ -112,7 +112,7 @@ def test_a_damaged_idx_file_is_read_or_refused(kind, which, root):
     @given(content=st.one_of(damaged(whole), st.binary(max_size=200)))
     def check(content):
         path.write_bytes(content)
-        assert_read_or_refused(lambda: sources.read(str(folder)), folder)
+        assert_read_or_refused(lambda: loader.read(str(folder)), folder)
 
     check()
 
@@ -160,20 +160,20 @@ def test_data_beyond_the_memory_limit_is_refused_before_it_is_read(root, monkeyp
     bomb(path, 2**28)
     assert path.stat().st_size < 2**19
     with pytest.raises(ValueError, match=r"bomb\.npz: .*x_train claims 268,\d+,\d+ bytes"):
-        sources.read(str(path))
-    assert_read_or_refused(lambda: sources.read(str(path)), path)
+        loader.read(str(path))
+    assert_read_or_refused(lambda: loader.read(str(path)), path)
     folder = idx_folder(root / "bomb")
     packed = gzip.compress(struct.pack(">BBBB3I", 0, 0, 8, 3, 2**28 // 784, 28, 28) + bytes(2**28), 9)
     (folder / idx_files.IDX_FILES[0]).unlink()
     (folder / f"{idx_files.IDX_FILES[0]}.gz").write_bytes(packed)
-    assert_read_or_refused(lambda: sources.read(str(folder)), folder)
+    assert_read_or_refused(lambda: loader.read(str(folder)), folder)
     with pytest.raises(ValueError, match="expected at most 67,108,864 bytes; "):
-        sources.read(str(folder))
+        loader.read(str(folder))
 
 
 def test_a_header_that_claims_two_billion_images_is_refused(root):
     folder = idx_folder(root / "claim")
     (folder / idx_files.IDX_FILES[0]).write_bytes(struct.pack(">BBBB3I", 0, 0, 8, 3, 2**31, 28, 28))
-    assert_read_or_refused(lambda: sources.read(str(folder)), folder)
+    assert_read_or_refused(lambda: loader.read(str(folder)), folder)
     with pytest.raises(ValueError, match=r"claims \[2147483648, 28, 28\], more than the file can hold"):
-        sources.read(str(folder))
+        loader.read(str(folder))

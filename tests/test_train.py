@@ -242,7 +242,7 @@ def test_on_a_terminal_the_results_still_go_to_standard_output(npz, tmp_path):
 def test_a_run_too_short_for_the_average_of_the_weights_is_told(momentum, told, npz, tmp_path, capsys):
     argv = f"--data {npz} --batch-size 8 --logdir {tmp_path} --epochs 1 --ema-momentum {momentum}"
     assert command.main([*argv.split(), "--loop", "eager", "--summaries"]) == 0
-    note = "note: after 5 steps, 59% of the averaged weights still is the initial weights"
+    note = "note: after 5 steps, the averaged weights are still 59% initial weights;"
     assert (note in capsys.readouterr().err) == told
 
 

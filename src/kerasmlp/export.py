@@ -4,16 +4,11 @@ import dataclasses
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import tyro
 
 from kerasmlp import cli, exporting, runs
-from kerasmlp.exporting import FormatName
-from kerasmlp.runs import check, require
-
-if TYPE_CHECKING:
-    from kerasmlp.exporting import Parity
 
 FOLDER = "export"
 
@@ -40,14 +35,14 @@ class Settings:
     """
 
     run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
-    format: tuple[FormatName, ...]
+    format: tuple[exporting.FormatName, ...]
     output: Path | None = None
     data: str | None = None
     verbose: bool = False
 
     def __post_init__(self) -> None:
-        check(self)
-        require(self, len(self.format) > 0, "format", "one format or several")
+        runs.check(self)
+        runs.require(self, len(self.format) > 0, "format", "one format or several")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -65,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return cli.run(command)
 
 
-def export(settings: Settings) -> "dict[Path, Parity]":
+def export(settings: Settings) -> "dict[Path, exporting.Parity]":
     """Export the model of a run. Return the parity report of each file or folder that was written.
 
     Raises:
@@ -90,8 +85,7 @@ def export(settings: Settings) -> "dict[Path, Parity]":
     return reports
 
 
-def _print(reports: "Sequence[Parity]") -> None:
-    """Print one line for each export."""
+def _print(reports: "Sequence[exporting.Parity]") -> None:
     from rich.console import Console
     from rich.table import Table
 

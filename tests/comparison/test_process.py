@@ -1,12 +1,14 @@
-"""A function runs in another process: its messages, its result, and its errors."""
+"""A function is imported by its name and runs in another process: messages, result, errors."""
 
+import json
 import os
+import re
 import signal
 import time
 
 import pytest
 
-from kerasmlp.comparison.process import Process, RemoteError
+from kerasmlp.comparison.process import Process, RemoteError, import_by_name
 
 
 def doubles(talk, times):
@@ -48,3 +50,13 @@ def test_a_function_exchanges_messages_and_returns():
 def test_an_error_message_says_what_happened(function, seconds, message):
     with Process(f"{__name__}:{function}") as process, pytest.raises(RemoteError, match=message):
         process.receive(seconds)
+
+
+def test_a_name_gives_its_object():
+    assert import_by_name("json:loads") is json.loads
+
+
+@pytest.mark.parametrize("name", ["json", "json:", ":loads", "json:no", "no.such:thing"])
+def test_a_wrong_name_is_an_error(name):
+    with pytest.raises(ValueError, match=re.escape(name)):
+        import_by_name(name)

@@ -27,6 +27,26 @@ def test_options_are_used_where_the_spelling_has_none():
 
 
 @pytest.mark.parametrize(
+    ("spelling", "row"),
+    [
+        ("graph+mirrored2", Row("graph+mirrored2", "graph", False, False, None, "mirrored", 2)),
+        ("fit+mirrored3@10", Row("fit+mirrored3@10", "fit", False, False, 10, "mirrored", 3)),
+        ("fit+multiworker4", Row("fit+multiworker4", "fit", False, False, 1, "multiworker", 4)),
+    ],
+)
+def test_a_spelling_gives_the_distribution(spelling, row):
+    assert Row.parse(spelling) == row
+
+
+@pytest.mark.parametrize(
+    "spelling", ["eager+mirrored2", "fit+jit+mirrored2", "mine:loop+mirrored2", "fit+multiworker2@5"]
+)
+def test_a_loop_that_cannot_be_distributed_is_an_error(spelling):
+    with pytest.raises(ValueError, match=r"expected .* received"):
+        Row.parse(spelling)
+
+
+@pytest.mark.parametrize(
     "spelling", ["", "fit+", "fit@0", "fit@", "fit jit", "loop", "eager@2", "fit@1e9"]
 )
 def test_a_wrong_spelling_is_an_error(spelling):

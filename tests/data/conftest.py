@@ -22,7 +22,7 @@ def arrays():
 
 @pytest.fixture
 def expected(arrays):
-    """The same data as `sources.read` returns it."""
+    """The same data as `loader.read` returns it."""
     return Arrays(
         arrays["x_train"][..., None],
         arrays["y_train"].astype(np.int32),

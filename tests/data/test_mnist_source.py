@@ -7,8 +7,8 @@ import pytest
 
 from helpers import assert_same
 from kerasmlp.data import mnist
+from kerasmlp.data.loader import read
 from kerasmlp.data.mnist import read_mnist, read_mnist5k
-from kerasmlp.data.sources import read
 
 
 @pytest.fixture

@@ -1,7 +1,5 @@
 """Validation with the averaged weights."""
 
-import contextlib
-
 import keras
 
 from kerasmlp.loops import Logs
@@ -9,14 +7,11 @@ from kerasmlp.models import averaged_weights
 
 
 class EvaluateAverage(keras.callbacks.Callback):
-    """Lets validation use the averaged weights, which the trained model will have.
-
-    Without `use_ema` in the optimizer it does nothing.
-    """
+    """Lets validation use the averaged weights, if the trained model will have them."""
 
     def on_test_begin(self, logs: Logs | None = None) -> None:
-        self._swapped = contextlib.ExitStack()
-        self._swapped.enter_context(averaged_weights(self.model))
+        self._averaged = averaged_weights(self.model)
+        self._averaged.__enter__()
 
     def on_test_end(self, logs: Logs | None = None) -> None:
-        self._swapped.close()
+        self._averaged.__exit__(None, None, None)

@@ -10,29 +10,19 @@ from typing import Any, Self
 
 
 class Interrupted(KeyboardInterrupt):
-    """The training was interrupted by a signal.
+    """The training was interrupted by the signal `number`.
 
-    Args:
-        number: the number of the signal.
-        message: what to tell the user.
-        resume_command: the command that resumes what was interrupted, once it is known.
-
-    Attributes:
-        status: the exit status of the process: 130 for Ctrl-C, 143 for SIGTERM.
+    `status` is the exit status of the process: 130 for Ctrl-C, 143 for SIGTERM.
     """
 
-    def __init__(
-        self, number: int, message: str = "interrupted", resume_command: str | None = None
-    ) -> None:
+    def __init__(self, number: int, message: str = "interrupted", resume_command: str = "") -> None:
         super().__init__(message)
-        self.number = number
         self.resume_command = resume_command
         self.status = 128 + number
 
     def __str__(self) -> str:
-        message = super().__str__()
-        command = self.resume_command
-        return message if command is None else f"{message}; to resume: {command}"
+        resume = f"; to resume: {self.resume_command}" if self.resume_command else ""
+        return super().__str__() + resume
 
 
 @contextlib.contextmanager
@@ -53,25 +43,18 @@ def resumable_by(command: str) -> Iterator[None]:
 @contextlib.contextmanager
 def handled(handler: Any, *numbers: int) -> Iterator[None]:
     """Within the context, let `handler` handle these signals. Outside the main thread: nothing."""
-    before: dict[int, Any] = {}
-    if threading.current_thread() is threading.main_thread():
-        before = {number: signal.signal(number, handler) for number in numbers}
-    try:
+    with contextlib.ExitStack() as stack:
+        if threading.current_thread() is threading.main_thread():
+            for number in numbers:
+                stack.callback(signal.signal, number, signal.signal(number, handler))
         yield
-    finally:
-        for number, other in before.items():
-            signal.signal(number, other)
 
 
 class Interruption:
     """A context that notes a first SIGINT or SIGTERM, and raises `Interrupted` at a second one.
 
-    Args:
-        shared: whether several processes act on a signal together, see `distribute.StopTogether`.
-
-    Attributes:
-        noted: the number of the first signal to this process. None until it comes.
-        received: the signal to act on: `noted`, or what the processes have agreed on.
+    `noted` is the number of the first signal to this process, or None. `received` is the signal to act
+    on: `noted`, or if `shared` what several processes agreed on, see `distribute.StopTogether`.
     """
 
     def __init__(self, shared: bool = False) -> None:

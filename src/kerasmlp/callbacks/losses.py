@@ -4,20 +4,16 @@ import math
 from typing import Any, NamedTuple
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from kerasmlp.loops import Logs
 
 
 class StepLoss(NamedTuple):
-    """The loss of a step.
+    """The number of a step, counted from 1, its loss, and the mean loss of the epoch so far.
 
-    Attributes:
-        step: the number of the step, counted from 1.
-        loss: the loss of its batch.
-        running: the mean loss of the batches of the epoch so far. A smaller last batch weighs as much as
-            the others, so at the end of an epoch it can differ from the mean over the examples.
+    `running` is the mean over batches. It can differ from the mean over examples at the end of an epoch,
+    because a smaller last batch weighs as much as the others.
     """
 
     step: int
@@ -28,10 +24,8 @@ class StepLoss(NamedTuple):
 class BatchLosses(keras.callbacks.Callback):
     """Records the loss of each step. Keras' logs lack it: their `loss` is the mean of the epoch so far.
 
-    It wraps the model's `compute_loss`, so it works with every loop, compiled or not.
-
-    Attributes:
-        latest: the steps of the latest execution.
+    It wraps the model's `compute_loss`, so it works with every loop, compiled or not. `latest` has the
+    losses of the latest execution.
     """
 
     checkpointed = ("_sum",)
@@ -42,7 +36,7 @@ class BatchLosses(keras.callbacks.Callback):
 
     def set_model(self, model: keras.Model) -> None:
         super().set_model(model)
-        compute_loss = model.compute_loss
+        self._compute_loss = compute_loss = model.compute_loss
         size = model.steps_per_execution
         self._ring = ring = tf.Variable(tf.zeros([size]), trainable=False)
         self._count = count = tf.Variable(0, trainable=False)
@@ -60,36 +54,31 @@ class BatchLosses(keras.callbacks.Callback):
                 count.assign_add(1)
             return loss
 
-        self._compute_loss = compute_loss
         model.compute_loss = compute_and_record
         model.train_function = None  # a function that was traced before does not call the wrapper
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
-        self._first_step = int(self.model.optimizer.iterations)
-        self._recorded = 0
+        self._first_step, self._recorded = int(self.model.optimizer.iterations), 0
         self.latest: list[StepLoss] = []
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
-        count, ring = int(self._count), self._ring.numpy()
-        numbers = np.arange(self._recorded, count)
-        losses = ring[numbers % len(ring)].tolist()
+        count, ring = int(self._count), self._ring.numpy().tolist()
         self.latest = []
-        for step, loss in zip((numbers + self._first_step).tolist(), losses, strict=True):
+        for number in range(self._recorded, count):
+            step, loss = self._first_step + number, ring[number % len(ring)]
             step_in_epoch = step % self.params["steps"]
             self._sum = self._sum + loss if step_in_epoch else loss
             self.latest.append(StepLoss(step + 1, loss, self._sum / (step_in_epoch + 1)))
         self._recorded = count
 
     def on_train_end(self, logs: Logs | None = None) -> None:
-        if self.model is not None:
-            self.model.compute_loss = self._compute_loss
+        self.model.compute_loss = self._compute_loss
 
 
 class StopAtNonFinite(keras.callbacks.Callback):
-    """Stops the training at the first loss that is not a finite number.
+    """Raises `FloatingPointError` at the first loss that is not a finite number.
 
-    It raises `FloatingPointError`. In the list it comes before the `Checkpoint`, so the failed step is
-    never saved, and earlier checkpoints remain.
+    In the list it comes before the `Checkpoint`, so the failed step is not saved.
     """
 
     def __init__(self, batch_losses: BatchLosses) -> None:

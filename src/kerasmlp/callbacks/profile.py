@@ -18,19 +18,15 @@ PLUGIN = "tensorboard_plugin_profile"
 class Profile(keras.callbacks.Callback):
     """Profiles executions, from the second one on, until there are `STEPS` steps.
 
-    The first execution may include tracing and compiling. If `PLUGIN` is not installed, a line on
-    standard error says how to install it.
-
-    Args:
-        folder: the folder of the sub-run that the profile belongs to.
+    The first execution may include tracing and compiling. The profile is written to the folder of a
+    sub-run. If `PLUGIN` is not installed, a line on standard error says how to install it.
     """
 
     def __init__(self, folder: Path) -> None:
         super().__init__()
         self._folder = folder
         self._executions = 0
-        self._first_step: int | None = None
-        self._done = False
+        self._first_step: int | None = None  # of the profile, while it is being made
 
     def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
         self._executions += 1
@@ -38,8 +34,7 @@ class Profile(keras.callbacks.Callback):
             self._first_step = int(self.model.optimizer.iterations)
             tf.profiler.experimental.start(str(self._folder))
         if self._first_step is not None:
-            number = self._executions
-            self._trace = tf.profiler.experimental.Trace("execution", step_num=number, _r=1)
+            self._trace = tf.profiler.experimental.Trace("execution", step_num=self._executions, _r=1)
             self._trace.__enter__()
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
@@ -55,12 +50,12 @@ class Profile(keras.callbacks.Callback):
     def on_train_end(self, logs: Logs | None = None) -> None:
         if self._first_step is not None:
             self._stop()
-        if not self._done:
+        if self._executions < 2:
             _report(f"no profile: expected at least 2 executions; received {self._executions}")
 
     def _stop(self) -> None:
         tf.profiler.experimental.stop()
-        self._first_step, self._done = None, True
+        self._first_step = None
 
 
 def _report(line: str) -> None:

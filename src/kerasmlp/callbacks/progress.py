@@ -4,39 +4,27 @@ import sys
 
 import keras
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress
 
 from kerasmlp.callbacks.stopwatch import Stopwatch
 from kerasmlp.loops import Logs
 
 
 class ProgressLine(keras.callbacks.Callback):
-    """Shows the progress: a live bar on a terminal, and a line for each epoch.
-
-    `on_train_end` restores the terminal.
-    """
+    """Shows a live bar on a terminal, which `on_train_end` restores, and a line for each epoch."""
 
     def __init__(self, stopwatch: Stopwatch) -> None:
         super().__init__()
         self._stopwatch = stopwatch
         console = Console(stderr=True)
-        self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[metrics]}"),
-            console=console,
-            transient=True,
-            disable=not console.is_terminal,
-        )
+        columns = "{task.description}", BarColumn(), MofNCompleteColumn(), "{task.fields[metrics]}"
+        self._bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         self._bar.start()
-        watch = self._stopwatch
-        if watch.seconds_to_trace is not None and watch.seconds_to_compile is not None:
-            self._print(
-                f"traced in {watch.seconds_to_trace:.2f} s, compiled in {watch.seconds_to_compile:.2f} s"
-            )
+        to_trace, to_compile = self._stopwatch.seconds_to_trace, self._stopwatch.seconds_to_compile
+        if to_trace is not None and to_compile is not None:
+            self._print(f"traced in {to_trace:.2f} s, compiled in {to_compile:.2f} s")
 
     def on_train_end(self, logs: Logs | None = None) -> None:
         self._bar.stop()

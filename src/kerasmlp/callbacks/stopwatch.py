@@ -14,9 +14,6 @@ class Stopwatch(keras.callbacks.Callback):
     Some loops trace and compile before the training begins. In the others the first execution does so.
     It then does not count in the first epoch, unless it is the whole epoch.
 
-    Args:
-        examples_per_step: the number of examples in a full batch.
-
     Attributes:
         seconds_to_first_step: the time from `set_model` to the end of the first execution.
         seconds_to_trace: the part of it in which TensorFlow traced its graph. None if unknown.
@@ -30,8 +27,6 @@ class Stopwatch(keras.callbacks.Callback):
         super().__init__()
         self._examples_per_step = examples_per_step
         self.seconds_to_first_step: float | None = None
-        self.seconds_to_trace: float | None = None
-        self.seconds_to_compile: float | None = None
         self.seconds_per_step: list[float] = []
 
     @property
@@ -50,8 +45,8 @@ class Stopwatch(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         function = self.model.train_function
-        self.seconds_to_trace = getattr(function, "seconds_to_trace", None)
-        self.seconds_to_compile = getattr(function, "seconds_to_compile", None)
+        self.seconds_to_trace: float | None = getattr(function, "seconds_to_trace", None)
+        self.seconds_to_compile: float | None = getattr(function, "seconds_to_compile", None)
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         self._begin = time.perf_counter()

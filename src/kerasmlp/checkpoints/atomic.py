@@ -6,17 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 PART = ".part-"
-"""The start of the name of a file that is still being written."""
+"""The name of a file that is still being written starts with this."""
 
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield a path in the same folder to write to. After the block, the new file replaces `path`.
+    """Yield a path in the same folder to write to. After the block, the file replaces `path`.
 
-    The file is flushed to the disk before. If the block fails, `path` does not change.
-
-    Raises:
-        OSError: the file cannot be written. The error names `path`.
+    It is flushed to the disk before. If the block fails, `path` does not change. An `OSError` names it.
     """
     part = path.with_name(f"{PART}{path.name}")
     try:
@@ -34,17 +31,12 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write(path: Path, content: bytes) -> None:
-    """Write `content` to `path`, whole or not at all.
-
-    Raises:
-        OSError: the file cannot be written.
-    """
+    """Write `content` to `path`, whole or not at all. An `OSError` names `path`."""
     with replacing(path) as part:
         part.write_bytes(content)
 
 
 def _flush_folder(folder: Path) -> None:
-    """Flush the names of the files in a folder to the disk."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

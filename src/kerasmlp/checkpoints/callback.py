@@ -7,7 +7,6 @@ from typing import Any
 
 import keras
 import numpy as np
-from numpy.typing import NDArray
 
 from kerasmlp.callbacks import Interrupted, Interruption
 from kerasmlp.checkpoints.files import Checkpoints, Contents
@@ -24,18 +23,14 @@ class Checkpoint(keras.callbacks.Callback):
     the epoch, so that a resumed run does not repeat what the other callbacks do there.
 
     Args:
-        checkpoints: the checkpoint files.
         every: the interval: a number and its unit, `epoch`, `step` or `s` (seconds).
         monitor: the metric of an epoch that decides on the best weights. The lowest value is the best.
         others: the callbacks before this one. Their state is saved too.
         extra_state: is called before each checkpoint. Returns more entries for its state.
-        interruption: notes a signal.
-        resumed: the checkpoint to resume from. Model and optimizer must already have its values. None
-            for a new run.
+        resumed: the checkpoint that model and optimizer were restored from. None for a new run.
 
     Attributes:
-        best_weights: the weights after the best epoch, as `get_weights` returns them. They are the
-            averaged weights if the optimizer has `use_ema`.
+        best_weights: the weights after the best epoch, or their averages, as `get_weights` returns them.
     """
 
     checkpointed = ("_lowest", "best_weights")
@@ -51,15 +46,12 @@ class Checkpoint(keras.callbacks.Callback):
         resumed: Contents | None = None,
     ) -> None:
         super().__init__()
-        self._checkpoints = checkpoints
+        self._checkpoints, self._resumed = checkpoints, resumed
         self._number, self._unit = every
-        self._monitor = monitor
-        self._callbacks = [*others, self]
-        self._extra_state = extra_state
+        self._callbacks, self._extra_state = [*others, self], extra_state
         self._interruption = interruption
-        self._resumed = resumed
-        self._lowest = math.inf
-        self.best_weights: list[NDArray[Any]] = []
+        self._monitor, self._lowest = monitor, math.inf
+        self.best_weights: list[Any] = []
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         self._saved_step, self._saved_at = 0, time.monotonic()
@@ -100,9 +92,9 @@ class Checkpoint(keras.callbacks.Callback):
         step = self._epoch * self.params["steps"] + step_in_epoch
         if last or self._interruption.received is not None or self._due(step):
             self._save(step)
-        if self._interruption.received is not None:
-            self._checkpoints.wait()
-            raise Interrupted(self._interruption.received, f"interrupted after step {step:,}")
+            if self._interruption.received is not None:
+                self._checkpoints.wait()
+                raise Interrupted(self._interruption.received, f"interrupted after step {step:,}")
 
     def _save(self, step: int) -> None:
         arrays, callbacks = capture(self.model, self._callbacks)

@@ -28,9 +28,8 @@ DIGEST_BYTES = hashlib.sha256().digest_size
 class Contents:
     """The contents of a checkpoint.
 
-    Attributes:
-        arrays: the arrays by name: all variables, and the arrays in the state of the callbacks.
-        state: the rest, as JSON can hold it.
+    `arrays` has all variables, and the arrays in the state of the callbacks, by name. `state` has the
+    rest, as JSON can hold it.
     """
 
     arrays: dict[str, NDArray[Any]]
@@ -38,11 +37,7 @@ class Contents:
 
 
 def write(path: Path, contents: Contents) -> None:
-    """Write `contents` to `path`, whole or not at all, flushed to the disk.
-
-    Raises:
-        OSError: the file cannot be written.
-    """
+    """Write `contents` to `path`, whole or not at all, flushed to the disk."""
     buffer = io.BytesIO()
     text = np.frombuffer(json.dumps(contents.state).encode(), np.uint8)
     np.savez(buffer, **{**contents.arrays, TEXT: text})  # type: ignore[arg-type]
@@ -67,13 +62,10 @@ def read(path: Path) -> Contents:
 
 
 class Checkpoints:
-    """The checkpoints in a folder. Only the newest ones are kept.
+    """The checkpoints in a folder, which is made if it does not exist. Only the newest `keep` are kept.
 
-    A thread writes them while the training continues. If a write fails, the next call raises its error.
-
-    Args:
-        folder: the folder of the checkpoints. It is made if it does not exist.
-        keep: the number of checkpoints to keep.
+    A thread writes them while the training continues. If a write fails, the next `save`, `wait` or
+    `close` raises its `OSError`. Earlier checkpoints are unchanged.
     """
 
     def __init__(self, folder: Path, keep: int) -> None:
@@ -83,30 +75,20 @@ class Checkpoints:
         self._pending: concurrent.futures.Future[None] | None = None
 
     def save(self, step: int, contents: Contents) -> None:
-        """Write a checkpoint of the state after `step` steps. Wait for the previous one first.
-
-        Raises:
-            OSError: the previous checkpoint could not be written.
-        """
+        """Write a checkpoint of the state after `step` steps. Wait for the previous one first."""
         self.wait()
         self._pending = self._writer.submit(self._save, self._folder / f"step-{step:09}.npz", contents)
 
     def wait(self) -> None:
-        """Wait until the last checkpoint is written.
-
-        Raises:
-            OSError: it could not be written. Earlier checkpoints are unchanged.
-        """
+        """Wait until the last checkpoint is written."""
         pending, self._pending = self._pending, None
         if pending is not None:
             pending.result()
 
     def close(self) -> None:
         """Wait until the last checkpoint is written, and end the thread."""
-        try:
+        with self._writer:
             self.wait()
-        finally:
-            self._writer.shutdown()
 
     def newest(self) -> Contents | None:
         """Return the newest checkpoint that is not damaged. None if the folder has no checkpoints.
@@ -116,7 +98,7 @@ class Checkpoints:
         Raises:
             ValueError: all checkpoints are damaged.
         """
-        paths = self._paths()
+        paths = sorted(self._folder.glob(PATTERN))
         for path in reversed(paths):
             try:
                 return read(path)
@@ -130,9 +112,5 @@ class Checkpoints:
 
     def _save(self, path: Path, contents: Contents) -> None:
         write(path, contents)
-        for old in self._paths()[: -self._keep]:
+        for old in sorted(self._folder.glob(PATTERN))[: -self._keep]:
             old.unlink(missing_ok=True)
-
-    def _paths(self) -> list[Path]:
-        """Return the paths of the files, oldest first."""
-        return sorted(self._folder.glob(PATTERN))

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Arrays = dict[str, NDArray[Any]]
+Callbacks = Sequence[keras.callbacks.Callback]
 
 KERAS_CALLBACKS = {
     keras.callbacks.EarlyStopping: ("wait", "stopped_epoch", "best", "best_epoch", "best_weights"),
@@ -19,14 +20,10 @@ KERAS_CALLBACKS = {
 `checkpointed`."""
 
 
-def capture(
-    model: keras.Model, callbacks: Sequence[keras.callbacks.Callback]
-) -> tuple[Arrays, list[Any]]:
-    """Return the state of a training.
+def capture(model: keras.Model, callbacks: Callbacks) -> tuple[Arrays, list[Any]]:
+    """Return copies of all arrays by name, and the other state of the callbacks as JSON can hold it.
 
-    Returns:
-        Copies of all arrays by name: the variables of model, optimizer and metrics, and the arrays in
-        the state of the callbacks. And the state of each callback that has one, as JSON can hold it.
+    The arrays are the variables of model, optimizer and metrics, and those in the state of callbacks.
 
     Raises:
         TypeError: the state of a callback has a value that a checkpoint cannot hold.
@@ -59,7 +56,7 @@ def put_variables(model: keras.Model, arrays: Arrays, *groups: str) -> None:
                 f" received {len(saved)}"
             )
         for variable, array in zip(variables, saved, strict=True):
-            dtype = np.dtype(variable.numpy().dtype)
+            dtype = variable.numpy().dtype
             if array.dtype.kind == "V":  # NumPy saves bfloat16 as raw bytes
                 array = array.view(dtype)
             if array.shape != tuple(variable.shape) or array.dtype != dtype:
@@ -72,14 +69,8 @@ def put_variables(model: keras.Model, arrays: Arrays, *groups: str) -> None:
         variable.assign(array)
 
 
-def put_callbacks(
-    callbacks: Sequence[keras.callbacks.Callback], arrays: Arrays, states: list[Any]
-) -> None:
-    """Set the state of the callbacks.
-
-    Raises:
-        ValueError: the state is that of other callbacks.
-    """
+def put_callbacks(callbacks: Callbacks, arrays: Arrays, states: list[Any]) -> None:
+    """Set the state of the callbacks. Raise `ValueError` if it is that of other callbacks."""
     checkpointed = _checkpointed(callbacks)
     expected = [sorted(names) for _, names in checkpointed]
     received = [sorted(state) for state in states]
@@ -101,15 +92,12 @@ def _variables(model: keras.Model) -> dict[str, list[Any]]:
     }
 
 
-def _checkpointed(
-    callbacks: Sequence[keras.callbacks.Callback],
-) -> list[tuple[keras.callbacks.Callback, Sequence[str]]]:
+def _checkpointed(callbacks: Callbacks) -> list[tuple[keras.callbacks.Callback, Sequence[str]]]:
     """Return the callbacks that have a state, each with the names of its attributes."""
     named = []
     for callback in callbacks:
         of_keras = (names for kind, names in KERAS_CALLBACKS.items() if isinstance(callback, kind))
-        names = getattr(callback, "checkpointed", None) or next(of_keras, ())
-        if names:
+        if names := getattr(callback, "checkpointed", None) or next(of_keras, ()):
             named.append((callback, names))
     return named
 

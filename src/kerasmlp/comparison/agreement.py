@@ -25,12 +25,11 @@ def check_agreement(
     initial: concurrent.futures.Future[State] = concurrent.futures.Future()
     processes: list[Process] = []
 
-    def check_row(row: Row) -> Trajectory | RemoteError:
+    def check_row(row: Row) -> Trajectory | str:
         is_first = row is rows[0]
         try:
-            with Process(
-                "kerasmlp.comparison.trajectory:check_row", start, row, rows[0], epochs
-            ) as process:
+            function = "kerasmlp.comparison.trajectory:check_row"
+            with Process(function, start, row, rows[0], epochs) as process:
                 processes.append(process)
                 own = process.receive(time_limit)
                 if is_first:
@@ -42,7 +41,7 @@ def check_agreement(
         except RemoteError as error:
             if is_first and not initial.done():
                 initial.set_exception(error)
-            return error
+            return str(error)
 
     progress.phase("agreement", epochs * start.steps_per_epoch)
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as threads:
@@ -50,8 +49,8 @@ def check_agreement(
         try:
             outcomes = []
             for row, future in zip(rows, futures, strict=True):
-                outcomes.append(_outcome(row, future.result(), futures[0].result()))
-                progress.finished(row.name, outcomes[-1].verdict)
+                outcomes.append(judge(row.name, future.result(), futures[0].result()))
+                progress.ended(row.name, outcomes[-1].verdict)
         except BaseException:
             threads.shutdown(wait=False, cancel_futures=True)
             for process in processes:
@@ -60,9 +59,3 @@ def check_agreement(
     if initial.exception() is not None:
         raise ValueError(str(initial.exception()))
     return outcomes
-
-
-def _outcome(row: Row, found: Trajectory | RemoteError, first: Trajectory | RemoteError) -> Outcome:
-    if isinstance(found, RemoteError):
-        return Outcome(row.name, "failed", str(found), None)
-    return judge(row.name, found, first if isinstance(first, Trajectory) else None)

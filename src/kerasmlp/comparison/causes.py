@@ -5,6 +5,7 @@ same state, the cause is found.
 """
 
 import dataclasses
+import functools
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -18,12 +19,7 @@ from kerasmlp.comparison.wrong_steps import wrong_steps
 
 @dataclasses.dataclass(frozen=True)
 class Cause:
-    """A cause that explains a wrong step.
-
-    Attributes:
-        name: what is wrong with the loop.
-        exact: whether the wrong step gives exactly the state of the loop, or one within rounding.
-    """
+    """What is wrong, and whether the wrong step gives the loop's state exactly or within rounding."""
 
     name: str
     exact: bool
@@ -35,83 +31,79 @@ class Cause:
         return f"{self.name} ({certain if self.exact else likely})"
 
 
-def find_cause(
-    rounding: Rounding,
-    before: State,
-    batches: Sequence[Batch],
-    received: State,
-    other_batches: Iterable[tuple[str, Batch]],
-) -> Cause | None:
-    """Return why a loop went from `before` to `received`; None if no known cause explains it.
+@dataclasses.dataclass(frozen=True)
+class Experiment:
+    """Compares wrong steps of the reference with a wrong step of a loop.
 
-    Args:
-        rounding: the bound on rounding, and the reference that takes the steps.
+    Attributes:
+        rounding: the bound on rounding, and the reference.
         before: the state before the step of the loop.
         batches: the batches that the loop should have used.
         received: the state after the step of the loop.
-        other_batches: batches that the loop may have used instead, with the cause that each would be.
-            They are tried last.
     """
-    return _Experiment(rounding, before, batches, received).find(other_batches)
 
+    rounding: Rounding
+    before: State
+    batches: Sequence[Batch]
+    received: State
 
-class _Experiment:
-    """Compares wrong steps of the reference with the step of a loop."""
+    def find_cause(self, other_batches: Iterable[tuple[str, Batch]] = ()) -> Cause | None:
+        """Return why the step of the loop is wrong; None if no known cause explains it.
 
-    def __init__(
-        self, rounding: Rounding, before: State, batches: Sequence[Batch], received: State
-    ) -> None:
-        self._rounding = rounding
-        self._reference = rounding.reference
-        self._model = rounding.reference.model
-        self._before, self._batches, self._received = before, batches, received
-        weights = len(self._model.variables)
-        # An unchanged optimizer means that the loop has its own one. Then only the weights are compared.
-        self._own_optimizer = same(before[weights:], received[weights:])
-
-    def find(self, other_batches: Iterable[tuple[str, Batch]]) -> Cause | None:
-        expected = self._reference.take(RIGHT, self._before, self._batches)
-        prefix = "with the loop's own optimizer, " if self._own_optimizer else ""
-        batch_size = len(self._batches[0][1])
+        Args:
+            other_batches: what the loop may have used instead, with the cause that each would be. They
+                are tried last.
+        """
+        reference = self.rounding.reference
+        expected = reference.take(RIGHT, self.before, self.batches)
+        batch_size = len(self.batches[0][1])
+        prefix = "with the loop's own optimizer, " if self._has_own_optimizer else ""
         likely = None
-        for name, step in wrong_steps(self._model, self._before, expected, self._received, batch_size):
-            cause = self._test(prefix + name, step, self._batches)
+        for name, step in wrong_steps(reference.model, self.before, expected, self.received, batch_size):
+            cause = self._test(prefix + name, step, self.batches)
             if cause is not None and cause.exact:
                 return cause
             likely = likely or cause
-        if self._own_optimizer and likely is None:
+        if self._has_own_optimizer and likely is None:
             name = "the loop has its own optimizer, and the optimizer of the model is never used"
-            likely = self._test(name, RIGHT, self._batches)
-        if likely is None and len(self._batches) == 1:
-            for name, batch in other_batches:
-                cause = self._test(name, RIGHT, [batch])
-                if cause is not None:
-                    return cause
+            likely = self._test(name, RIGHT, self.batches)
+        if likely is None and len(self.batches) == 1:
+            causes = (self._test(name, RIGHT, [batch]) for name, batch in other_batches)
+            likely = next(filter(None, causes), None)
         return likely
+
+    @property
+    def _weights(self) -> int:
+        """Number of variables of the model, which come first in a state."""
+        return len(self.rounding.reference.model.variables)
+
+    @functools.cached_property
+    def _has_own_optimizer(self) -> bool:
+        """Whether the loop left the model's optimizer unchanged. Then only the weights are compared."""
+        return same(self.before[self._weights :], self.received[self._weights :])
 
     def _test(self, name: str, step: Step, batches: Sequence[Batch]) -> Cause | None:
         """Return the cause if `step` on `batches` gives the state of the loop."""
         try:
-            wrong = self._reference.take(step, self._before, batches)
+            wrong = self.rounding.reference.take(step, self.before, batches)
         except (ValueError, TypeError, tf.errors.InvalidArgumentError):
             return None  # this mistake is not possible with this model or loss
-        received = self._received
-        if self._own_optimizer:
-            weights = len(self._model.variables)
-            received = [*received[:weights], *wrong[weights:]]
+        received = self.received
+        if self._has_own_optimizer:
+            received = [*received[: self._weights], *wrong[self._weights :]]
         if same(wrong, received):
             return Cause(name, exact=True)
         if _far_apart(wrong, received):
             return None
-        deviation = self._rounding.deviation(self._before, batches, wrong, received, step)
-        return Cause(name, exact=False) if deviation is None or deviation.is_rounding else None
+        deviation = self.rounding.deviation(self.before, batches, wrong, received, step)
+        return Cause(name, exact=False) if deviation.is_rounding else None
 
 
 def _far_apart(wrong: State, received: State) -> bool:
     """Return whether two states differ so much that the bound need not be measured."""
-    for one, other in zip(wrong, received, strict=True):
-        if one.dtype.kind == "f" and one.size:
-            difference = np.abs(one.astype(np.float64) - other).max()
-            if not difference <= 0.05 * np.abs(one).max() + 1e-12:
-                return True
-    return False
+    return any(
+        one.dtype.kind == "f"
+        and one.size
+        and not np.abs(one.astype(np.float64) - other).max() <= 0.05 * np.abs(one).max() + 1e-12
+        for one, other in zip(wrong, received, strict=True)
+    )

@@ -56,8 +56,7 @@ def compare_loops(
         Row.parse(loop, name) if isinstance(loop, str) else Row(name, loop)
         for name, loop in (loops or {name: name for name in BUILT_IN}).items()
     ]
-    train, test = as_arrays(data)
-    start = Start(make_model, train, test, batch_size, seed)
+    start = Start(make_model, *as_arrays(data), batch_size, seed)
     with contextlib.nullcontext() if output is None else report.folder(output) as folder:
         result = compare_rows(start, rows, epochs, repeats, time_limit)
         if folder is not None:
@@ -73,11 +72,8 @@ def assert_loops_agree(
 ) -> None:
     """Assert that loops agree with Keras' own steps. For tests.
 
-    Args:
-        make_model: as for `compare_loops`.
-        data: as for `compare_loops`.
-        loops: as for `compare_loops`. If the first loop is not built in, a row `fit` is added before it.
-        options: those of `compare_loops`.
+    The arguments are those of `compare_loops`. If the first loop is not built in, a row `fit` is added
+    before it. By default, no cost is measured.
 
     Raises:
         AssertionError: a loop diverges or fails. The message says why.
@@ -96,8 +92,7 @@ def compare_rows(
     """Compare `rows`, which train from `start`. The other arguments are those of `compare_loops`.
 
     Raises:
-        ValueError: the first row is not a built-in loop, two rows have the same name, the batch size is
-            larger than the data, or the model cannot be made.
+        ValueError: the rows, the batch size, the epochs or the model are wrong.
     """
     _check(start, rows, epochs)
     with RowProgress(rows) as progress:
@@ -116,20 +111,23 @@ def compare_rows(
 
 
 def _check(start: Start, rows: Sequence[Row], epochs: int) -> None:
-    if not rows or rows[0].loop not in BUILT_IN:
-        raise ValueError(
-            f"first row: expected one of {', '.join(BUILT_IN)}, because the other rows are compared with"
-            f" it; received {rows[0].name if rows else 'no row'}"
-        )
+    examples = len(start.train[0])
     names = [row.name for row in rows]
     twice = {name for name in names if names.count(name) > 1}
-    if twice:
-        raise ValueError(f"rows: expected each row once; received {', '.join(sorted(twice))} twice")
-    examples = len(start.train[0])
-    if not 1 <= start.batch_size <= examples:
-        raise ValueError(
+    wrong = None
+    if not rows or rows[0].loop not in BUILT_IN:
+        wrong = (
+            f"first row: expected one of {', '.join(BUILT_IN)}, because the other rows are compared with"
+            f" it; received {names[0] if names else 'no row'}"
+        )
+    elif twice:
+        wrong = f"rows: expected each row once; received {', '.join(sorted(twice))} twice"
+    elif not 1 <= start.batch_size <= examples:
+        wrong = (
             f"batch size: expected 1 to {examples:,}, the number of training examples;"
             f" received {start.batch_size:,}"
         )
-    if epochs < 1:
-        raise ValueError(f"epochs: expected at least 1; received {epochs}")
+    elif epochs < 1:
+        wrong = f"epochs: expected at least 1; received {epochs}"
+    if wrong:
+        raise ValueError(wrong)

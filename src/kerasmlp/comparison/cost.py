@@ -10,10 +10,6 @@ from kerasmlp.comparison.row import Row
 from kerasmlp.comparison.start import Start
 from kerasmlp.comparison.verdict import Cost, Outcome
 
-_READY, _WARM_UP = -1, 0
-"""The first turns: the process is ready, and the epoch that warms up. Then follow the timed epochs, 1 to
-`repeats`, and the evaluation."""
-
 
 def measure_costs(
     start: Start,
@@ -28,7 +24,8 @@ def measure_costs(
     The rows take turns, one epoch each, so that other load on the machine affects all of them.
     """
     progress.phase("cost", 1 + repeats)
-    found: dict[str, Cost | str] = {}
+    costs: dict[str, Cost] = {}
+    failures: dict[str, str] = {}
     with contextlib.ExitStack() as stack:
         running = {
             row.name: stack.enter_context(
@@ -37,35 +34,32 @@ def measure_costs(
             for row, outcome in zip(rows, outcomes, strict=True)
             if outcome.verdict != "failed"
         }
-        for turn in range(_READY, repeats + 2):
+        # Turn -1: the process is ready. Then follow the warm-up, the timed epochs and the evaluation.
+        for turn in range(-1, repeats + 2):
             for name, process in list(running.items()):
-                result = _take_turn(process, turn, repeats, time_limit)
-                if isinstance(result, Cost):
-                    progress.finished(name, f"{result.median:.3g} s per epoch")
-                if result is not None:
-                    found[name] = result
+                try:
+                    cost = _take_turn(process, turn, repeats, time_limit)
+                    if cost is not None:
+                        costs[name] = cost
+                        progress.ended(name, f"{cost.median:.3g} s per epoch")
+                except RemoteError as error:
+                    failures[name] = str(error)
+                if name in costs or name in failures:
                     running.pop(name).kill()
                 progress.done(name, turn + 1)
     return [
         dataclasses.replace(
-            outcome,
-            cost=cost if isinstance(cost := found.get(outcome.name), Cost) else None,
-            cost_failure=cost if isinstance(cost, str) else None,
+            outcome, cost=costs.get(outcome.name), cost_failure=failures.get(outcome.name)
         )
         for outcome in outcomes
     ]
 
 
-def _take_turn(process: Process, turn: int, repeats: int, time_limit: float) -> Cost | str | None:
-    """Return the cost if this was the last turn, how the row failed, or None."""
-    try:
-        if turn >= _WARM_UP:
-            process.send("your turn")
-        message = process.receive(time_limit)
-    except RemoteError as error:
-        return str(error)
-    if isinstance(message, Cost):
-        return message
+def _take_turn(process: Process, turn: int, repeats: int, time_limit: float) -> Cost | None:
+    """Return the cost if this was the last turn."""
+    if turn >= 0:
+        process.send("your turn")
+    message = process.receive(time_limit)
     if turn > repeats and message == "epoch":
-        return f"expected the loop to train {1 + repeats} epochs; it trains more"
-    return None
+        raise RemoteError(f"expected the loop to train {1 + repeats} epochs; it trains more")
+    return message if isinstance(message, Cost) else None

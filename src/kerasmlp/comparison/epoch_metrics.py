@@ -1,39 +1,32 @@
 """The metrics of an epoch: those that a loop reports, compared with those of the reference."""
 
+import itertools
 import math
-from typing import Any
+import statistics
 
 import keras
 import numpy as np
-from numpy.typing import NDArray
 
-from kerasmlp.comparison.verdict import Divergence
+from kerasmlp.comparison.reference import assign
+from kerasmlp.comparison.verdict import Divergence, State
 from kerasmlp.loops import Logs
-
-Values = list[NDArray[Any]]
-"""The values of the variables of the metrics."""
 
 
 class EpochMetrics:
-    """The metrics of the reference after each step of an epoch.
-
-    Args:
-        model: the model of the reference, with its metrics reset.
-    """
+    """The metrics of the reference after each step of an epoch. They are reset when it starts."""
 
     def __init__(self, model: keras.Model) -> None:
         self._model = model
         self._after_steps = [self.values()]
         self._batch_sizes: list[int] = []
 
-    def values(self) -> Values:
-        """Return the current values of the variables of the metrics."""
+    def values(self) -> State:
+        """Return the values of the variables of the metrics."""
         return [np.array(variable) for variable in self._model.metrics_variables]
 
-    def restore(self, values: Values) -> None:
+    def restore(self, values: State) -> None:
         """Set the variables of the metrics to `values`."""
-        for variable, value in zip(self._model.metrics_variables, values, strict=True):
-            variable.assign(value)
+        assign(self._model.metrics_variables, values)
 
     def add_execution(self, examples: int) -> None:
         """Add the metrics after an execution that the reference took on this number of examples."""
@@ -44,17 +37,14 @@ class EpochMetrics:
         self._batch_sizes.append(examples)
 
     @property
-    def last(self) -> Values:
-        """The values after the last step."""
+    def last(self) -> State:
+        """The values after the last execution."""
         return self._after_steps[-1]
 
-    def compare(self, logs: Logs, step: int, epochs: list[Values]) -> Divergence | None:
-        """Return the first metric in `logs` that differs by more than rounding.
+    def compare(self, logs: Logs, step: int, epochs: list[State]) -> Divergence | None:
+        """Return the first metric in `logs`, of the epoch's end, that differs by more than rounding.
 
-        Args:
-            logs: the metrics that the loop reports at the end of the epoch.
-            step: the number of the last step.
-            epochs: the values at the end of each epoch so far.
+        `step` is the number of the last step; `epochs` has the values at the end of each epoch so far.
         """
         for name, expected in self._results(self.last).items():
             if name not in logs:
@@ -66,7 +56,7 @@ class EpochMetrics:
                 return Divergence(step, f"metric {name} of the epoch", size, bound, cause)
         return None
 
-    def _results(self, values: Values) -> dict[str, float]:
+    def _results(self, values: State) -> dict[str, float]:
         """Return the metrics for these values of their variables."""
         current = self.values()
         self.restore(values)
@@ -80,29 +70,26 @@ class EpochMetrics:
         A metric that counts, such as accuracy, may also differ in one example of a thousand.
         """
         rounding = 2.0**-24 * (64 + len(self._batch_sizes)) * max(1.0, abs(value))
-        if name == "loss":
-            return rounding
         examples = sum(self._batch_sizes)
-        return rounding + max(1.0, examples / 1000) / examples
+        return rounding if name == "loss" else rounding + max(1.0, examples / 1000) / examples
 
-    def _cause(self, name: str, received: float, epochs: list[Values]) -> str | None:
+    def _cause(self, name: str, received: float, epochs: list[State]) -> str | None:
         """Return the known mistake that gives the metric that was received."""
         of_steps = [
             self._results([after - before for before, after in zip(*pair, strict=True)])[name]
-            for pair in zip(self._after_steps, self._after_steps[1:], strict=False)
+            for pair in itertools.pairwise(self._after_steps)
         ]
         total = [np.sum(values, axis=0, dtype=values[0].dtype) for values in zip(*epochs, strict=True)]
-        has_more = len(self._after_steps) > 2
-        without_last = self._results(self._after_steps[-2])[name] if has_more else math.nan
+        mean = statistics.fmean(of_steps)
         mistakes = {
             "the metric is never updated": self._results(self._after_steps[0])[name],
             "metrics are not reset at the start of an epoch": self._results(total)[name],
-            "the last partial batch is weighted wrongly: a mean of batch means": float(
-                np.mean(of_steps)
+            "the last partial batch is weighted wrongly: a mean of batch means": mean,
+            "the last batch of the epoch is left out of the metrics": (
+                self._results(self._after_steps[-2])[name] if len(of_steps) > 1 else math.nan
             ),
-            "the last batch of the epoch is left out of the metrics": without_last,
             "the metric is that of the last batch, not the mean of the epoch": of_steps[-1],
-            "the metric is the sum over the batches, not the mean": float(np.sum(of_steps)),
+            "the metric is the sum over the batches, not the mean": sum(of_steps),
         }
         for mistake, value in mistakes.items():
             if abs(value - received) <= 1e-5 * max(1.0, abs(received)):

@@ -5,11 +5,7 @@ from typing import Any
 
 
 def import_by_name(name: str) -> Any:
-    """Return the object that `package.module:name` names.
-
-    Raises:
-        ValueError: the module cannot be imported, or it has no object of that name.
-    """
+    """Return the object that `package.module:name` names; a `ValueError` says why it cannot."""
     module, colon, attribute = name.partition(":")
     if not (module and colon and attribute):
         raise ValueError(f"expected package.module:name; received {name!r}")

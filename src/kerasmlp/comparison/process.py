@@ -1,6 +1,7 @@
 """Functions that run in a new Python process, and the messages between the two processes."""
 
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -33,19 +34,16 @@ class Process:
     def __init__(self, function: str, *args: Any) -> None:
         self._output = tempfile.TemporaryFile()  # noqa: SIM115
         self._connection, other = Pipe()
+        program = f"from kerasmlp.comparison.process import _serve; _serve({other.fileno()})"
         self._process = subprocess.Popen(
-            [
-                sys.executable,
-                "-c",
-                f"from kerasmlp.comparison.process import _serve; _serve({other.fileno()})",
-            ],
+            [sys.executable, "-c", program],
             pass_fds=[other.fileno()],
             stdin=subprocess.DEVNULL,
             stdout=self._output,
             stderr=self._output,
             env={
                 **os.environ,
-                "PYTHONPATH": os.pathsep.join(path or str(os.curdir) for path in sys.path),
+                "PYTHONPATH": os.pathsep.join(path or os.curdir for path in sys.path),
                 "KERAS_BACKEND": "tensorflow",
                 "TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "3"),
                 "TF_FORCE_GPU_ALLOW_GROWTH": "true",  # several processes share the device
@@ -68,11 +66,7 @@ class Process:
         self._process.wait()
 
     def send(self, value: Any) -> None:
-        """Send `value` to the function.
-
-        Raises:
-            RemoteError: the process has died.
-        """
+        """Send `value` to the function. If its process has died, raise a `RemoteError`."""
         try:
             self._connection.send_bytes(cloudpickle.dumps(value))
         except OSError:
@@ -137,9 +131,6 @@ def peak_megabytes() -> float:
     """Return the peak memory of this process, in MiB."""
     status = Path("/proc/self/status")
     if status.exists():  # getrusage would include the peak of the process that started this one
-        (line,) = (line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
-        return int(line.split()[1]) / 2**10
-    import resource
-
+        return int(status.read_text().partition("VmHWM:")[2].split()[0]) / 2**10
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (2**20 if sys.platform == "darwin" else 2**10)

@@ -14,22 +14,9 @@ Batch = tuple[Any, Any]
 """Examples and labels."""
 
 
-@dataclasses.dataclass(frozen=True)
-class Step:
-    """A train step in two parts. Between them, weights that were changed for the gradients are restored.
-
-    Attributes:
-        gradients: takes `(model, x, y)`, and returns the gradients of the trainable variables as the
-            optimizer expects them.
-        apply: takes `(model, gradients)`, and changes the weights.
-    """
-
-    gradients: Callable[[keras.Model, Any, Any], list[Any]]
-    apply: Callable[[keras.Model, list[Any]], None]
-
-    def __call__(self, model: keras.Model, x: Any, y: Any) -> None:
-        """Take the step."""
-        self.apply(model, self.gradients(model, x, y))
+def own_gradients(model: keras.Model, x: Any, y: Any) -> list[Any]:
+    """Return the gradients of the trainable variables, as the optimizer expects them."""
+    return loops.compute_gradients(model, x, y)[2]
 
 
 def apply_gradients(model: keras.Model, gradients: list[Any]) -> None:
@@ -37,7 +24,15 @@ def apply_gradients(model: keras.Model, gradients: list[Any]) -> None:
     model.optimizer.apply(gradients, model.trainable_variables)
 
 
-RIGHT = Step(lambda model, x, y: loops.compute_gradients(model, x, y)[2], apply_gradients)
+@dataclasses.dataclass(frozen=True)
+class Step:
+    """A train step in two parts. Weights that the first part changed are restored before the second."""
+
+    gradients: Callable[[keras.Model, Any, Any], list[Any]] = own_gradients
+    apply: Callable[[keras.Model, list[Any]], None] = apply_gradients
+
+
+RIGHT = Step()
 """The step that `fit` takes, without its metrics."""
 
 
@@ -70,7 +65,7 @@ class Reference:
 
     Attributes:
         paths: the paths of the variables of a state.
-        train_step: takes one step on `(x, y)`, metrics included, from the state of `model`.
+        train_step: takes one step on `(x, y)`, metrics included.
     """
 
     def __init__(self, model: keras.Model) -> None:
@@ -100,5 +95,5 @@ class Reference:
         """Return the state after `step` on each batch, starting from `before`. Metrics are unchanged."""
         restore(self.model, before)
         for x, y in batches:
-            step(self.model, x, y)
+            step.apply(self.model, step.gradients(self.model, x, y))
         return state(self.model)

@@ -11,20 +11,16 @@ from matplotlib.figure import Figure
 from tensorboard.plugins.scalar.summary_v2 import scalar_pb
 
 from kerasmlp.comparison.result import Comparison
-from kerasmlp.comparison.verdict import Outcome, Trajectory, differences
+from kerasmlp.comparison.verdict import differences
 from kerasmlp.runs import environment, run_folder
 from kerasmlp.tensorboard import Events, hparams
-
-JSON = "comparison.json"
-FIGURE = "comparison.png"
 
 
 @contextlib.contextmanager
 def folder(output: str | Path | None) -> Iterator[Path]:
     """A context with the new folder of a report. If the folder is empty at the end, it is removed.
 
-    Args:
-        output: the path of the folder. None for a new folder in `logs`.
+    With None, it is a new folder in `logs`.
 
     Raises:
         FileExistsError: the folder exists.
@@ -47,13 +43,9 @@ def folder(output: str | Path | None) -> Iterator[Path]:
 
 
 def write(comparison: Comparison, folder: Path) -> None:
-    """Write `comparison.json`, `comparison.png` and a TensorBoard run for each row into `folder`.
-
-    Raises:
-        OSError: a file cannot be written.
-    """
-    run_folder.write_json(folder / JSON, as_json(comparison))
-    figure(comparison).savefig(folder / FIGURE, dpi=120)
+    """Write `comparison.json`, `comparison.png` and a TensorBoard run for each row into `folder`."""
+    run_folder.write_json(folder / "comparison.json", as_json(comparison))
+    figure(comparison).savefig(folder / "comparison.png", dpi=120)
     _write_events(comparison, folder)
 
 
@@ -63,15 +55,11 @@ def as_json(comparison: Comparison) -> dict[str, Any]:
     rows = []
     for outcome in comparison.outcomes:
         trajectory, cost = outcome.trajectory, outcome.cost
-        row: dict[str, Any] = {
-            "name": outcome.name,
-            "verdict": outcome.verdict,
-            "reason": outcome.reason,
-        }
+        row: dict[str, Any] = {name: getattr(outcome, name) for name in ("name", "verdict", "reason")}
         if trajectory is not None:
             divergence = trajectory.divergence
             row |= {
-                "divergence": dataclasses.asdict(divergence) if divergence is not None else None,
+                "divergence": divergence and dataclasses.asdict(divergence),
                 "steps_in_lockstep": trajectory.steps,
                 "executions_measured": trajectory.measured,
                 "largest_share_of_bound": trajectory.share,
@@ -89,35 +77,23 @@ def as_json(comparison: Comparison) -> dict[str, Any]:
             }
         row["cost_failure"] = outcome.cost_failure
         rows.append(row)
-    return {
-        "agree": comparison.agree,
-        "settings": comparison.settings,
-        "rows": rows,
-        **environment(),
-    }
+    result = {"agree": comparison.agree, "settings": comparison.settings, "rows": rows}
+    return result | environment()
 
 
 def explanation(comparison: Comparison) -> str:
     """Return how the bound on rounding is derived, and its figures for each row."""
     from kerasmlp.comparison import rounding  # imports TensorFlow
 
-    lines = [
-        "",
-        "How the bound on rounding is derived",
-        "",
-        rounding.__doc__ or "",
-        "In this comparison:",
+    title = "How the bound on rounding is derived"
+    lines = ["", title, "", rounding.__doc__ or "", "In this comparison:"]
+    lines += [
+        f"- {outcome.name}: {found.steps:,} steps compared; bound measured for {found.measured:,}"
+        f" executions, which were not identical; largest difference: {found.share:.1%} of the bound;"
+        f" u = {found.unit_roundoff:.3g}, n = {found.longest_sum:,}"
+        for outcome in comparison.outcomes
+        if (found := outcome.trajectory) is not None
     ]
-    for outcome in comparison.outcomes:
-        trajectory = outcome.trajectory
-        if trajectory is None:
-            continue
-        steps, measured = trajectory.steps, trajectory.measured
-        lines.append(
-            f"- {outcome.name}: {steps:,} steps compared; bound measured for {measured:,} executions,"
-            f" which were not identical; largest difference: {trajectory.share:.1%} of the bound;"
-            f" u = {trajectory.unit_roundoff:.3g}, n = {trajectory.longest_sum:,}"
-        )
     return "\n".join(lines)
 
 
@@ -134,11 +110,8 @@ def figure(comparison: Comparison) -> Figure:
         trajectory = outcome.trajectory
         if trajectory is not None and trajectory.losses:
             steps = np.arange(1, len(trajectory.losses) + 1)
-            style: dict[str, Any] = {
-                "color": f"C{number}",
-                "linewidth": 1,
-                "linestyle": ("-", "--", ":")[number % 3],
-            }
+            pattern = ("-", "--", ":")[number % 3]
+            style: dict[str, Any] = {"color": f"C{number}", "linewidth": 1, "linestyle": pattern}
             losses.plot(steps, trajectory.losses, label=outcome.name, **style)
             if first is not None and number and first.losses:
                 both = min(len(steps), len(first.losses))
@@ -147,8 +120,7 @@ def figure(comparison: Comparison) -> Figure:
                 label = outcome.name if gap.any() else f"{outcome.name}: 0 at every step"
                 gaps.plot(steps[:both], gap, label=label, **style)
         if outcome.cost is not None:
-            seconds = outcome.cost.seconds_per_epoch
-            median = outcome.cost.median
+            seconds, median = outcome.cost.seconds_per_epoch, outcome.cost.median
             spread = [[median - min(seconds)], [max(seconds) - median]]
             bars.barh(outcome.name, median, xerr=spread, color=f"C{number}")
     losses.set(ylabel="loss of each step", yscale="log")
@@ -163,36 +135,27 @@ def figure(comparison: Comparison) -> Figure:
 
 def _write_events(comparison: Comparison, folder: Path) -> None:
     """Write a run for each row: the loss of each step, the metrics of each epoch, HParams."""
-    events = Events(folder)
-    with contextlib.closing(events):
+    settings = comparison.settings
+    per_epoch = settings["steps_per_epoch"]
+    with contextlib.closing(Events(folder)) as events:
         for outcome in comparison.outcomes:
-            if outcome.trajectory is not None:
-                sub_run = outcome.name.replace("/", "_")
-                _write_row(events, sub_run, outcome, outcome.trajectory, comparison.settings)
-
-
-def _write_row(
-    events: Events,
-    sub_run: str,
-    outcome: Outcome,
-    trajectory: Trajectory,
-    settings: dict[str, Any],
-) -> None:
-    for step, loss in enumerate(trajectory.losses, 1):
-        events.write(sub_run, step, scalar_pb, {"loss/batch": loss})
-    for name, epochs in trajectory.history.items():
-        for epoch, value in enumerate(epochs, 1):
-            step = epoch * settings["steps_per_epoch"]
-            events.write(sub_run, step, scalar_pb, {f"{name}/running": value})
-    final = {name: epochs[-1] for name, epochs in trajectory.history.items()}
-    if outcome.cost is not None:
-        final["seconds_per_epoch"] = outcome.cost.median
-        final["steps_per_second"] = outcome.cost.steps_per_second
-        final["peak_megabytes"] = outcome.cost.peak_megabytes
-    values = settings | {
-        "loop": outcome.name,
-        "jit_compile": trajectory.jit_compile,
-        "steps_per_execution": trajectory.steps_per_execution,
-    }
-    last = settings["epochs"] * settings["steps_per_epoch"]
-    hparams.write(events, f"{events.folder.name}/{sub_run}", sub_run, last, values, final)
+            trajectory, sub_run = outcome.trajectory, outcome.name.replace("/", "_")
+            if trajectory is None:
+                continue
+            for step, loss in enumerate(trajectory.losses, 1):
+                events.write(sub_run, step, scalar_pb, {"loss/batch": loss})
+            for name, epochs in trajectory.history.items():
+                for epoch, value in enumerate(epochs, 1):
+                    events.write(sub_run, epoch * per_epoch, scalar_pb, {f"{name}/running": value})
+            final = {name: epochs[-1] for name, epochs in trajectory.history.items()}
+            if outcome.cost is not None:
+                final["seconds_per_epoch"] = outcome.cost.median
+                final["steps_per_second"] = outcome.cost.steps_per_second
+                final["peak_megabytes"] = outcome.cost.peak_megabytes
+            values = settings | {
+                "loop": outcome.name,
+                "jit_compile": trajectory.jit_compile,
+                "steps_per_execution": trajectory.steps_per_execution,
+            }
+            last = settings["epochs"] * per_epoch
+            hparams.write(events, f"{events.folder.name}/{sub_run}", sub_run, last, values, final)

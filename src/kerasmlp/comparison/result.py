@@ -13,15 +13,13 @@ from rich.text import Text
 from kerasmlp.comparison.verdict import Outcome, differences
 
 
-def _table(title: str, caption: str, texts: Sequence[str], numbers: Sequence[str]) -> Table:
+def _table(title: str, caption: str, columns: Sequence[str]) -> Table:
     table = Table(
         title=title, caption=caption, caption_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0)
     )
-    table.add_column(texts[0], overflow="fold")  # a narrow terminal folds the names, not the numbers
-    for text in texts[1:]:
-        table.add_column(text, no_wrap=True)
-    for number in numbers:
-        table.add_column(number, justify="right", no_wrap=True)
+    table.add_column("loop", overflow="fold")  # a narrow terminal folds the names, not the numbers
+    for column in columns:
+        table.add_column(column, justify="left" if column == "verdict" else "right", no_wrap=True)
     return table
 
 
@@ -58,11 +56,11 @@ class Comparison:
             " bound on rounding; losses, weights, optimizer, predictions: largest difference from the"
             " first row"
         )
-        columns = ("steps", "bound", "losses", "weights", "optim.", "pred.")
-        table = _table("Agreement", caption, ("loop", "verdict"), columns)
+        columns = ("verdict", "steps", "bound", "losses", "weights", "optim.", "pred.")
+        table = _table("Agreement", caption, columns)
         first = self.outcomes[0].trajectory
         for outcome in self.outcomes:
-            trajectory, cells = outcome.trajectory, ["-"] * len(columns)
+            trajectory, cells = outcome.trajectory, ["-"] * 6
             if trajectory is not None:
                 share = f"{trajectory.share:.0%}" if trajectory.measured else "0"
                 share = "over" if outcome.verdict == "diverges" else share
@@ -80,13 +78,12 @@ class Comparison:
             " test examples; MB: peak memory; x: s/epoch relative to the first row"
         )
         columns = ("s/epoch", "least", "most", "steps/s", "first", "eval.", "MB", "x")
-        table = _table("Cost", caption, ("loop",), columns)
+        table = _table("Cost", caption, columns)
         base = self.outcomes[0].cost
         for outcome in self.outcomes:
             cost, cells = outcome.cost, ["-"] * len(columns)
             if cost is not None:
-                first_step = cost.seconds_to_first_step
-                seconds = cost.seconds_per_epoch
+                first_step, seconds = cost.seconds_to_first_step, cost.seconds_per_epoch
                 cells = [
                     f"{cost.median:.3f}" + ("" if cost.by_epoch else "*"),
                     f"{min(seconds):.3f}",

@@ -30,7 +30,7 @@ import numpy as np
 import tensorflow as tf
 
 from kerasmlp.comparison.reference import RIGHT, Batch, Reference, Step, assign, restore, state
-from kerasmlp.comparison.verdict import State, same
+from kerasmlp.comparison.verdict import State
 
 LAMBDA = 8.0
 PERTURBATION = 16.0
@@ -63,16 +63,11 @@ class Deviation:
 
     @property
     def is_rounding(self) -> bool:
-        """Whether rounding explains the difference."""
         return self.share <= 1
 
 
 class Rounding:
     """Measures the bound on rounding for single steps.
-
-    Args:
-        reference: takes the steps.
-        batch_size: examples in a batch.
 
     Attributes:
         unit_roundoff: the largest one of the layers.
@@ -101,25 +96,18 @@ class Rounding:
         expected: State,
         received: State,
         step: Step = RIGHT,
-    ) -> Deviation | None:
-        """Return where `received` differs most from `expected`; None if they are identical.
+    ) -> Deviation:
+        """Return where `received`, the state after the steps of a loop, differs most from `expected`.
 
-        Args:
-            before: the state before the steps.
-            batches: the batches of the steps.
-            expected: the state after the steps of the reference.
-            received: the state after the steps of the loop.
-            step: the step that the reference took.
+        The reference went from `before` to `expected` with `step`. The states are not identical.
         """
-        if same(expected, received):
-            return None
         inputs, programs = _RootMeanSquare(expected), _RootMeanSquare(expected)
         for input_draws, program_draws in DRAWS:
             for draw in range(inputs.count, input_draws):
                 inputs.add(self._after_perturbed_steps(step, before, batches, draw))
             for draw in range(programs.count, program_draws):
                 programs.add(self._after_changed_steps(before, batches, draw))
-            found = self._largest(before, expected, received, inputs.values(), programs.values())
+            found = self._largest((before, expected, received), (inputs, programs))
             if found.share <= CLEARLY_WITHIN or step is not RIGHT:
                 break
         return found
@@ -127,7 +115,6 @@ class Rounding:
     def _after_perturbed_steps(
         self, step: Step, before: State, batches: Sequence[Batch], draw: int
     ) -> State:
-        """Return the state after steps with randomly changed weights and inputs."""
         restore(self._model, before)
         for number, (x, y) in enumerate(batches):
             seed = tf.constant([draw, number])
@@ -138,6 +125,7 @@ class Rounding:
         return state(self._model)
 
     def _take_perturbed(self, step: Step, x: Any, y: Any, seed: tf.Tensor) -> None:
+        """Take a step with randomly changed weights and inputs."""
         distance = PERTURBATION * self.unit_roundoff
         values = self._perturb_weights(seed, distance)
         gradients = step.gradients(self._model, _perturbed(x, seed, distance), y)
@@ -153,7 +141,6 @@ class Rounding:
         return values
 
     def _after_changed_steps(self, before: State, batches: Sequence[Batch], draw: int) -> State:
-        """Return the state after steps with the difference of two programs added to the gradients."""
         restore(self._model, before)
         for number, (x, y) in enumerate(batches):
             values = state(self._model)
@@ -167,6 +154,7 @@ class Rounding:
         return state(self._model)
 
     def _take_with_program_difference(self, x: Any, y: Any, seed: tf.Tensor) -> None:
+        """Take a step with the difference of the two programs added to the gradients."""
         variables = self._model.variables
         values = [tf.identity(variable.value) for variable in variables]
         self._perturb_weights(seed, NEARBY)
@@ -182,24 +170,18 @@ class Rounding:
         ]
         RIGHT.apply(self._model, gradients)
 
-    def _largest(
-        self,
-        before: State,
-        expected: State,
-        received: State,
-        inputs: Sequence[Any],
-        programs: Sequence[Any],
-    ) -> Deviation:
+    def _largest(self, states: Sequence[State], effects: "Sequence[_RootMeanSquare]") -> Deviation:
         largest = Deviation("", 0.0, 0.0, -1.0)
-        states = (before, expected, received)
-        for index, path in enumerate(self.reference.paths):
-            old, right, other = (np.atleast_1d(values[index].astype(np.float64)) for values in states)
+        values = zip(*states, *(effect.values() for effect in effects), strict=True)
+        for path, arrays in zip(self.reference.paths, values, strict=True):
+            is_float = arrays[1].dtype.kind == "f"
+            as_float64 = (np.atleast_1d(array.astype(np.float64)) for array in arrays)
+            old, right, other, by_inputs, by_programs = as_float64
             difference = np.where(np.isnan(right) & np.isnan(other), 0.0, np.abs(other - right))
             difference = np.nan_to_num(difference, nan=np.inf)
-            if expected[index].dtype.kind == "f":
-                bound = self._bound(old, right, inputs[index], programs[index])
-            else:
-                bound = np.zeros_like(right)
+            bound = np.zeros_like(right)
+            if is_float:
+                bound = self._bound(old, right, by_inputs, by_programs)
             share = difference / np.maximum(bound, _TINY)
             at = int(share.argmax())
             if share.flat[at] > largest.share:
@@ -210,7 +192,7 @@ class Rounding:
     def _bound(self, old: Any, right: Any, inputs: Any, programs: Any) -> Any:
         """Return the bound for each element of a variable that changes from `old` to `right`."""
         factor = LAMBDA * math.sqrt(self.longest_sum) / PERTURBATION
-        bound = np.atleast_1d(factor * inputs + programs)
+        bound = factor * inputs + programs
         bound += PERTURBATION * self.unit_roundoff * (np.abs(right) + np.abs(right - old))
         return np.nan_to_num(bound, nan=0.0) + PERTURBATION * _TINY
 
@@ -224,9 +206,8 @@ class _RootMeanSquare:
         self.count = 0
 
     def add(self, values: State) -> None:
-        """Add a state."""
-        for index, value in enumerate(values):
-            self._sums[index] = self._sums[index] + (value - self._expected[index]) ** 2
+        parts = zip(self._sums, values, self._expected, strict=True)
+        self._sums = [total + (value - right) ** 2 for total, value, right in parts]
         self.count += 1
 
     def values(self) -> list[Any]:

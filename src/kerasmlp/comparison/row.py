@@ -1,4 +1,4 @@
-"""A row of a comparison: a loop, and how it is compiled and distributed."""
+"""A row of a comparison, and how it is spelled on the command line."""
 
 import dataclasses
 import re
@@ -28,8 +28,7 @@ class Row:
         jit_compile: whether XLA compiles the step. None keeps what the model was compiled with.
         steps_per_execution: steps in one call. None keeps what the model was compiled with.
         strategy: how a built-in loop is distributed: `none`, `mirrored` or `multiworker`.
-        replicas: the number of logical CPUs (`mirrored`) or of processes on this machine
-            (`multiworker`).
+        replicas: the number of logical CPUs (`mirrored`) or processes (`multiworker`).
     """
 
     name: str
@@ -56,9 +55,9 @@ class Row:
             spelling: a built-in loop or `package.module:name`; then `+jit`, or `+mirroredN` or
                 `+multiworkerN`; then `@N` for N steps per execution.
             name: the name in the tables. None for the spelling.
-            is_step: whether the name is that of a train step.
-            jit_compile: the value for a spelling without `+jit`.
-            steps_per_execution: the value for a spelling without `@`.
+            is_step: whether the spelling names a train step.
+            jit_compile: the value without `+jit`.
+            steps_per_execution: the value without `@`.
 
         Raises:
             ValueError: the spelling is wrong, or the loop cannot be compiled or distributed like this.
@@ -69,41 +68,28 @@ class Row:
                 f"expected {', '.join(BUILT_IN)} or package.module:name, optionally followed by +jit,"
                 f" +mirroredN or +multiworkerN, and by @N, as in graph+jit@100; received {spelling!r}"
             )
-        if match["strategy"]:
-            return cls._distributed(match, name or spelling, steps_per_execution)
-        if match["loop"] == "eager":
-            if match["jit"] or match["steps"]:
-                raise ValueError(
-                    "the eager loop compiles nothing: expected eager without +jit and @N;"
-                    f" received {spelling!r}"
-                )
-            return cls(name or spelling, "eager", jit_compile=False, steps_per_execution=1)
-        return cls(
-            name or spelling,
-            match["loop"],
-            is_step,
-            True if match["jit"] else jit_compile,
-            int(match["steps"]) if match["steps"] else steps_per_execution,
-        )
-
-    @classmethod
-    def _distributed(cls, match: re.Match[str], name: str, steps_per_execution: int | None) -> "Row":
-        loop, strategy = match["loop"], match["strategy"]
+        loop, strategy, jit = match["loop"], match["strategy"], match["jit"]
         steps = int(match["steps"]) if match["steps"] else steps_per_execution
-        if loop not in ("fit", "graph") or match["jit"]:
-            raise ValueError(
-                f"expected fit or graph, without +jit, before +{strategy}; received {match.string!r}"
-            )
-        if (loop, strategy) == ("fit", "multiworker"):
-            if steps not in (None, 1):
-                raise ValueError(
-                    f"expected 1 step per execution for fit+multiworker; received {match.string!r}"
-                )
+        is_fit_on_workers = (loop, strategy) == ("fit", "multiworker")
+        wrong = None
+        if strategy and (loop not in ("fit", "graph") or jit):
+            wrong = f"expected fit or graph, without +jit, before +{strategy}"
+        elif is_fit_on_workers and steps not in (None, 1):
+            wrong = "expected 1 step per execution for fit+multiworker"
+        elif loop == "eager" and (jit or match["steps"]):
+            wrong = "the eager loop compiles nothing: expected eager without +jit and @N"
+        if wrong:
+            raise ValueError(f"{wrong}; received {spelling!r}")
+        if strategy or loop == "eager":
+            jit_compile = False
+        if is_fit_on_workers or loop == "eager":
             steps = 1
-        return cls(name, loop, False, False, steps, strategy, int(match["replicas"]))
+        jit_compile = bool(jit) or jit_compile
+        distribution = strategy or "none", int(match["replicas"] or 1)
+        return cls(name or spelling, loop, is_step, jit_compile, steps, *distribution)
 
     def compile(self, model: "keras.Model") -> "keras.Model":
-        """Set `jit_compile` and `steps_per_execution` of `model` to those of the row. Return `model`."""
+        """Set `jit_compile` and `steps_per_execution` of `model`, and return it."""
         if self.jit_compile is not None:
             model.jit_compile = self.jit_compile
         if self.steps_per_execution is not None:

@@ -17,15 +17,8 @@ from kerasmlp.loops import Loop, traced
 def running(row: Row, start: Start, epochs: int) -> Iterator[Loop]:
     """A context with the loop of `row`. With `multiworker`, the other workers run in it too.
 
-    Enter it before TensorFlow is used in this process. With `multiworker`, call the loop only once.
-
-    Args:
-        row: the row.
-        start: what the other workers train.
-        epochs: how long they train.
-
-    Raises:
-        ValueError: the loop cannot be imported.
+    Enter it before TensorFlow is used in this process. With `multiworker`, call the loop only once, and
+    for `epochs`: the other workers train from `start` for as long.
     """
     loop = row.loop
     if not isinstance(loop, str) or loop not in BUILT_IN:

@@ -26,11 +26,8 @@ class Start:
     """What every row starts from, and what it trains on.
 
     Attributes:
-        make_model: a function without arguments that returns a compiled model, or its name,
-            `package.module:name`.
-        train: training examples and labels.
+        make_model: returns a compiled model; or the name of the function, `package.module:name`.
         test: examples and labels for the evaluation and the predictions.
-        batch_size: examples in a batch.
         seed: seed of the initial weights and the order of the batches.
     """
 
@@ -46,35 +43,32 @@ class Start:
         return -(-len(self.train[0]) // self.batch_size)
 
     def new_model(self) -> "keras.Model":
-        """Return a new compiled model.
-
-        Raises:
-            ValueError: the function cannot be imported, its model is not compiled, or the class of its
-                model has its own `train_step`.
-        """
+        """Return a new compiled model. A `ValueError` says why the function makes no usable one."""
         import keras
 
         keras.utils.set_random_seed(self.seed)
         factory = self.make_model
-        model = (import_by_name(factory) if isinstance(factory, str) else factory)()
         what = factory if isinstance(factory, str) else "the model function"
+        model = (import_by_name(factory) if isinstance(factory, str) else factory)()
+        wrong = None
         if not isinstance(model, keras.Model):
-            raise ValueError(f"{what}: expected a compiled keras.Model; received {type(model).__name__}")
-        if not model.compiled or model.optimizer is None:
-            raise ValueError(f"{what}: expected a compiled model; received one without compile()")
-        if type(model).train_step is not keras.Model.train_step:
-            raise ValueError(
-                f"{what}: expected a model that fit trains with Keras' own step; received a model of the"
-                f" class {type(model).__name__}, which has its own train_step"
+            wrong = f"expected a compiled keras.Model; received {type(model).__name__}"
+        elif not model.compiled or model.optimizer is None:
+            wrong = "expected a compiled model; received one without compile()"
+        elif type(model).train_step is not keras.Model.train_step:
+            wrong = (
+                "expected a model that fit trains with Keras' own step; received a model of the class"
+                f" {type(model).__name__}, which has its own train_step"
             )
+        if wrong:
+            raise ValueError(f"{what}: {wrong}")
         return model
 
 
 def handbook_start(data: MNISTLoader, batch_size: int, seed: int, model: str | None) -> Start:
     """Return a start with the model function that `model` names; None for the handbook's MLP."""
     make_model = model or functools.partial(_handbook_mlp, data.image_shape, data.classes)
-    train, test = as_arrays(data)
-    return Start(make_model, train, test, batch_size, seed)
+    return Start(make_model, *as_arrays(data), batch_size, seed)
 
 
 def _handbook_mlp(image_shape: tuple[int, int, int], classes: int) -> "keras.Model":
@@ -94,19 +88,16 @@ def as_arrays(data: Data) -> tuple[Arrays, Arrays]:
         data = MNISTLoader(str(data))
     if isinstance(data, MNISTLoader):
         return (data.train_data, data.train_label), (data.test_data, data.test_label)
-    if len(data) == 2 and all(isinstance(part, tuple | list) and len(part) == 2 for part in data):
-        train, test = ((np.asarray(x), np.asarray(y)) for x, y in data)
-    elif len(data) == 2:
-        train = np.asarray(data[0]), np.asarray(data[1])
-        test = train
-    else:
+    if len(data) != 2:
         raise ValueError(
             f"data: expected (x, y) or ((x, y), (x_test, y_test)); received {len(data)} parts"
         )
-    for x, y in (train, test):
+    has_test = all(isinstance(part, tuple | list) and len(part) == 2 for part in data)
+    arrays = [(np.asarray(x), np.asarray(y)) for x, y in (data if has_test else [data])]
+    for x, y in arrays:
         if x.ndim == 0 or y.ndim == 0 or len(x) != len(y) or len(x) == 0:
             raise ValueError(
                 "data: expected the same number of examples and labels, at least one; received arrays"
                 f" of the shapes {x.shape} and {y.shape}"
             )
-    return train, test
+    return arrays[0], arrays[-1]

@@ -1,7 +1,9 @@
 """The cost of one loop, measured in the process of its row, one epoch at a time."""
 
+import functools
 import statistics
 import time
+import timeit
 from typing import Any
 
 import keras
@@ -13,72 +15,58 @@ from kerasmlp.comparison.running import running
 from kerasmlp.comparison.start import Start
 from kerasmlp.comparison.verdict import Cost
 from kerasmlp.data import Batches, in_order
-from kerasmlp.loops import Loop, build
+from kerasmlp.loops import build
 
 EVALUATIONS = 3
 """How often the evaluation is timed, after one that traces."""
 
 
 def time_row(talk: Talk, start: Start, row: Row, repeats: int) -> Cost:
-    """Time the loop of a row. Each message that is received starts an epoch, and is answered at its end.
+    """Time the loop of a row: an epoch that warms up, `repeats` epochs, and the evaluation.
 
-    Args:
-        talk: receives a message for the epoch that warms up, for each timed epoch and for the
-            evaluation.
-        start: what to train.
-        row: the row.
-        repeats: number of epochs to time.
+    Each of them starts when a message is received. An epoch is answered at its end.
 
     Raises:
         ValueError: the loop does not train as many epochs as it should.
     """
     with running(row, start, 1 + repeats) as loop:
-        return _time_loop(talk, loop, start, row, repeats)
-
-
-def _time_loop(talk: Talk, loop: Loop, start: Start, row: Row, repeats: int) -> Cost:
-    model = row.compile(start.new_model())
-    train = Batches(*start.train, start.batch_size, start.seed)
-    build(model, train)
-    test = in_order(*start.test)
-    timer = _EpochTimer(talk, synchronize=row.strategy != "multiworker")
-    talk.send("ready")
-    timer.wait_and_start()
-    loop(model, train, None, 1 + repeats, [timer])
-    by_epoch = bool(timer.seconds)
-    if not by_epoch:
-        timer.stop()
-        for _ in range(repeats):
-            timer.wait_and_start()
-            loop(model, train, None, 1, [])
+        model = row.compile(start.new_model())
+        train = Batches(*start.train, start.batch_size, start.seed)
+        build(model, train)
+        test = in_order(*start.test)
+        timer = _EpochTimer(talk, synchronize=row.strategy != "multiworker")
+        talk.send("ready")
+        timer.wait_and_start()
+        loop(model, train, None, 1 + repeats, [timer])
+        by_epoch = bool(timer.seconds)
+        if not by_epoch:
             timer.stop()
-    if len(timer.seconds) != 1 + repeats:
-        raise ValueError(
-            f"expected the loop to train {1 + repeats} epochs; it trained {len(timer.seconds)}"
+            for _ in range(repeats):
+                timer.wait_and_start()
+                loop(model, train, None, 1, [])
+                timer.stop()
+        if len(timer.seconds) != 1 + repeats:
+            raise ValueError(
+                f"expected the loop to train {1 + repeats} epochs; it trained {len(timer.seconds)}"
+            )
+        timer.wait_and_start()
+        evaluate = functools.partial(model.evaluate, test, verbose=0)
+        _, *evaluations = timeit.repeat(evaluate, number=1, repeat=1 + EVALUATIONS)
+        return Cost(
+            timer.seconds[1:],
+            train.steps_per_epoch,
+            timer.seconds_to_first_step,
+            statistics.median(evaluations),
+            peak_megabytes(),
+            by_epoch,
         )
-    timer.wait_and_start()
-    evaluations = []
-    for _ in range(1 + EVALUATIONS):
-        begin = time.perf_counter()
-        model.evaluate(test, verbose=0)
-        evaluations.append(time.perf_counter() - begin)
-    return Cost(
-        timer.seconds[1:],
-        train.steps_per_epoch,
-        timer.seconds_to_first_step,
-        statistics.median(evaluations[1:]),
-        peak_megabytes(),
-        by_epoch,
-    )
 
 
 class _EpochTimer(keras.callbacks.Callback):
     """Times each epoch. An epoch waits for a message before it starts.
 
-    Args:
-        talk: receives the messages.
-        synchronize: whether to wait for the devices before the clock is read. With several workers,
-            TensorFlow cannot.
+    With `synchronize`, it waits for the devices before the clock is read. With several workers,
+    TensorFlow cannot.
     """
 
     def __init__(self, talk: Talk, synchronize: bool) -> None:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from kerasmlp import loops
 from kerasmlp.callbacks import BatchLosses
+from kerasmlp.comparison.checker import Checker
 from kerasmlp.comparison.process import Talk
 from kerasmlp.comparison.reference import Reference, restore, state
 from kerasmlp.comparison.rounding import Rounding
@@ -28,15 +29,9 @@ SECONDS_BETWEEN_MESSAGES = 0.2
 
 
 def check_row(talk: Talk, start: Start, row: Row, first: Row, epochs: int) -> Trajectory:
-    """Train with the loop of a row, and check its steps.
+    """Train with the loop of a row, and check its steps. The reference is compiled as row `first` is.
 
-    Args:
-        talk: sends the initial state of this row, receives the one to start from, then sends the number
-            of steps done.
-        start: what to train.
-        row: the row.
-        first: the first row. The reference is compiled as it is.
-        epochs: epochs to train.
+    Sends the initial state of this row, receives the one to start from, then sends the steps done.
     """
     with running(row, start, epochs) as loop:
         reference, model = first.compile(start.new_model()), row.compile(start.new_model())
@@ -75,25 +70,25 @@ def check_loop(
     """Train `model` with a loop, and compare its steps with those of a reference.
 
     Args:
-        loop: the loop.
-        model: the compiled model for the loop.
-        reference: the same model for the reference, compiled as the first row is.
-        train: the training batches.
+        reference: the same model for the reference. It may be compiled in another way.
         test: examples and labels for the predictions at the end.
-        epochs: epochs to train.
         initial: the state to start from. None for that of `model`.
         callbacks: more callbacks for the loop.
 
     Raises:
         TypeError: the loop does not return the metrics of each epoch.
     """
-    initial = _build_alike(model, reference, train, initial)
+    for each in (model, reference):
+        loops.build(each, train)
+    initial = state(model) if initial is None else initial
+    for each in (model, reference):
+        restore(each, initial)
     losses, rounding = _Losses(), Rounding(Reference(reference), train.batch_size)
     steps = StepChecker(rounding, train, initial)
-    history = _history(loop(model, train, None, epochs, [losses.source, losses, steps, *callbacks]))
+    history = _history(loop(model, train, None, epochs, [losses, steps, *callbacks]))
     steps.check_end(model, epochs)
     final, weights, predictions = state(model), len(model.variables), _predictions(model, test)
-    checker: StepChecker | CallChecker = steps
+    checker: Checker = steps
     if not steps.steps and steps.divergence is None:  # the loop called no batch hooks
         checker = CallChecker(rounding, train)
         checker.check(loop, model, initial, epochs)
@@ -114,28 +109,16 @@ def check_loop(
     )
 
 
-def _build_alike(
-    model: keras.Model, reference: keras.Model, train: Batches, initial: State | None
-) -> State:
-    """Create the variables of both models, set them to `initial`, and return it."""
-    for each in (model, reference):
-        loops.build(each, train)
-    initial = initial if initial is not None else state(model)
-    for each in (model, reference):
-        restore(each, initial)
-    return initial
-
-
-class _Losses(keras.callbacks.Callback):
-    """Collects the loss of every step. `source` must be called before it."""
+class _Losses(BatchLosses):
+    """Collects the loss of every step."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.source = BatchLosses()
         self.all: list[float] = []
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
-        self.all += [step.loss for step in self.source.latest]
+        super().on_train_batch_end(batch, logs)
+        self.all += [step.loss for step in self.latest]
 
 
 def _history(returned: Any) -> History:

@@ -3,7 +3,6 @@
 import dataclasses
 import math
 import statistics
-from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -26,10 +25,9 @@ class Divergence:
     """The first difference between a loop and Keras' own steps that is more than rounding.
 
     Attributes:
-        step: the number of the step, counted from 1. For a metric, the last step of the epoch.
+        step: counted from 1. For a metric, the last step of the epoch.
         what: the variable or the metric that differs most, or what happened.
         size: the largest absolute difference. None if there is no such number.
-        bound: the bound on rounding.
         cause: the cause, and how certain it is. None if it is unknown.
     """
 
@@ -60,10 +58,7 @@ class Trajectory:
         steps: number of steps that were compared with Keras' own.
         measured: number of executions that were not identical, and for which the bound was measured.
         share: the largest difference in a step, as a share of the bound on rounding.
-        unit_roundoff: the unit roundoff of the model.
-        longest_sum: the number of terms of the longest sum in a step.
-        jit_compile: whether the model was compiled with XLA.
-        steps_per_execution: the value of the model.
+        unit_roundoff, longest_sum: see `Rounding`.
     """
 
     losses: list[float]
@@ -80,14 +75,18 @@ class Trajectory:
     jit_compile: bool
     steps_per_execution: int
 
+    @property
+    def state(self) -> State:
+        """The state at the end."""
+        return [*self.weights, *self.optimizer]
+
 
 @dataclasses.dataclass(frozen=True)
 class Cost:
     """What a loop costs.
 
     Attributes:
-        seconds_per_epoch: the time of each epoch, without the first epoch, which warms up.
-        steps_per_epoch: batches in an epoch.
+        seconds_per_epoch: the time of each epoch, without the one that warms up.
         seconds_to_first_step: from the call of the loop to the end of its first execution, with tracing
             and compiling. None if the loop calls no batch hooks.
         seconds_to_evaluate: the median time of `model.evaluate` on the test examples, without tracing.
@@ -105,7 +104,7 @@ class Cost:
 
     @property
     def median(self) -> float:
-        """The median of the seconds per epoch."""
+        """The median seconds per epoch."""
         return statistics.median(self.seconds_per_epoch)
 
     @property
@@ -119,12 +118,10 @@ class Outcome:
     """The result for one row.
 
     Attributes:
-        name: the name of the row.
-        verdict: the verdict on the loop.
         reason: why the loop diverges or how it failed. None if it agrees.
-        trajectory: what the loop did. None if it failed.
-        cost: what the loop costs. None if it was not measured.
-        cost_failure: why the cost could not be measured. None if it could.
+        trajectory: None if the loop failed.
+        cost: None if it was not measured.
+        cost_failure: why the cost could not be measured.
     """
 
     name: str
@@ -135,34 +132,21 @@ class Outcome:
     cost_failure: str | None = None
 
 
-def judge(name: str, trajectory: Trajectory, first: Trajectory | None) -> Outcome:
-    """Return the verdict on a loop.
-
-    Args:
-        name: the name of the row.
-        trajectory: what the loop did.
-        first: what the loop of the first row did. None if it failed.
-    """
-    divergence = trajectory.divergence
-    if divergence is None and first is not None:
-        divergence = _returned_metrics_differ(trajectory, first)
+def judge(name: str, trajectory: Trajectory | str, first: Trajectory | str | None) -> Outcome:
+    """Return the verdict on the loop of a row. Instead of a trajectory, it may have a failure, a text."""
+    if isinstance(trajectory, str):
+        return Outcome(name, "failed", trajectory, None)
+    divergence, is_identical = trajectory.divergence, False
+    if isinstance(first, Trajectory) and same(trajectory.state, first.state):
+        divergence = divergence or _returned_metrics_differ(trajectory, first)
+        is_identical = (
+            (trajectory.losses == first.losses or not trajectory.losses or not first.losses)
+            and trajectory.history == first.history
+            and trajectory.predictions.tobytes() == first.predictions.tobytes()
+        )
     if divergence is not None:
         return Outcome(name, "diverges", str(divergence), trajectory)
-    same = first is not None and _identical(trajectory, first)
-    return Outcome(name, "identical" if same else "equal", None, trajectory)
-
-
-def _identical(one: Trajectory, other: Trajectory) -> bool:
-    return (
-        (one.losses == other.losses or not one.losses or not other.losses)
-        and one.history == other.history
-        and one.predictions.tobytes() == other.predictions.tobytes()
-        and _same_end(one, other)
-    )
-
-
-def _same_end(one: Trajectory, other: Trajectory) -> bool:
-    return same([*one.weights, *one.optimizer], [*other.weights, *other.optimizer])
+    return Outcome(name, "identical" if is_identical else "equal", None, trajectory)
 
 
 def _returned_metrics_differ(trajectory: Trajectory, first: Trajectory) -> Divergence | None:
@@ -171,8 +155,6 @@ def _returned_metrics_differ(trajectory: Trajectory, first: Trajectory) -> Diver
     Where the final states differ by rounding, the metrics may differ too. For these loops only the
     metrics that they pass to `on_epoch_end` are checked, against the loop's own steps.
     """
-    if not _same_end(trajectory, first):
-        return None
     for name, values in first.history.items():
         received = trajectory.history.get(name, [])
         if len(received) != len(values):
@@ -185,7 +167,7 @@ def _returned_metrics_differ(trajectory: Trajectory, first: Trajectory) -> Diver
     return None
 
 
-def same(first: Sequence[NDArray[Any]], second: Sequence[NDArray[Any]]) -> bool:
+def same(first: State, second: State) -> bool:
     """Return whether two lists of arrays have the same types, shapes and bits."""
     return len(first) == len(second) and all(
         one.dtype == other.dtype and one.shape == other.shape and one.tobytes() == other.tobytes()
@@ -194,10 +176,7 @@ def same(first: Sequence[NDArray[Any]], second: Sequence[NDArray[Any]]) -> bool:
 
 
 def differences(one: Trajectory, other: Trajectory) -> dict[str, float | None]:
-    """Return the largest absolute differences in losses, weights, optimizer and predictions.
-
-    A difference is None if the shapes differ.
-    """
+    """Return the largest absolute difference of each part; None if the shapes differ."""
     return {
         "losses": _largest([np.array(one.losses)], [np.array(other.losses)]),
         "weights": _largest(one.weights, other.weights),

@@ -5,10 +5,11 @@ from collections.abc import Iterator
 import keras
 import numpy as np
 
-from kerasmlp.comparison.causes import find_cause
-from kerasmlp.comparison.epoch_metrics import EpochMetrics, Values
+from kerasmlp.comparison.causes import Experiment
+from kerasmlp.comparison.checker import Checker
+from kerasmlp.comparison.epoch_metrics import EpochMetrics
 from kerasmlp.comparison.reference import Batch, state
-from kerasmlp.comparison.rounding import Deviation, Rounding
+from kerasmlp.comparison.rounding import Rounding
 from kerasmlp.comparison.verdict import Divergence, State, same
 from kerasmlp.data import Batches
 from kerasmlp.loops import Logs
@@ -17,36 +18,21 @@ MEASURE_ALL_UNTIL = 100
 MEASURE_EVERY = 20
 """The bound is measured for steps that are not identical: for all of them up to step 100, then for every
 20th execution and at the end of each epoch."""
+_PARTIAL_DROPPED = "the last, partial batch of the epoch is dropped"
 
 
-class StepChecker(keras.callbacks.Callback):
+class StepChecker(Checker, keras.callbacks.Callback):
     """Lets the reference take each step of a loop too, from the same state, and compares the results.
 
-    Args:
-        rounding: the bound on rounding, and the reference.
-        train: the batches that the loop should use.
-        initial: the state that the loop should start with.
-
-    Attributes:
-        divergence: the first difference that is more than rounding. None if there is none.
-        steps: number of steps that were compared.
-        measured: number of executions for which the bound was measured.
-        share: the largest difference in a step, as a share of the bound.
+    `initial` is the state that the loop should start with.
     """
 
     def __init__(self, rounding: Rounding, train: Batches, initial: State) -> None:
-        super().__init__()
-        self.divergence: Divergence | None = None
-        self.steps = 0
-        self.measured = 0
-        self.share = 0.0
-        self._rounding = rounding
-        self._reference = rounding.reference
-        self._train = train
+        super().__init__(rounding, train)
         self._after = initial
         self._executions = 0
         self._next_step = 0
-        self._metrics_of_epochs: list[Values] = []
+        self._metrics_of_epochs: list[State] = []
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         self._epoch = epoch
@@ -59,49 +45,28 @@ class StepChecker(keras.callbacks.Callback):
         self._first_batch = batch
         self._before = state(self.model)
         if self.divergence is None and not same(self._before, self._after):
-            self.divergence = self._changed_outside_a_step(self._next_step)
+            self.divergence = self._changed_outside_a_step()
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         self._after = state(self.model)
         if self.divergence is not None:
             return
-        last = min(batch, self._train.steps_per_epoch - 1)
-        batches = [next(self._batches) for _ in range(self._first_batch, last + 1)]
-        self._next_step = self._epoch * self._train.steps_per_epoch + last + 1
+        per_epoch = self._train.steps_per_epoch
+        end = min(batch + 1, per_epoch)
+        batches = [next(self._batches) for _ in range(self._first_batch, end)]
+        self._next_step = self._epoch * per_epoch + end
         expected = self._reference.train(self._before, batches)
         self._metrics.add_execution(sum(len(y) for _, y in batches))
         self.steps += len(batches)
         self._executions += 1
-        if not same(expected, self._after) and self._is_measured(last):
-            self._measure(batches, expected)
-
-    def _is_measured(self, last: int) -> bool:
-        """Return whether the bound is measured for an execution that is not identical."""
-        at_end = last + 1 == self._train.steps_per_epoch
-        return at_end or self._next_step <= MEASURE_ALL_UNTIL or self._executions % MEASURE_EVERY == 0
-
-    def _measure(self, batches: list[Batch], expected: State) -> None:
-        metrics = self._metrics.values()
-        deviation = self._rounding.deviation(self._before, batches, expected, self._after)
-        self.measured += 1
-        if deviation is not None:
-            self.share = max(self.share, deviation.share)
-            if not deviation.is_rounding:
-                self.divergence = self._wrong_step(batches, deviation)
-        self._metrics.restore(metrics)
-
-    def _wrong_step(self, batches: list[Batch], deviation: Deviation) -> Divergence:
-        first = self._next_step - len(batches)
-        cause = find_cause(
-            self._rounding, self._before, batches, self._after, self._other_batches(first)
-        )
-        return Divergence(
-            first + 1,
-            deviation.variable,
-            deviation.size,
-            deviation.bound,
-            str(cause) if cause else None,
-        )
+        is_measured = self._next_step <= MEASURE_ALL_UNTIL or self._executions % MEASURE_EVERY == 0
+        if (is_measured or end == per_epoch) and not same(expected, self._after):
+            metrics = self._metrics.values()
+            first = self._next_step - len(batches)
+            execution = Experiment(self._rounding, self._before, batches, self._after)
+            others = self._other_batches(first)
+            self._measure(first + 1, execution, expected, lambda: execution.find_cause(others))
+            self._metrics.restore(metrics)
 
     def _other_batches(self, step: int) -> Iterator[tuple[str, Batch]]:
         """Yield all other batches until the end of the next epoch, with the cause that each would be."""
@@ -110,7 +75,7 @@ class StepChecker(keras.callbacks.Callback):
             for position, batch in enumerate(self._train.epoch(epoch)):
                 other = epoch * per_epoch + position
                 if other == step + 1 and (step + 1) % per_epoch == 0:
-                    yield "the last, partial batch of the epoch is dropped", batch
+                    yield _PARTIAL_DROPPED, batch
                 elif other != step:
                     name = (
                         f"another order of the batches: this is the batch of step {other + 1}"
@@ -118,11 +83,12 @@ class StepChecker(keras.callbacks.Callback):
                     )
                     yield name, batch
 
-    def _changed_outside_a_step(self, step: int) -> Divergence:
+    def _changed_outside_a_step(self) -> Divergence:
         """Return what the loop changed between two steps, or before the first."""
         pairs = zip(self._reference.paths, self._after, self._before, strict=True)
         changed = [(path, old, new) for path, old, new in pairs if not same([old], [new])]
         path, old, new = changed[0]
+        step = self._next_step
         when = "before the first step" if step == 0 else f"between the steps {step} and {step + 1}"
         cause = f"the loop changes the state outside its steps: {', '.join(p for p, _, _ in changed)}"
         for name, one, other in changed:
@@ -137,8 +103,8 @@ class StepChecker(keras.callbacks.Callback):
         missing = (epoch + 1) * self._train.steps_per_epoch - self._next_step
         if missing:
             partial = missing == 1 and len(self._train.images) % self._train.batch_size
-            cause = "the last, partial batch of the epoch is dropped" if partial else None
             what = f"{missing} step(s) of epoch {epoch + 1} are missing"
+            cause = _PARTIAL_DROPPED if partial else None
             self.divergence = Divergence(self._next_step + 1, what, cause=cause)
             return
         self._metrics_of_epochs.append(self._metrics.last)

@@ -24,10 +24,7 @@ class Arrays(NamedTuple):
 
 
 def checked(source: str, members: tuple[NDArray[Any], ...]) -> Arrays:
-    """Return x_train, y_train, x_test and y_test in the form of `Arrays`.
-
-    If an array is wrong, the message of the ValueError starts with `source`, and says which one.
-    """
+    """Return x_train, y_train, x_test and y_test as `Arrays`. A ValueError names the wrong array."""
     x_train, y_train, x_test, y_test = members
     train_data, test_data = _images(source, "x_train", x_train), _images(source, "x_test", x_test)
     train_label, test_label = _labels(source, "y_train", y_train), _labels(source, "y_test", y_test)

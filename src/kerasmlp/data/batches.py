@@ -26,13 +26,10 @@ from numpy.typing import NDArray
 from kerasmlp.data.tensors import as_tensor, labels_as_tensor, scale, without_autograph
 
 Sampling = Literal["shuffle", "replacement"]
-
 EVALUATION_BATCH_SIZE = 1000
 """Metrics are means over the examples, so this size changes them only by rounding."""
-
 Augment = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 """Takes the images of a batch and a seed, int64 `[2]`. Returns images of the same shape and type."""
-
 Group = tuple[tf.Tensor, tuple[tf.Tensor, ...]]
 """The number of steps to take, int32, and the batches, each part stacked. The stacks may be longer than
 the number of steps: `[at least steps, batch, ...]`."""

@@ -19,13 +19,7 @@ IMAGES = 1000
 def write_checked(
     model: MLP, data: MNISTLoader, format: FormatName, output: Path
 ) -> tuple[Path, parity.Parity]:
-    """Export `model` into a folder, with the parity report as JSON beside it. Return path and report.
-
-    Args:
-        model: a trained model.
-        data: the data of the model. The parity check uses the first 1,000 test images.
-        format: the format of the export.
-        output: the folder. It must exist.
+    """Export `model` into the folder `output`, with a report as JSON beside it. Return path and report.
 
     Raises:
         ParityError: the export does not predict what the model predicts. It is not kept.

@@ -23,11 +23,7 @@ PACKAGES: dict[FormatName, tuple[str, ...]] = {
 
 
 def check_installed(format: FormatName) -> None:
-    """Check that the packages for a format are installed.
-
-    Raises:
-        ValueError: a package is missing. The message says how to install it.
-    """
+    """Raise a ValueError, which says how to install them, if packages for a format are missing."""
     packages = PACKAGES.get(format, ())
     if not all(importlib.util.find_spec(package.replace("-", "_")) for package in packages):
         raise ValueError(

@@ -20,13 +20,7 @@ class ParityError(Exception):
 
 @dataclasses.dataclass(frozen=True)
 class Bound:
-    """The largest differences that are allowed for an export.
-
-    Attributes:
-        largest_difference: the largest difference of a probability.
-        equal_labels: the smallest share of images with the same most probable class.
-        accuracy_loss: the largest loss of accuracy.
-    """
+    """The largest difference, the smallest share of equal labels, and the largest loss of accuracy."""
 
     largest_difference: float
     equal_labels: float
@@ -45,13 +39,10 @@ class Parity:
     """The predictions of an export in its own runtime, compared with those of the model.
 
     Attributes:
-        format: the format of the export.
         bytes: the size of the file, or of all files of the folder.
-        images: the number of images.
         largest_difference: the largest difference of a probability.
         equal_labels: the share of images with the same most probable class.
         accuracy: the accuracy of the export.
-        accuracy_of_model: the accuracy of the model.
         milliseconds_1: the median time of a call with one image.
         milliseconds_1000: the median time of a call with the first 1,000 images.
     """
@@ -67,24 +58,19 @@ class Parity:
     milliseconds_1000: float
 
     def check(self, bound: Bound) -> None:
-        """Check that all differences are within `bound`.
-
-        Raises:
-            ParityError: a difference is larger.
-        """
+        """Raise a `ParityError` unless all differences are within `bound`."""
         loss = self.accuracy_of_model - self.accuracy
-        if (
+        if not (
             self.largest_difference <= bound.largest_difference
             and self.equal_labels >= bound.equal_labels
             and loss <= bound.accuracy_loss
         ):
-            return
-        raise ParityError(
-            f"{self.format}: expected probabilities within {bound.largest_difference:g} of the model's,"
-            f" {bound.equal_labels:.0%} of {self.images:,} labels equal, and at most"
-            f" {bound.accuracy_loss:.0%} of accuracy lost; received {self.largest_difference:g},"
-            f" {self.equal_labels:.1%} and {loss:.1%}. This export is not kept."
-        )
+            raise ParityError(
+                f"{self.format}: expected probabilities within {bound.largest_difference:g} of the"
+                f" model's, {bound.equal_labels:.0%} of {self.images:,} labels equal, and at most"
+                f" {bound.accuracy_loss:.0%} of accuracy lost; received {self.largest_difference:g},"
+                f" {self.equal_labels:.1%} and {loss:.1%}. This export is not kept."
+            )
 
 
 def measure(
@@ -97,8 +83,6 @@ def measure(
     """Run an export in a new process, and compare its predictions with those of the model.
 
     Args:
-        format: the format of the export.
-        path: the path of the export.
         images: `[images, height, width, channels]`.
         labels: `[images]`.
         probabilities: the predictions of the model, `[images, classes]`.
@@ -107,12 +91,10 @@ def measure(
         ParityError: the export does not run.
     """
     outputs = _run(format, path, images)
-    files = [file for file in (path, *path.rglob("*")) if file.is_file()]
-    predicted = outputs["probabilities"].argmax(axis=1)
-    predicted_by_model = probabilities.argmax(axis=1)
+    predicted, predicted_by_model = outputs["probabilities"].argmax(1), probabilities.argmax(1)
     return Parity(
         format=format,
-        bytes=sum(file.stat().st_size for file in files),
+        bytes=sum(file.stat().st_size for file in (path, *path.rglob("*")) if file.is_file()),
         images=len(images),
         largest_difference=float(np.abs(outputs["probabilities"] - probabilities).max()),
         equal_labels=float(np.mean(predicted == predicted_by_model)),

@@ -4,8 +4,7 @@ IMAGES is an `.npy` file, uint8 `[images, height, width, channels]`. The script 
 file, with `probabilities`, float32 `[images, classes]`, and `milliseconds_1` and `milliseconds_1000`,
 the median times of a call with the first image and with the first 1,000 images.
 
-The script does not import kerasmlp, so an export runs without it. The exception is a `.keras` file: it
-contains a class of kerasmlp, which must be registered with Keras.
+It does not import kerasmlp, except for a `.keras` file, which contains a class that kerasmlp registers.
 """
 
 import statistics

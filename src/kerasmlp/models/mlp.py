@@ -19,10 +19,8 @@ class MLP(keras.Model):
 
     Args:
         hidden_units: the number of units of each hidden layer, `dense1` first.
-        classes: the number of units of the last layer.
         quantize: `int8` or `int4` rounds weights to 8 or 4 bits, and activations to 8, see
             `quantization`. `none` rounds nothing.
-        name: the name of the model, with which the paths of its variables begin.
     """
 
     def __init__(
@@ -34,8 +32,7 @@ class MLP(keras.Model):
         **kwargs: Any,
     ) -> None:
         super().__init__(name=name, **kwargs)
-        self.hidden_units = tuple(hidden_units)
-        self.classes = classes
+        self.hidden_units, self.classes = tuple(hidden_units), classes
         self.quantize_to = quantize
         self.flatten = keras.layers.Flatten(name="flatten")
         dense: Any = keras.layers.Dense
@@ -58,7 +55,6 @@ class MLP(keras.Model):
         for layer in (self.flatten, *self.hidden, self.head):
             layer.build(shape)
             shape = layer.compute_output_shape(shape)
-        self.built = True
 
     def activations(self, x: Any, training: bool = False) -> Any:
         """Return the activations of the last hidden layer, `[batch, units]`."""
@@ -71,11 +67,9 @@ class MLP(keras.Model):
         """Return the probabilities, `[batch, classes]`."""
         # With the softmax of keras.ops, not tf.nn, Keras' cross-entropy uses the logits, also in eager
         # mode. So all loops compute the same loss.
-        hidden = self.activations(x, training)
-        return keras.ops.softmax(self.head(hidden, training=training))
+        return keras.ops.softmax(self.head(self.activations(x, training), training=training))
 
     def get_config(self) -> dict[str, Any]:
-        """Return the arguments that make the same model, untrained."""
         config = super().get_config()
         own = {"hidden_units": list(self.hidden_units), "classes": self.classes}
         return {**config, **own, "quantize": self.quantize_to}
@@ -110,12 +104,9 @@ def compiled_mlp(
 
 
 def calibrated(model: MLP, x: Any, quantize: str) -> MLP:
-    """Return a trained model with rounded weights and activations: post-training quantization.
+    """Return a trained model after post-training quantization to `int8` or `int4`.
 
-    Args:
-        model: a built model that is not quantized.
-        x: images, as the model takes them. They set the ranges of the activations.
-        quantize: `int8` or `int4`.
+    The model is built and not quantized. Images `x`, as it takes them, set the ranges of activations.
     """
     quantized = MLP(model.hidden_units, model.classes, quantize)
     quantized.build(model.get_build_config()["input_shape"])

@@ -4,9 +4,6 @@ from typing import Any
 
 import keras
 
-WARMUP = 0.02
-"""The share of the steps in which the learning rate of the cosine schedule rises from 0."""
-
 
 def make_optimizer(
     learning_rate: float = 0.001,
@@ -29,7 +26,7 @@ def make_optimizer(
     """
     schedule: Any = learning_rate
     if cosine_steps is not None:
-        warmup = int(cosine_steps * WARMUP)
+        warmup = int(cosine_steps * 0.02)
         schedule = keras.optimizers.schedules.CosineDecay(
             0.0 if warmup else learning_rate,
             cosine_steps - warmup,

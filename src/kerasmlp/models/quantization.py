@@ -12,21 +12,15 @@ import tensorflow as tf
 
 WEIGHT_BITS = {"int8": 8, "int4": 4}
 """The bits of a weight. Activations always have 8, biases 32."""
-ACTIVATION_BITS = 8
 
 
 @keras.saving.register_keras_serializable(package="kerasmlp")
 class QuantizedDense(keras.layers.Dense):
     """A Dense layer that rounds its kernel and its outputs as integer arithmetic does.
 
-    Each unit has its own scale for its weights, symmetric around 0: the largest weight becomes the
-    integer 127 with 8 bits, or 7 with 4 bits. All outputs share one range, `lowest` to `highest`. It
-    contains 0 and all outputs seen in training. Biases are not rounded: their integers have 32 bits.
-
-    Args:
-        units: the number of units.
-        bits: the bits of a weight, 8 or 4.
-        kwargs: other arguments of Dense.
+    A weight has 8 or 4 `bits`. Each unit has its own scale for its weights, symmetric around 0: the
+    largest weight becomes the integer 127 with 8 bits, or 7 with 4 bits. All outputs share one range,
+    `lowest` to `highest`. It contains 0 and all outputs seen in training. Biases are not rounded.
     """
 
     def __init__(self, units: int, bits: int = 8, **kwargs: Any) -> None:
@@ -39,20 +33,15 @@ class QuantizedDense(keras.layers.Dense):
             setattr(self, name, self.add_weight((), "zeros", trainable=False, name=name))
 
     def call(self, inputs: Any, training: bool = False) -> Any:
-        outputs = inputs @ rounded(self.kernel, self.bits) + self.bias
-        if self.activation is not None:
-            outputs = self.activation(outputs)
+        outputs = self.activation(inputs @ rounded(self.kernel, self.bits) + self.bias)
         if training:
             self.lowest.assign(tf.minimum(self.lowest, tf.reduce_min(outputs)))
             self.highest.assign(tf.maximum(self.highest, tf.reduce_max(outputs)))
         return fake_quantized(outputs, self.lowest, self.highest)
 
-    # Dense saves and loads only its kernel and bias.
-    def save_own_variables(self, store: Any) -> None:
-        keras.layers.Layer.save_own_variables(self, store)
-
-    def load_own_variables(self, store: Any) -> None:
-        keras.layers.Layer.load_own_variables(self, store)
+    # Those of Dense save and load only its kernel and bias.
+    save_own_variables = keras.layers.Layer.save_own_variables
+    load_own_variables = keras.layers.Layer.load_own_variables
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "bits": self.bits}
@@ -68,20 +57,17 @@ def rounded(kernel: Any, bits: int) -> Any:
 
 def fake_quantized(x: Any, lowest: Any, highest: Any) -> Any:
     """Return `x`, float32, rounded to the 256 values from `lowest` to `highest`."""
-    return tf.quantization.fake_quant_with_min_max_vars(x, lowest, highest, num_bits=ACTIVATION_BITS)
+    return tf.quantization.fake_quant_with_min_max_vars(x, lowest, highest, num_bits=8)
 
 
 def plain(model: Any, ranges: bool) -> keras.Model:
-    """Return a quantized MLP as standard Keras layers, with rounded kernels.
+    """Return a built, quantized `MLP` as standard Keras layers, with rounded kernels.
 
+    With `ranges`, activations are rounded too, with constant ranges; that of the pixels is [0, 1].
     The LiteRT converter reads ranges only from constants, and it does not support a fake quantization of
     a kernel `[inputs, units]` with a scale for each unit. From a rounded kernel it computes the same
     scales, the largest weight of a unit divided by 127, so its integers are those of the training. (With
     4 bits they are the nearest values of 8 bits, less than 3 % of a step of 4 bits away.)
-
-    Args:
-        model: a built `MLP` of `QuantizedDense` layers. The range of the pixels is [0, 1].
-        ranges: whether activations are rounded too, with constant ranges.
     """
     layers: list[Any] = [_range(0.0, 1.0), keras.layers.Flatten()]
     weights = []

@@ -37,8 +37,8 @@ def read(source: Path | IO[bytes]) -> Grey:
             raise ValueError(f"expected {wanted}; received {image.mode}. Convert the image.")
         coloured = ImageOps.exif_transpose(image).convert("RGBA")
         coloured.thumbnail((LARGEST_SIDE, LARGEST_SIDE), Image.Resampling.BOX)
-    grey = np.asarray(coloured.convert("L"), np.float32) / 255
-    opacity = np.asarray(coloured.getchannel("A"), np.float32) / 255
+    grey = np.asarray(coloured.convert("L"), np.float32) / np.float32(255)
+    opacity = np.asarray(coloured.getchannel("A"), np.float32) / np.float32(255)
     return grey if opacity.min() == 1 else grey * opacity + _paper(grey, opacity) * (1 - opacity)
 
 

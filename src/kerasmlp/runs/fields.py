@@ -14,13 +14,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 
 
 class SettingError(ValueError):
-    """A setting is wrong.
-
-    Args:
-        setting: its name.
-        expected: what it should be.
-        received: its value.
-    """
+    """The value of a `setting` has a wrong type, or is out of its bounds."""
 
     def __init__(self, setting: str, expected: str, received: Any) -> None:
         super().__init__(f"{setting}: expected {expected}; received {received!r:.100}")
@@ -29,12 +23,7 @@ class SettingError(ValueError):
 
 @dataclasses.dataclass(frozen=True)
 class Bound:
-    """A condition that a value must meet.
-
-    Attributes:
-        holds: says whether a value meets it.
-        expected: the condition in words.
-    """
+    """A condition that a value must meet, and the condition in words."""
 
     holds: Callable[[Any], bool]
     expected: str

@@ -24,9 +24,8 @@ def load(path: str | PathLike[str]) -> keras.Model:
     if file.is_dir():
         file /= run_folder.MODEL
         if not file.is_file():
-            raise FileNotFoundError(
-                f"expected the folder of a finished run; {path} has no {run_folder.MODEL}"
-            )
+            expected = "expected the folder of a finished run"
+            raise FileNotFoundError(f"{expected}; {path} has no {run_folder.MODEL}")
     return keras.models.load_model(file, safe_mode=True)
 
 
@@ -45,10 +44,8 @@ def load_with_data(folder: Path, data: str | None = None) -> tuple[keras.Model, 
     loader = MNISTLoader(data or _dataset(folder / run_folder.METRICS))
     expected = tuple(model.get_build_config()["input_shape"][1:])
     if loader.image_shape != expected:
-        raise ValueError(
-            f"--data: expected images of shape {expected}, as the model takes them;"
-            f" received {loader.image_shape}"
-        )
+        what = f"--data: expected images of shape {expected}, as the model takes them"
+        raise ValueError(f"{what}; received {loader.image_shape}")
     return model, loader
 
 

@@ -67,7 +67,7 @@ def opened(settings: Settings, task: Task, folder: Path | None) -> Iterator[Reco
 
 
 def _restore(task: Task, resumed: Contents, epochs: int) -> int:
-    """Set the model to the state of a checkpoint, and return the step to go on with."""
+    """Set the model to the state of a checkpoint. Return the step to go on with."""
     state, steps = resumed.state, task.batches.steps_per_epoch
     if state["data"] != task.fingerprint:
         raise SettingError("data", "the data that the run was begun on", task.data)
@@ -75,10 +75,8 @@ def _restore(task: Task, resumed: Contents, epochs: int) -> int:
     if epochs < begun:
         raise SettingError("epochs", f"at least {begun}, as many as the run has begun", epochs)
     if state["versions"] != versions():
-        print(
-            "warning: the run was begun with other versions, which may round differently",
-            file=sys.stderr,
-        )
+        warning = "warning: the run was begun with other versions, which may round differently"
+        print(warning, file=sys.stderr)
     build(task.model, task.batches)
     put_variables(task.model, resumed.arrays, "model", "optimizer")
     print(f"resuming after step {state['step']:,} of {epochs * steps:,}", file=sys.stderr)

@@ -5,16 +5,7 @@ from typing import Any
 
 import keras
 
-from kerasmlp.callbacks import (
-    BatchLosses,
-    EvaluateAverage,
-    Interruption,
-    PrintBatchLoss,
-    Profile,
-    ProgressLine,
-    StopAtNonFinite,
-    Stopwatch,
-)
+from kerasmlp import callbacks, tensorboard
 from kerasmlp.checkpoints import Checkpoint
 from kerasmlp.data import Examples
 from kerasmlp.runs import run_folder
@@ -22,7 +13,6 @@ from kerasmlp.runs.record import Record
 from kerasmlp.runs.settings import Settings
 from kerasmlp.runs.task import Task
 from kerasmlp.runs.versions import versions
-from kerasmlp.tensorboard import Graph, Histograms, Images, PRCurves, Scalars
 
 SAMPLE = 1000
 """The first training images, whose gradients and evaluation are shown."""
@@ -34,29 +24,21 @@ def run_callbacks(
     settings: Settings,
     task: Task,
     record: Record,
-    stopwatch: Stopwatch,
-    interruption: Interruption,
+    stopwatch: callbacks.Stopwatch,
+    interruption: callbacks.Interruption,
 ) -> list[Any]:
-    """Return the callbacks of a run: `stopwatch` is the first, the `Checkpoint` the last.
-
-    Args:
-        settings: which of them there are.
-        task: what is trained.
-        record: where they write.
-        stopwatch: measures the steps.
-        interruption: notes a signal to this process.
-    """
+    """Return the callbacks of a run: `stopwatch` is the first, the `Checkpoint` the last."""
     folder = record.folder
-    batch_losses = BatchLosses()
+    batch_losses = callbacks.BatchLosses()
     shown = _dashboards(task, record, stopwatch, batch_losses)
     others = [
         stopwatch,
         batch_losses,
-        EvaluateAverage(),
-        ProgressLine(stopwatch),
-        *([PrintBatchLoss(batch_losses)] if settings.verbose else []),
-        StopAtNonFinite(batch_losses),
-        *([Profile(folder / "train")] if settings.profile else []),
+        callbacks.EvaluateAverage(),
+        callbacks.ProgressLine(stopwatch),
+        *([callbacks.PrintBatchLoss(batch_losses)] if settings.verbose else []),
+        callbacks.StopAtNonFinite(batch_losses),
+        *([callbacks.Profile(folder / "train")] if settings.profile else []),
         *(callback for name, callback in shown.items() if name in settings.summaries),
         keras.callbacks.CSVLogger(folder / run_folder.HISTORY, append=True),
         keras.callbacks.History(),
@@ -81,17 +63,16 @@ def run_callbacks(
 
 
 def _dashboards(
-    task: Task, record: Record, stopwatch: Stopwatch, batch_losses: BatchLosses
+    task: Task, record: Record, stopwatch: callbacks.Stopwatch, batch_losses: callbacks.BatchLosses
 ) -> dict[str, keras.callbacks.Callback]:
-    """Return the callback of each dashboard."""
     events, batches = record.events, task.batches
     sample = Examples(batches.images[:SAMPLE], batches.labels[:SAMPLE])
     shown = task.validation and task.validation.first(VALIDATION)
     augment = functools.partial(batches.augmented, step=0) if batches.augment else None
     return {
-        "scalars": Scalars(events, sample, stopwatch, batch_losses),
-        "graphs": Graph(events, batches.input_spec),
-        "histograms": Histograms(events, sample),
-        "images": Images(events, sample, shown, augment),
-        "pr_curves": PRCurves(events, shown),
+        "scalars": tensorboard.Scalars(events, sample, stopwatch, batch_losses),
+        "graphs": tensorboard.Graph(events, batches.input_spec),
+        "histograms": tensorboard.Histograms(events, sample),
+        "images": tensorboard.Images(events, sample, shown, augment),
+        "pr_curves": tensorboard.PRCurves(events, shown),
     }

@@ -28,8 +28,8 @@ def train(
     """Train as `settings` say. Return the run folder and the content of its `metrics.json`.
 
     Args:
-        settings: of the run.
-        data: to train on, instead of what `settings.data` names.
+        settings: the settings of the run.
+        data: the data to train on, instead of what `settings.data` names.
         workers: what `settings.strategy` asks for, if it has been made. Of the workers of a cluster,
             the chief calls this function; the others call `follow`.
 
@@ -65,11 +65,7 @@ def train(
 
 
 def follow(settings: Settings, workers: "Distribution") -> None:
-    """Take part in a training as a worker that is not the chief. Write nothing.
-
-    Raises:
-        Exception: what `train` raises.
-    """
+    """Take part in a training as a worker that is not the chief. Write nothing; raise as `train` does."""
     from kerasmlp.data import MNISTLoader
     from kerasmlp.runs.task import prepare
 
@@ -126,7 +122,7 @@ def _warn_of_a_short_average(settings: Settings, task: "Task") -> None:
     remembered = settings.ema_momentum**steps
     if remembered > MUCH_REMEMBERED:
         print(
-            f"note: after {steps:,} steps, {remembered:.0%} of the averaged weights still is the initial"
+            f"note: after {steps:,} steps, the averaged weights are still {remembered:.0%} initial"
             " weights; train longer, or use a smaller --ema-momentum",
             file=sys.stderr,
         )

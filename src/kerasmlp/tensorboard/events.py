@@ -22,7 +22,7 @@ FLUSH_SECONDS = 10
 
 
 class Events:
-    """Writes events into the sub-runs of a folder.
+    """Writes events into the sub-runs of a folder. All methods raise `OSError` if a write fails.
 
     Args:
         folder: the folder of the run. Each sub-run is a sub-folder; `.` is the folder itself.
@@ -31,27 +31,15 @@ class Events:
     """
 
     def __init__(self, folder: Path, initial_step: int = 0) -> None:
-        self.initial_step = initial_step
-        self.folder = folder
+        self.folder, self.initial_step = folder, initial_step
         self._writers: dict[str, Any] = {}
 
     def add(self, sub_run: str, step: int, *summaries: Any, **content: Any) -> None:
-        """Add an event to a sub-run. The first event of a sub-run makes its file.
-
-        Args:
-            sub_run: the name of the sub-run.
-            step: the optimizer's step.
-            summaries: the summaries of the event.
-            content: other fields of the event.
-
-        Raises:
-            OSError: the event cannot be written.
-        """
+        """Add an event: its summaries, or other fields. The first event of a sub-run makes its file."""
         if summaries:
-            content["summary"] = Summary()
-        for summary in summaries:
-            # Some summaries are of TensorFlow's class, which has the same bytes.
-            content["summary"].MergeFromString(summary.SerializeToString())
+            # Some are of TensorFlow's class, which has the same bytes. Joining the bytes merges them.
+            parts = [summary.SerializeToString() for summary in summaries]
+            content["summary"] = Summary.FromString(b"".join(parts))
         with _os_errors(self.folder / sub_run):
             if sub_run not in self._writers:
                 writer = EventFileWriter(str(self.folder / sub_run), flush_secs=FLUSH_SECONDS)
@@ -64,37 +52,21 @@ class Events:
     def write(
         self, sub_run: str, step: int, make: Callable[..., Any], values: Mapping[str, Any]
     ) -> None:
-        """Add summaries of one kind, described by the meaning of their tags.
+        """Add an event with a summary of each value, described by the meaning of its tag.
 
-        Args:
-            sub_run: the name of the sub-run.
-            step: the optimizer's step.
-            make: called as `make(tag, value, description=meaning)`. Returns a Summary, like
-                TensorBoard's `scalar_pb`.
-            values: the values by tag.
-
-        Raises:
-            OSError: the event cannot be written.
+        `make(tag, value, description=meaning)` returns a summary, as TensorBoard's `scalar_pb` does.
         """
         summaries = (make(tag, value, description=about(tag)) for tag, value in values.items())
         self.add(sub_run, step, *summaries)
 
     def flush(self) -> None:
-        """Write all added events to the files.
-
-        Raises:
-            OSError: a file cannot be written.
-        """
+        """Write all added events to the files."""
         for sub_run, writer in self._writers.items():
             with _os_errors(self.folder / sub_run):
                 writer.flush()
 
     def close(self) -> None:
-        """Write all added events, and close the files.
-
-        Raises:
-            OSError: a file cannot be written.
-        """
+        """Write all added events, and close the files."""
         while self._writers:
             sub_run, writer = self._writers.popitem()
             with _os_errors(self.folder / sub_run):

@@ -8,17 +8,11 @@ from kerasmlp.tensorboard.events import Events
 
 
 class Graph(keras.callbacks.Callback):
-    """Writes the operations of the model.
-
-    Args:
-        events: the event files. It writes to `train`.
-        inputs: the shape and dtype of a batch of the model's inputs.
-    """
+    """Writes the operations of the model, for a batch like `inputs`, to `train`."""
 
     def __init__(self, events: Events, inputs: tf.TensorSpec) -> None:
         super().__init__()
-        self._events = events
-        self._inputs = inputs
+        self._events, self._inputs = events, inputs
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         if self._events.initial_step:

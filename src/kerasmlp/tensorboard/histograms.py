@@ -14,23 +14,17 @@ from kerasmlp.data import Examples
 from kerasmlp.loops import Logs
 from kerasmlp.models import averaged_weights
 from kerasmlp.tensorboard.events import Events
-from kerasmlp.tensorboard.weights import trainable_weights
 
 
 class Histograms(keras.callbacks.Callback):
-    """Writes histograms of weights and gradients at the end of each epoch.
+    """Writes histograms of weights and gradients to `train` at the end of each epoch.
 
-    With averaged weights, they are those of the averaged weights.
-
-    Args:
-        events: the event files. It writes to `train`.
-        sample: the training examples to compute the gradients of.
+    With averaged weights, they are those of the averaged weights. The gradients are those on `sample`.
     """
 
     def __init__(self, events: Events, sample: Examples) -> None:
         super().__init__()
-        self._events = events
-        self._sample = sample
+        self._events, self._sample = events, sample
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         with averaged_weights(self.model):
@@ -39,6 +33,12 @@ class Histograms(keras.callbacks.Callback):
         values = {f"weights/{name}": weight for name, weight in weights.items()}
         values |= {f"gradients/{name}": value for name, value in zip(weights, gradients, strict=True)}
         self._events.write("train", int(self.model.optimizer.iterations), histogram, values)
+
+
+def trainable_weights(model: keras.Model) -> dict[str, NDArray[Any]]:
+    """Return the trainable weights by their path, without the name of the model."""
+    variables = model.trainable_variables
+    return {variable.path.removeprefix(f"{model.name}/"): variable.numpy() for variable in variables}
 
 
 def histogram(tag: str, values: NDArray[Any], description: str) -> Summary:

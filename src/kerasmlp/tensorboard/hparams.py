@@ -40,15 +40,9 @@ def of_run(settings: Mapping[str, Any], metrics: Mapping[str, Any]) -> dict[str,
 def write(
     events: Events, name: str, sub_run: str, step: int, settings: Mapping[str, Any], metrics: Any
 ) -> None:
-    """Write the row of a finished run.
+    """Write the row of the finished run `name` to a sub-run, at the last step.
 
-    Args:
-        events: the event files.
-        name: the name of the run.
-        sub_run: the sub-run to write to.
-        step: the last step.
-        settings: the settings by name. Those in `SETTINGS` are written.
-        metrics: the metrics by name. Those in `METRICS` are written, except None.
+    It has the settings in `SETTINGS`, and the metrics in `METRICS` that are not None.
 
     Raises:
         OSError: the row cannot be written.
@@ -59,10 +53,10 @@ def write(
         hparams=[HParam(setting) for setting in SETTINGS],
         metrics=[Metric(f"final/{metric}", display_name=metric) for metric in METRICS],
     )
-    values = {setting: settings[setting] for setting in SETTINGS if setting in settings}
     values = {
-        setting: value if isinstance(value, bool | int | float) else str(value)
-        for setting, value in values.items()
+        setting: value if isinstance(value, int | float) else str(value)
+        for setting, value in settings.items()
+        if setting in SETTINGS
     }
     final = {f"final/{metric}": metrics[metric] for metric in METRICS if metrics.get(metric) is not None}
     events.write(sub_run, step, scalar_pb, final)

@@ -15,20 +15,17 @@ from kerasmlp.loops import Logs
 from kerasmlp.models import averaged_weights
 from kerasmlp.tensorboard import pictures
 from kerasmlp.tensorboard.events import Events
-from kerasmlp.tensorboard.weights import trainable_weights
 
 SAMPLES = 25
 """The number of training images to show."""
 
 
 class Images(keras.callbacks.Callback):
-    """Writes training images, the first layer, the confusion matrix, and mistakes.
+    """Writes training images and the first layer to `train`, confusions and mistakes to `validation`.
 
     With averaged weights, all but the training images are those of the averaged weights.
 
     Args:
-        events: the event files. It writes to `train` and `validation`.
-        sample: training examples.
         validation: validation examples. None for no validation.
         augment: distorts images as before a train step. None for no augmentation.
     """
@@ -41,10 +38,8 @@ class Images(keras.callbacks.Callback):
         augment: Callable[[Any], Any] | None = None,
     ) -> None:
         super().__init__()
-        self._events = events
-        self._sample = sample
-        self._validation = validation
-        self._augment = augment
+        self._events, self._augment = events, augment
+        self._sample, self._validation = sample, validation
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         if self._events.initial_step:
@@ -68,24 +63,18 @@ class Images(keras.callbacks.Callback):
 def is_shown(epoch: int) -> bool:
     """Return whether to write images and curves after `epoch`: only after the 1st, 2nd, 4th, 8th, ...
 
-    TensorBoard keeps only ten images of a tag. For a small model, writing them after each epoch would
-    take too long.
-
-    Args:
-        epoch: the number of the epoch, counted from 0.
+    `epoch` counts from 0. TensorBoard keeps only ten images of a tag. For a small model, writing them
+    after each epoch would take too long.
     """
-    number = epoch + 1
-    return number & (number - 1) == 0
+    return (epoch + 1).bit_count() == 1
 
 
 def write_first_layer(events: Events, sub_run: str, model: keras.Model, examples: Examples) -> None:
     """Write the weights of the first layer as images, if its inputs are the pixels of `examples`."""
-    shape = examples.images.shape[1:]
-    kernel = next(iter(trainable_weights(model).values()))
+    shape, kernel = examples.images.shape[1:], model.trainable_variables[0].numpy()
     if kernel.shape[0] == np.prod(shape):
-        picture = pictures.first_layer(kernel, shape)
-        step = int(model.optimizer.iterations)
-        events.write(sub_run, step, _image, {"images/first_layer": picture})
+        picture = {"images/first_layer": pictures.first_layer(kernel, shape)}
+        events.write(sub_run, int(model.optimizer.iterations), _image, picture)
 
 
 def write_errors(events: Events, sub_run: str, model: keras.Model, examples: Examples) -> None:

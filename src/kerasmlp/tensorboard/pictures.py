@@ -25,11 +25,12 @@ GAP = 4
 LINE = 14
 """The height of a caption in pixels."""
 
+_font = functools.cache(ImageFont.load_default)
+
 
 def captioned(images: NDArray[np.uint8], captions: Sequence[str]) -> Picture:
     """Return the images, `[images, height, width, channels]`, in a square, each with a caption below."""
-    height, width = images.shape[1:3]
-    return tiles(images, captions, scale=max(1, 64 // max(height, width)))
+    return tiles(images, captions, scale=max(1, 64 // max(images.shape[1:3])))
 
 
 def tiles(
@@ -39,14 +40,10 @@ def tiles(
     gap: int = GAP,
     side: int = SIDE,
 ) -> Picture:
-    """Return the images in rows and columns. Images that do not fit are left out.
+    """Return the images, `[images, height, width, channels]` with 1 or 3 channels, in rows and columns.
 
-    Args:
-        images: `[images, height, width, channels]` with 1 or 3 channels.
-        captions: a line below each image. Empty for no captions.
-        scale: the factor by which each image is enlarged.
-        gap: the pixels between and around the images.
-        side: the largest width and height of the picture in pixels.
+    Each image is enlarged by the factor `scale`, with `gap` pixels around it, and its caption below.
+    Images that do not fit into a square of `side` pixels are left out.
     """
     images = images.repeat(scale, axis=1).repeat(scale, axis=2)
     height, width, channels = images.shape[1:]
@@ -54,10 +51,7 @@ def tiles(
     columns = max(1, min(math.ceil(math.sqrt(len(images))), side // column_width))
     rows = max(1, min(math.ceil(len(images) / columns), side // row_height))
     canvas = np.full((rows * row_height + gap, columns * column_width + gap, channels), 255, np.uint8)
-    places = [
-        (gap + row * row_height, gap + column * column_width)
-        for row, column in np.ndindex(rows, columns)
-    ]
+    places = [(gap + y * row_height, gap + x * column_width) for y, x in np.ndindex(rows, columns)]
     for image, (y, x) in zip(images, places, strict=False):
         canvas[y : y + height, x : x + width] = image
     picture = Image.fromarray(canvas.squeeze(-1) if channels == 1 else canvas)
@@ -68,13 +62,9 @@ def tiles(
 
 
 def first_layer(kernel: NDArray[np.floating], image_shape: tuple[int, ...]) -> Picture:
-    """Return the weights of each unit as an image, light above 0 and dark below.
+    """Return the weights of each unit as an image of `image_shape`, `(height, width, channels)`.
 
-    White is 4 standard deviations of all weights, black is -4.
-
-    Args:
-        kernel: the weights, `[pixels, units]`.
-        image_shape: `(height, width, channels)`.
+    The kernel is `[pixels, units]`. White is 4 standard deviations of all weights, grey 0, black -4.
     """
     weights = kernel[:, :UNITS].T.reshape(-1, *image_shape)
     white = 4 * kernel.std() or 1.0
@@ -88,27 +78,22 @@ def confusion(matrix: NDArray[np.integer]) -> Picture:
     table has no numbers.
     """
     classes = len(matrix)
-    numbers = classes <= SIDE // 32
-    cell = 32 if numbers else max(1, SIDE // classes)
+    cell = max(1, min(32, SIDE // classes))
     share = np.sqrt(matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1))
     right = np.eye(classes, dtype=bool)[..., None]
     colours = np.where(right, (1.0, 0.6, 0.0), (0.0, 1.0, 1.0)) * share[..., None]
-    pixels = np.rint(255 * (1 - colours)).astype(np.uint8)
-    if not numbers:
-        return np.kron(pixels, np.ones((cell, cell, 1), np.uint8))
-    canvas = Image.new("RGB", (cell * (classes + 1),) * 2, "white")
-    draw = ImageDraw.Draw(canvas)
-    table = Image.fromarray(pixels).resize((cell * classes,) * 2, Image.Resampling.NEAREST)
-    canvas.paste(table, (cell, cell))
-    texts = {(0, number + 1): str(number) for number in range(classes)}
-    texts |= {(number + 1, 0): str(number) for number in range(classes)}
-    texts |= {
-        (row + 1, column + 1): str(matrix[row, column]) for row, column in np.argwhere(matrix).tolist()
-    }
+    pixels = np.rint(255 * (1 - colours)).astype(np.uint8).repeat(cell, axis=0).repeat(cell, axis=1)
+    if cell < 32:  # too small for a number
+        return pixels
+    picture = Image.fromarray(np.pad(pixels, [(cell, 0), (cell, 0), (0, 0)], constant_values=255))
+    draw = ImageDraw.Draw(picture)
+    texts = {(row + 1, column + 1): matrix[row, column] for row, column in np.argwhere(matrix)}
+    for number in range(classes):
+        texts[0, number + 1] = texts[number + 1, 0] = number
     for (row, column), text in texts.items():
         middle = ((column + 0.5) * cell, (row + 0.5) * cell)
-        draw.text(middle, text, fill="black", font=_font(12), anchor="mm")
-    return np.asarray(canvas)
+        draw.text(middle, str(text), fill="black", font=_font(12), anchor="mm")
+    return np.asarray(picture)
 
 
 def mistakes(
@@ -116,17 +101,14 @@ def mistakes(
 ) -> Picture:
     """Return the images that are most wrong: their class has the lowest probability.
 
-    Args:
-        images: `[images, height, width, channels]`.
-        labels: the classes, `[images]`.
-        probabilities: the outputs of the model, `[images, classes]`.
+    The images are `[images, height, width, channels]`, their probabilities `[images, classes]`.
     """
     predicted = probabilities.argmax(axis=1)
     (wrong,) = np.nonzero(predicted != labels)
+    if not len(wrong):
+        return captioned(np.full_like(images[:1], 255), ["no mistakes"])
     worst = wrong[np.argsort(probabilities[wrong, labels[wrong]], kind="stable")][:MISTAKES]
     captions = [f"{labels[i]}: {predicted[i]} {probabilities[i, predicted[i]]:.0%}" for i in worst]
-    if not captions:
-        return captioned(np.full_like(images[:1], 255), ["no mistakes"])
     return captioned(images[worst], captions)
 
 
@@ -135,8 +117,3 @@ def png(picture: Picture) -> bytes:
     file = io.BytesIO()
     Image.fromarray(picture).save(file, format="png", compress_level=1)
     return file.getvalue()
-
-
-@functools.cache
-def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    return ImageFont.load_default(size)

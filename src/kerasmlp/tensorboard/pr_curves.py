@@ -14,19 +14,14 @@ CURVES = 100
 
 
 class PRCurves(keras.callbacks.Callback):
-    """Writes precision against recall for each class.
+    """Writes precision against recall for each class to `validation`.
 
-    With averaged weights, the curves are those of the averaged weights.
-
-    Args:
-        events: the event files. It writes to `validation`.
-        validation: validation examples. None for no validation.
+    With averaged weights, they are those of the averaged weights. Without validation it writes nothing.
     """
 
     def __init__(self, events: Events, validation: Examples | None) -> None:
         super().__init__()
-        self._events = events
-        self._validation = validation
+        self._events, self._validation = events, validation
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         if is_shown(epoch) and self._validation is not None:
@@ -36,13 +31,9 @@ class PRCurves(keras.callbacks.Callback):
 
 def write_pr_curves(events: Events, sub_run: str, model: keras.Model, examples: Examples) -> None:
     """Write precision against recall for each class of `examples`."""
+    step, probabilities = int(model.optimizer.iterations), examples.probabilities(model)
     curves = {
-        f"pr/{number}": (examples.labels == number, probabilities)
-        for number, probabilities in enumerate(examples.probabilities(model).T[:CURVES])
+        f"pr/{number}": (examples.labels == number, of_class)
+        for number, of_class in enumerate(probabilities.T[:CURVES])
     }
-    events.write(
-        sub_run,
-        int(model.optimizer.iterations),
-        lambda tag, curve, description: pr_curve.pb(tag, *curve, description=description),
-        curves,
-    )
+    events.write(sub_run, step, lambda tag, curve, **text: pr_curve.pb(tag, *curve, **text), curves)

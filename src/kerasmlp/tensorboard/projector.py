@@ -25,35 +25,31 @@ def write(
     labels: NDArray[Any],
     predicted: NDArray[Any],
 ) -> None:
-    """Write the first `POINTS` examples for Projector, or fewer if their images are large.
+    """Write the first `POINTS` examples into the folder of a sub-run, or fewer if the images are large.
 
-    Args:
-        folder: the folder of a sub-run.
-        activations: `[examples, units]`.
-        images: `[examples, height, width, channels]`.
-        labels: the true classes, `[examples]`.
-        predicted: the predicted classes, `[examples]`.
+    The activations are `[examples, units]`, the images `[examples, height, width, channels]`.
 
     Raises:
         OSError: a file cannot be written.
     """
     height, width = images.shape[1:3]
     count = min(POINTS, len(images), (SPRITE_SIDE // width) * (SPRITE_SIDE // height))
-    if not count or not activations[:count].any():
+    activations = activations[:count]
+    if not activations.any():
         return  # Projector would read zeros as text, and fail
     sprite = pictures.tiles(images[:count], gap=0, side=SPRITE_SIDE)
     pairs = zip(labels[:count], predicted[:count], strict=True)
-    lines = ["label\tpredicted", *(f"{label}\t{prediction}" for label, prediction in pairs), ""]
+    lines = ["label\tpredicted\n", *(f"{label}\t{prediction}\n" for label, prediction in pairs)]
 
     config = ProjectorConfig()
     embedding = config.embeddings.add()
     embedding.tensor_name = "hidden"
-    embedding.tensor_shape.extend(activations[:count].shape)
+    embedding.tensor_shape.extend(activations.shape)
     embedding.tensor_path = "hidden.bytes"
     embedding.metadata_path = "labels.tsv"
     embedding.sprite.image_path = "sprite.png"
     embedding.sprite.single_image_dim.extend([width, height])
-    atomic.write(folder / "hidden.bytes", activations[:count].astype("<f4").tobytes())
-    atomic.write(folder / "labels.tsv", "\n".join(lines).encode())
+    atomic.write(folder / "hidden.bytes", activations.astype("<f4").tobytes())
+    atomic.write(folder / "labels.tsv", "".join(lines).encode())
     atomic.write(folder / "sprite.png", pictures.png(sprite))
     atomic.write(folder / PROJECTOR_FILENAME, text_format.MessageToString(config).encode())

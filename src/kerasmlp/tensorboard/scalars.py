@@ -9,19 +9,16 @@ from kerasmlp.data import Examples
 from kerasmlp.loops import Logs
 from kerasmlp.models import averaged_weights
 from kerasmlp.tensorboard.events import Events
-from kerasmlp.tensorboard.weights import trainable_weights
+from kerasmlp.tensorboard.histograms import trainable_weights
 
 
 class Scalars(keras.callbacks.Callback):
-    """Writes losses, metrics, the learning rate, norms and the speed.
+    """Writes losses, metrics, the learning rate, norms and the speed to `train` and `validation`.
 
     With averaged weights, norms and the evaluation of `sample` are those of the averaged weights.
 
     Args:
-        events: the event files. It writes to `train` and `validation`.
         sample: training examples, for an evaluation and the norm of the gradients.
-        stopwatch: measures the speed.
-        batch_losses: records the loss of each step.
         every: the number of steps from one written batch loss to the next.
     """
 
@@ -34,11 +31,8 @@ class Scalars(keras.callbacks.Callback):
         every: int = 100,
     ) -> None:
         super().__init__()
-        self._events = events
-        self._sample = sample
-        self._stopwatch = stopwatch
-        self._batch_losses = batch_losses
-        self._every = every
+        self._events, self._sample = events, sample
+        self._stopwatch, self._batch_losses, self._every = stopwatch, batch_losses, every
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         for step, loss, running in self._batch_losses.latest:
@@ -66,9 +60,8 @@ class Scalars(keras.callbacks.Callback):
             "gradient_norm": np.sqrt(sum(np.vdot(gradient, gradient) for gradient in gradients)),
             "speed/examples_per_second": self._stopwatch.examples_per_second,
             "speed/milliseconds_per_step": 1000 * self._stopwatch.seconds_per_step[-1],
+            **{f"weight_norm/{name}": np.linalg.norm(weight) for name, weight in weights.items()},
         }
-        for name, weight in weights.items():
-            train[f"weight_norm/{name}"] = np.linalg.norm(weight)
         self._events.write("train", step, scalar_pb, train)
         if validation:
             self._events.write("validation", step, scalar_pb, validation)

@@ -14,10 +14,8 @@ TAGS = {
     "gradient_norm": "the L2 norm of all gradients at the end of the epoch; the gradients are those of"
     " the mean loss of the first 1,000 training images",
     "weight_norm/*": "the L2 norm of each weight array at the end of the epoch",
-    "speed/examples_per_second": "the speed of the training steps, without compiling, validation and"
-    " files",
-    "speed/milliseconds_per_step": "the time of a training step in milliseconds, measured in the same"
-    " way",
+    "speed/examples_per_second": "the speed of training, without compiling, validation and files",
+    "speed/milliseconds_per_step": "the milliseconds of a training step, measured in the same way",
     "weights/*": "histograms of each weight array at the end of the epoch",
     "gradients/*": "histograms of the gradients of `gradient_norm`",
     "images/samples": "the first training images, with their labels",
