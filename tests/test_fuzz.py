@@ -13,13 +13,10 @@ import zipfile
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from helpers import idx
-from kerasmlp.data import idx as idx_files
-from kerasmlp.data import loader
-from kerasmlp.data import npz as npz_files
+from kerasmlp.data import idx as idx_files, loader, npz as npz_files
 from kerasmlp.runs.settings import Settings
 
 MEMORY = 2**23

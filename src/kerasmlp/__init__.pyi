@@ -1,15 +1,6 @@
-from .comparison import assert_loops_agree, compare_loops
-from .data import MNISTLoader
-from .models import MLP
-from .runs import Settings, load
+from .comparison import assert_loops_agree as assert_loops_agree, compare_loops as compare_loops
+from .data import MNISTLoader as MNISTLoader
+from .models import MLP as MLP
+from .runs import Settings as Settings, load as load
 
 __version__: str
-
-__all__ = [
-    "MLP",
-    "MNISTLoader",
-    "Settings",
-    "assert_loops_agree",
-    "compare_loops",
-    "load",
-]

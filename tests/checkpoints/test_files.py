@@ -3,8 +3,7 @@ import resource
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from kerasmlp.checkpoints import files
 from kerasmlp.checkpoints.files import Checkpoints, Contents

@@ -1,20 +1,15 @@
-from .average import EvaluateAverage
-from .interruption import Interrupted, Interruption, handled, resumable_by
-from .losses import BatchLosses, PrintBatchLoss, StopAtNonFinite
-from .profile import Profile
-from .progress import ProgressLine
-from .stopwatch import Stopwatch
-
-__all__ = [
-    "BatchLosses",
-    "EvaluateAverage",
-    "Interrupted",
-    "Interruption",
-    "PrintBatchLoss",
-    "Profile",
-    "ProgressLine",
-    "StopAtNonFinite",
-    "Stopwatch",
-    "handled",
-    "resumable_by",
-]
+from .average import EvaluateAverage as EvaluateAverage
+from .interruption import (
+    Interrupted as Interrupted,
+    Interruption as Interruption,
+    handled as handled,
+    resumable_by as resumable_by,
+)
+from .losses import (
+    BatchLosses as BatchLosses,
+    PrintBatchLoss as PrintBatchLoss,
+    StopAtNonFinite as StopAtNonFinite,
+)
+from .profile import Profile as Profile
+from .progress import ProgressLine as ProgressLine
+from .stopwatch import Stopwatch as Stopwatch

@@ -1,12 +1,4 @@
-from . import atomic
-from .callback import Checkpoint
-from .files import Checkpoints, Contents
-from .state import put_variables
-
-__all__ = [
-    "Checkpoint",
-    "Checkpoints",
-    "Contents",
-    "atomic",
-    "put_variables",
-]
+from . import atomic as atomic
+from .callback import Checkpoint as Checkpoint
+from .files import Checkpoints as Checkpoints, Contents as Contents
+from .state import put_variables as put_variables

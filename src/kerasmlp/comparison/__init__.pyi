@@ -1,20 +1,15 @@
-from . import report
-from .compare import assert_loops_agree, compare_loops, compare_rows
-from .process import Process, RemoteError, Talk, peak_megabytes
-from .result import Comparison
-from .row import Row
-from .start import handbook_start
-
-__all__ = [
-    "Comparison",
-    "Process",
-    "RemoteError",
-    "Row",
-    "Talk",
-    "assert_loops_agree",
-    "compare_loops",
-    "compare_rows",
-    "handbook_start",
-    "peak_megabytes",
-    "report",
-]
+from . import report as report
+from .compare import (
+    assert_loops_agree as assert_loops_agree,
+    compare_loops as compare_loops,
+    compare_rows as compare_rows,
+)
+from .process import (
+    Process as Process,
+    RemoteError as RemoteError,
+    Talk as Talk,
+    peak_megabytes as peak_megabytes,
+)
+from .result import Comparison as Comparison
+from .row import Row as Row
+from .start import handbook_start as handbook_start

@@ -17,10 +17,7 @@ def check_agreement(
     """Check the loop of each row, and return the verdicts.
 
     One process for each CPU runs at a time, since no time is measured here. All rows start with the
-    initial weights of the first row.
-
-    Raises:
-        ValueError: the first row failed before it had a model.
+    initial weights of the first row. If that one fails before it has a model, raise a `ValueError`.
     """
     initial: concurrent.futures.Future[State] = concurrent.futures.Future()
     processes: list[Process] = []

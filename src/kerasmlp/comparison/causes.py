@@ -25,7 +25,6 @@ class Cause:
     exact: bool
 
     def __str__(self) -> str:
-        """Return the name, and how certain the cause is."""
         certain = "certain: it gives the loop's step bit for bit"
         likely = "very likely: it gives the loop's step within rounding"
         return f"{self.name} ({certain if self.exact else likely})"
@@ -33,13 +32,9 @@ class Cause:
 
 @dataclasses.dataclass(frozen=True)
 class Experiment:
-    """Compares wrong steps of the reference with a wrong step of a loop.
+    """Compares wrong steps of the reference with a wrong step of a loop, from `before` to `received`.
 
-    Attributes:
-        rounding: the bound on rounding, and the reference.
-        before: the state before the step of the loop.
-        batches: the batches that the loop should have used.
-        received: the state after the step of the loop.
+    The loop should have used `batches`.
     """
 
     rounding: Rounding
@@ -50,9 +45,7 @@ class Experiment:
     def find_cause(self, other_batches: Iterable[tuple[str, Batch]] = ()) -> Cause | None:
         """Return why the step of the loop is wrong; None if no known cause explains it.
 
-        Args:
-            other_batches: what the loop may have used instead, with the cause that each would be. They
-                are tried last.
+        The other batches are tried last, each with the cause that it would be.
         """
         reference = self.rounding.reference
         expected = reference.take(RIGHT, self.before, self.batches)
@@ -72,25 +65,21 @@ class Experiment:
             likely = next(filter(None, causes), None)
         return likely
 
-    @property
-    def _weights(self) -> int:
-        """Number of variables of the model, which come first in a state."""
-        return len(self.rounding.reference.model.variables)
-
     @functools.cached_property
     def _has_own_optimizer(self) -> bool:
         """Whether the loop left the model's optimizer unchanged. Then only the weights are compared."""
-        return same(self.before[self._weights :], self.received[self._weights :])
+        weights = self.rounding.reference.weights
+        return same(self.before[weights:], self.received[weights:])
 
     def _test(self, name: str, step: Step, batches: Sequence[Batch]) -> Cause | None:
         """Return the cause if `step` on `batches` gives the state of the loop."""
+        reference, received = self.rounding.reference, self.received
         try:
-            wrong = self.rounding.reference.take(step, self.before, batches)
+            wrong = reference.take(step, self.before, batches)
         except (ValueError, TypeError, tf.errors.InvalidArgumentError):
             return None  # this mistake is not possible with this model or loss
-        received = self.received
         if self._has_own_optimizer:
-            received = [*received[: self._weights], *wrong[self._weights :]]
+            received = [*received[: reference.weights], *wrong[reference.weights :]]
         if same(wrong, received):
             return Cause(name, exact=True)
         if _far_apart(wrong, received):

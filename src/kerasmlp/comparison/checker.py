@@ -9,11 +9,7 @@ from kerasmlp.data import Batches
 
 
 class Checker:
-    """Compares executions of a loop with the same steps of the reference.
-
-    Args:
-        rounding: the bound on rounding, and the reference.
-        train: the batches that the loop should use.
+    """Compares executions of a loop, which should use `train`, with the same steps of the reference.
 
     The attributes `divergence`, `steps`, `measured` and `share` are those of a `Trajectory`.
     """
@@ -29,11 +25,7 @@ class Checker:
         self._train = train
 
     def _measure(
-        self,
-        step: int,
-        execution: Experiment,
-        expected: State,
-        find_cause: Callable[[], Cause | None],
+        self, step: int, execution: Experiment, expected: State, find_cause: Callable[[], Cause | None]
     ) -> None:
         """Measure the bound for an execution from `step` on. If it is exceeded, set the divergence."""
         found = self._rounding.deviation(

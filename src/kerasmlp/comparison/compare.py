@@ -73,10 +73,8 @@ def assert_loops_agree(
     """Assert that loops agree with Keras' own steps. For tests.
 
     The arguments are those of `compare_loops`. If the first loop is not built in, a row `fit` is added
-    before it. By default, no cost is measured.
-
-    Raises:
-        AssertionError: a loop diverges or fails. The message says why.
+    before it. By default, no cost is measured. The message of the `AssertionError` says why a loop
+    diverges or fails.
     """
     first = next(iter(loops.values()), None)
     if not (isinstance(first, str) and first.startswith(BUILT_IN)):
@@ -91,8 +89,7 @@ def compare_rows(
 ) -> Comparison:
     """Compare `rows`, which train from `start`. The other arguments are those of `compare_loops`.
 
-    Raises:
-        ValueError: the rows, the batch size, the epochs or the model are wrong.
+    A `ValueError` says what is wrong with the rows, the settings or the model.
     """
     _check(start, rows, epochs)
     with RowProgress(rows) as progress:

@@ -25,7 +25,6 @@ class EpochMetrics:
         return [np.array(variable) for variable in self._model.metrics_variables]
 
     def restore(self, values: State) -> None:
-        """Set the variables of the metrics to `values`."""
         assign(self._model.metrics_variables, values)
 
     def add_execution(self, examples: int) -> None:

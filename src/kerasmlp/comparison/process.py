@@ -1,5 +1,6 @@
 """Functions that run in a new Python process, and the messages between the two processes."""
 
+import importlib
 import os
 import resource
 import subprocess
@@ -11,7 +12,20 @@ from typing import Any, Self
 
 import cloudpickle
 
-from kerasmlp.comparison.names import import_by_name
+
+def import_by_name(name: str) -> Any:
+    """Return the object that `package.module:name` names; a `ValueError` says why it cannot."""
+    module, colon, attribute = name.partition(":")
+    if not (module and colon and attribute):
+        raise ValueError(f"expected package.module:name; received {name!r}")
+    try:
+        found = importlib.import_module(module)
+    except Exception as error:
+        why = f"{type(error).__name__}: {error}"
+        raise ValueError(f"{name}: the module cannot be imported: {why}") from error
+    if not hasattr(found, attribute):
+        raise ValueError(f"{name}: the module {module} has no {attribute!r}")
+    return getattr(found, attribute)
 
 
 class RemoteError(Exception):
@@ -61,7 +75,6 @@ class Process:
         self._output.close()
 
     def kill(self) -> None:
-        """Kill the process at once."""
         self._process.kill()
         self._process.wait()
 
@@ -75,15 +88,12 @@ class Process:
     def receive(self, seconds: float) -> Any:
         """Return the next message of the function. The last one is the value that it returns.
 
-        Raises:
-            RemoteError: the function raised an error, the process died, or no message came within
-                `seconds`.
+        Without a message within `seconds`, and if the function fails, raise a `RemoteError`.
         """
         try:
             if not self._connection.poll(seconds):
-                raise RemoteError(
-                    f"no message for {seconds:g} s (--time-limit); the process was stopped"
-                )
+                why = f"no message for {seconds:g} s (--time-limit); the process was stopped"
+                raise RemoteError(why)
             failed, value = self._connection.recv()
         except (EOFError, ConnectionError):
             raise RemoteError(self._how_it_died()) from None
@@ -106,11 +116,10 @@ class Talk:
         self._connection = connection
 
     def send(self, value: Any) -> None:
-        """Send `value` to the process that started this one."""
         self._connection.send((False, value))
 
     def receive(self) -> Any:
-        """Wait for the next message of the process that started this one, and return it."""
+        """Wait for the next message, and return it."""
         return cloudpickle.loads(self._connection.recv_bytes())
 
 

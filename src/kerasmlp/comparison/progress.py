@@ -28,7 +28,6 @@ class RowProgress(Progress):
         self._rows = {row: self.add_task(f"{name}: {row}", total=total) for row in self._names}
 
     def done(self, row: str, units: int) -> None:
-        """Show how many units of a row are done."""
         self.update(self._rows[row], completed=units)
 
     def ended(self, row: str, result: str) -> None:

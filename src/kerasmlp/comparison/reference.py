@@ -58,18 +58,18 @@ def assign(variables: Sequence[Any], values: Sequence[Any]) -> None:
 
 
 class Reference:
-    """Takes Keras' own train step, on its own model, from any state.
-
-    Args:
-        model: compiled and built. It belongs to this object, and has the metrics of its steps.
+    """Takes Keras' own train step from any state.
 
     Attributes:
+        model: compiled and built. It belongs to this object, and has the metrics of its steps.
         paths: the paths of the variables of a state.
+        weights: number of variables of the model, which come first in a state.
         train_step: takes one step on `(x, y)`, metrics included.
     """
 
     def __init__(self, model: keras.Model) -> None:
         self.model = model
+        self.weights = len(model.variables)
         self.paths = [variable.path for variable in variables(model)]
         self.train_step = tf.function(
             lambda x, y: loops.train_step(model, x, y),

@@ -20,20 +20,15 @@ from kerasmlp.tensorboard import Events, hparams
 def folder(output: str | Path | None) -> Iterator[Path]:
     """A context with the new folder of a report. If the folder is empty at the end, it is removed.
 
-    With None, it is a new folder in `logs`.
-
-    Raises:
-        FileExistsError: the folder exists.
-        OSError: the folder cannot be created.
+    With None, it is a new folder in `logs`. If `output` exists, raise a `FileExistsError`.
     """
     if output is None:
         made = run_folder.create(run_folder.LOGS, None, "compare")
     else:
         made = Path(output)
         if made.exists():
-            raise FileExistsError(
-                f"--output: expected the path of a new folder; received {made}, which exists"
-            )
+            what = f"--output: expected the path of a new folder; received {made}, which exists"
+            raise FileExistsError(what)
         made.mkdir(parents=True)
     try:
         yield made
@@ -101,9 +96,8 @@ def figure(comparison: Comparison) -> Figure:
     """Return the figure: the loss of each step, its difference from the first row, and the costs."""
     drawn = Figure(figsize=(11, 7), layout="constrained")
     grid = drawn.add_gridspec(2, 2, width_ratios=(2, 1))
-    losses = drawn.add_subplot(grid[0, 0])
+    losses, bars = drawn.add_subplot(grid[0, 0]), drawn.add_subplot(grid[:, 1])
     gaps = drawn.add_subplot(grid[1, 0], sharex=losses)
-    bars = drawn.add_subplot(grid[:, 1])
     scale = "linear"
     first = comparison.outcomes[0].trajectory
     for number, outcome in enumerate(comparison.outcomes):
@@ -148,10 +142,9 @@ def _write_events(comparison: Comparison, folder: Path) -> None:
                 for epoch, value in enumerate(epochs, 1):
                     events.write(sub_run, epoch * per_epoch, scalar_pb, {f"{name}/running": value})
             final = {name: epochs[-1] for name, epochs in trajectory.history.items()}
-            if outcome.cost is not None:
-                final["seconds_per_epoch"] = outcome.cost.median
-                final["steps_per_second"] = outcome.cost.steps_per_second
-                final["peak_megabytes"] = outcome.cost.peak_megabytes
+            if (cost := outcome.cost) is not None:
+                final |= {"seconds_per_epoch": cost.median, "steps_per_second": cost.steps_per_second}
+                final["peak_megabytes"] = cost.peak_megabytes
             values = settings | {
                 "loop": outcome.name,
                 "jit_compile": trajectory.jit_compile,

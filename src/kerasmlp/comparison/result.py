@@ -25,11 +25,9 @@ def _table(title: str, caption: str, columns: Sequence[str]) -> Table:
 
 @dataclasses.dataclass(frozen=True)
 class Comparison:
-    """The result of a comparison.
+    """The result of a comparison: the outcome of each row, and the settings.
 
-    Attributes:
-        outcomes: one for each row. The others are compared with the first.
-        settings: size of the data, epochs, batch size, seed and timed epochs.
+    The settings are the size of the data, epochs, batch size, seed and timed epochs.
     """
 
     outcomes: tuple[Outcome, ...]
@@ -71,7 +69,6 @@ class Comparison:
         return table
 
     def cost_table(self) -> Table:
-        """Return the table of the costs."""
         caption = (
             "s/epoch, least, most: median, minimum and maximum of the timed epochs; first: seconds until"
             " the end of the first execution, with tracing and compiling; eval.: seconds to evaluate the"
@@ -111,7 +108,6 @@ class Comparison:
         return lines
 
     def show(self, console: Console) -> None:
-        """Print the tables and the notes."""
         console.print(self.agreement_table())
         if any(outcome.cost or outcome.cost_failure for outcome in self.outcomes):
             console.print(self.cost_table())
@@ -119,7 +115,6 @@ class Comparison:
             console.print(Text(line), soft_wrap=True)
 
     def __str__(self) -> str:
-        """Return the tables and the notes as plain text."""
         text = io.StringIO()
         self.show(Console(file=text, width=110, no_color=True))
         return text.getvalue()

@@ -47,10 +47,9 @@ _TINY = float(np.finfo(np.float32).tiny)
 
 @dataclasses.dataclass(frozen=True)
 class Deviation:
-    """The variable in which a state differs most from the expected one.
+    """The path of the variable in which a state differs most from the expected one.
 
     Attributes:
-        variable: the path of the variable.
         size: the largest absolute difference in it.
         bound: the bound on rounding, at the element whose difference is the largest share of it.
         share: the difference at that element divided by `bound`. Above 1, it is more than rounding.
@@ -227,8 +226,8 @@ def _perturbed(value: Any, seed: tf.Tensor, distance: float) -> Any:
 def longest_sum(model: keras.Model, batch_size: int) -> int:
     """Return a bound on the number of terms of the longest sum in a step.
 
-    A sum goes over the inputs of a unit or over the examples of a batch. The gradient of a convolution
-    goes over the positions of its output too.
+    A sum goes over the inputs of a unit or the examples of a batch. The gradient of a convolution also
+    goes over the positions of its output.
     """
     inputs, positions = 1, 1
     for layer in model.layers:

@@ -22,7 +22,6 @@ class Row:
     """A loop, and how it is compiled and distributed.
 
     Attributes:
-        name: the name in the tables.
         loop: one of `BUILT_IN`, `package.module:name`, or the loop itself.
         is_step: whether `loop` is a train step, `(model, x, y) -> loss`, that runs under `tf.function`.
         jit_compile: whether XLA compiles the step. None keeps what the model was compiled with.
@@ -54,7 +53,7 @@ class Row:
         Args:
             spelling: a built-in loop or `package.module:name`; then `+jit`, or `+mirroredN` or
                 `+multiworkerN`; then `@N` for N steps per execution.
-            name: the name in the tables. None for the spelling.
+            name: None for the spelling.
             is_step: whether the spelling names a train step.
             jit_compile: the value without `+jit`.
             steps_per_execution: the value without `@`.
@@ -80,11 +79,8 @@ class Row:
             wrong = "the eager loop compiles nothing: expected eager without +jit and @N"
         if wrong:
             raise ValueError(f"{wrong}; received {spelling!r}")
-        if strategy or loop == "eager":
-            jit_compile = False
-        if is_fit_on_workers or loop == "eager":
-            steps = 1
-        jit_compile = bool(jit) or jit_compile
+        jit_compile = bool(jit) or (False if strategy or loop == "eager" else jit_compile)
+        steps = 1 if is_fit_on_workers or loop == "eager" else steps
         distribution = strategy or "none", int(match["replicas"] or 1)
         return cls(name or spelling, loop, is_step, jit_compile, steps, *distribution)
 

@@ -4,8 +4,7 @@ import contextlib
 import os
 from collections.abc import Iterator
 
-from kerasmlp.comparison.names import import_by_name
-from kerasmlp.comparison.process import Process, Talk
+from kerasmlp.comparison.process import Process, Talk, import_by_name
 from kerasmlp.comparison.row import BUILT_IN, Row
 from kerasmlp.comparison.start import Start
 from kerasmlp.data import Batches

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kerasmlp.comparison.names import import_by_name
+from kerasmlp.comparison.process import import_by_name
 from kerasmlp.data import MNISTLoader
 
 if TYPE_CHECKING:
@@ -39,7 +39,6 @@ class Start:
 
     @property
     def steps_per_epoch(self) -> int:
-        """Batches in an epoch."""
         return -(-len(self.train[0]) // self.batch_size)
 
     def new_model(self) -> "keras.Model":
@@ -78,11 +77,9 @@ def _handbook_mlp(image_shape: tuple[int, int, int], classes: int) -> "keras.Mod
 
 
 def as_arrays(data: Data) -> tuple[Arrays, Arrays]:
-    """Return training arrays and test arrays. Without test arrays, they are the training arrays.
+    """Return training arrays and test arrays, by default the training arrays.
 
-    Raises:
-        ValueError: the data is not what the source should contain, or the arrays do not fit together.
-        OSError: the data cannot be read.
+    A `ValueError` says what is wrong with the data.
     """
     if isinstance(data, str | Path):
         data = MNISTLoader(str(data))

@@ -25,9 +25,6 @@ def time_row(talk: Talk, start: Start, row: Row, repeats: int) -> Cost:
     """Time the loop of a row: an epoch that warms up, `repeats` epochs, and the evaluation.
 
     Each of them starts when a message is received. An epoch is answered at its end.
-
-    Raises:
-        ValueError: the loop does not train as many epochs as it should.
     """
     with running(row, start, 1 + repeats) as loop:
         model = row.compile(start.new_model())
@@ -46,9 +43,8 @@ def time_row(talk: Talk, start: Start, row: Row, repeats: int) -> Cost:
                 loop(model, train, None, 1, [])
                 timer.stop()
         if len(timer.seconds) != 1 + repeats:
-            raise ValueError(
-                f"expected the loop to train {1 + repeats} epochs; it trained {len(timer.seconds)}"
-            )
+            trained = len(timer.seconds)
+            raise ValueError(f"expected the loop to train {1 + repeats} epochs; it trained {trained}")
         timer.wait_and_start()
         evaluate = functools.partial(model.evaluate, test, verbose=0)
         _, *evaluations = timeit.repeat(evaluate, number=1, repeat=1 + EVALUATIONS)
@@ -78,7 +74,6 @@ class _EpochTimer(keras.callbacks.Callback):
         self.seconds_to_first_step: float | None = None
 
     def wait_and_start(self) -> None:
-        """Wait for a message, and start the clock."""
         self._talk.receive()
         self._waiting = False
         self._begin = time.perf_counter()

@@ -70,13 +70,9 @@ def check_loop(
     """Train `model` with a loop, and compare its steps with those of a reference.
 
     Args:
-        reference: the same model for the reference. It may be compiled in another way.
+        reference: the same model, which may be compiled in another way.
         test: examples and labels for the predictions at the end.
         initial: the state to start from. None for that of `model`.
-        callbacks: more callbacks for the loop.
-
-    Raises:
-        TypeError: the loop does not return the metrics of each epoch.
     """
     for each in (model, reference):
         loops.build(each, train)
@@ -122,7 +118,7 @@ class _Losses(BatchLosses):
 
 
 def _history(returned: Any) -> History:
-    """Return the metrics of each epoch from what a loop returned."""
+    """Return the metrics of each epoch, if that is what a loop returned."""
     history = getattr(returned, "history", returned)
     if not isinstance(history, dict):
         raise TypeError(

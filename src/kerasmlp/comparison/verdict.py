@@ -38,7 +38,6 @@ class Divergence:
     cause: str | None = None
 
     def __str__(self) -> str:
-        """Return the divergence as one line."""
         size = "" if self.size is None else f" differs by {self.size:.2g}"
         size += f" (bound on rounding: {self.bound:.2g})" if size and self.bound else ""
         return f"step {self.step}: {self.what}{size}; cause: {self.cause or 'unknown'}"
@@ -51,8 +50,7 @@ class Trajectory:
     Attributes:
         losses: the loss of each step. Empty if the loop does not compute it with `compute_loss`.
         history: the metrics of each epoch, as the loop returned them.
-        weights: the variables of the model at the end, with statistics and seeds.
-        optimizer: the variables of the optimizer at the end.
+        weights, optimizer: the state at the end. The weights include statistics and seeds.
         predictions: of the trained model on the first 1,000 test examples, `[examples, ...]`.
         divergence: the first difference from Keras' own steps. None if there is only rounding.
         steps: number of steps that were compared with Keras' own.
@@ -115,13 +113,9 @@ class Cost:
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """The result for one row.
+    """The result for one row. `trajectory` is None if the loop failed, `cost` if it was not measured.
 
-    Attributes:
-        reason: why the loop diverges or how it failed. None if it agrees.
-        trajectory: None if the loop failed.
-        cost: None if it was not measured.
-        cost_failure: why the cost could not be measured.
+    `reason` says why the loop diverges or how it failed; it is None if the loop agrees.
     """
 
     name: str
@@ -133,7 +127,7 @@ class Outcome:
 
 
 def judge(name: str, trajectory: Trajectory | str, first: Trajectory | str | None) -> Outcome:
-    """Return the verdict on the loop of a row. Instead of a trajectory, it may have a failure, a text."""
+    """Return the verdict on the loop of a row. A text instead of a trajectory says how it failed."""
     if isinstance(trajectory, str):
         return Outcome(name, "failed", trajectory, None)
     divergence, is_identical = trajectory.divergence, False

@@ -22,14 +22,11 @@ _PARTIAL_DROPPED = "the last, partial batch of the epoch is dropped"
 
 
 class StepChecker(Checker, keras.callbacks.Callback):
-    """Lets the reference take each step of a loop too, from the same state, and compares the results.
-
-    `initial` is the state that the loop should start with.
-    """
+    """Lets the reference take each step of a loop too, from the same state, and compares the results."""
 
     def __init__(self, rounding: Rounding, train: Batches, initial: State) -> None:
         super().__init__(rounding, train)
-        self._after = initial
+        self._after = initial  # the loop should start with it
         self._executions = 0
         self._next_step = 0
         self._metrics_of_epochs: list[State] = []
@@ -122,12 +119,9 @@ class StepChecker(Checker, keras.callbacks.Callback):
         final, expected = state(model), self._reference.finalize(self._after)
         for path, right, received in zip(self._reference.paths, expected, final, strict=True):
             if not np.allclose(right, received, rtol=1e-6, atol=1e-7):
-                cause = "the loop changes the weights after its last step"
-                if same(self._after, final):
-                    cause = (
-                        "EMA is not finalised: optimizer.finalize_variable_values is not called at the"
-                        " end"
-                    )
+                end = "EMA is not finalised: optimizer.finalize_variable_values is not called at the end"
+                changed = "the loop changes the weights after its last step"
+                cause = end if same(self._after, final) else changed
                 size = float(np.abs(right.astype(float) - received).max())
                 what = f"{path}, at the end of training,"
                 self.divergence = Divergence(steps, what, size, 1e-7, cause)

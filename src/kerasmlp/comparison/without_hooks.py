@@ -51,12 +51,9 @@ class CallChecker(Checker):
 
     def _cause_between_epochs(self, call: Experiment) -> Cause | None:
         """Return why two epochs are wrong although single steps are right."""
-        batches, half = call.batches, len(call.batches) // 2
+        batches, half = list(call.batches), len(call.batches) // 2
         mistakes = {
-            "another order of the batches: those of the first epoch are repeated": [
-                *batches[:half],
-                *batches[:half],
-            ],
+            "another order of the batches: those of the first epoch are repeated": 2 * batches[:half],
             "the last, partial batch of the epoch is dropped": [batches[0], batches[half]],
             "the loop trains one epoch only": batches[:half],
         }

@@ -91,9 +91,9 @@ def _with_loss(
     penalties: bool = True,
     factor: float = 1,
 ) -> Step:
-    """Return the step with another loss: `factor` times the mean, with `penalties` the losses of layers too.
+    """Return the step with `factor` times the mean of `loss_of(model, y, y_pred)` as the loss.
 
-    `loss_of(model, y, y_pred)` returns the losses of the examples or their mean.
+    With `penalties`, the losses of layers are added.
     """
 
     def gradients(model: keras.Model, x: Any, y: Any) -> list[Any]:

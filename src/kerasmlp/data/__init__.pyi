@@ -1,7 +1,5 @@
-from .augmentation import Augmentation
-from .batches import Batches, in_order
-from .examples import Examples
-from .loader import MNISTLoader
-from .tensors import scale
-
-__all__ = ["Augmentation", "Batches", "Examples", "MNISTLoader", "in_order", "scale"]
+from .augmentation import Augmentation as Augmentation
+from .batches import Batches as Batches, in_order as in_order
+from .examples import Examples as Examples
+from .loader import MNISTLoader as MNISTLoader
+from .tensors import scale as scale

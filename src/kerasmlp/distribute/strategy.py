@@ -40,7 +40,7 @@ class Distribution:
     def loop(self, name: str) -> ResumableLoop:
         """Return the built-in loop of that name, its step shared by the replicas.
 
-        It starts with the weights, the optimizer and the step of the chief, whatever other workers have.
+        It starts with the weights, the optimizer and the step of the chief.
         """
         strategy = self.strategy
         if strategy is None:

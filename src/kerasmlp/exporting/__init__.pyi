@@ -1,12 +1,3 @@
-from .checked import IMAGES, write_checked
-from .formats import FormatName, check_installed
-from .parity import Parity, ParityError
-
-__all__ = [
-    "IMAGES",
-    "FormatName",
-    "Parity",
-    "ParityError",
-    "check_installed",
-    "write_checked",
-]
+from .checked import IMAGES as IMAGES, write_checked as write_checked
+from .formats import FormatName as FormatName, check_installed as check_installed
+from .parity import Parity as Parity, ParityError as ParityError

@@ -1,37 +1,22 @@
-from .builtin import LOOPS
-from .graph import traced
+from .builtin import LOOPS as LOOPS
+from .graph import traced as traced
 from .interface import (
-    History,
-    Logs,
-    Loop,
-    ResumableLoop,
-    Training,
-    TrainingData,
-    TrainStep,
-    build,
+    History as History,
+    Logs as Logs,
+    Loop as Loop,
+    ResumableLoop as ResumableLoop,
+    Training as Training,
+    TrainingData as TrainingData,
+    TrainStep as TrainStep,
+    build as build,
 )
-from .step import compute_gradients, train_step, update_metrics
+from .step import (
+    compute_gradients as compute_gradients,
+    train_step as train_step,
+    update_metrics as update_metrics,
+)
 from .steps_per_execution import (
-    DISTRIBUTED_STEP_SECONDS,
-    STEP_SECONDS,
-    responsive_steps,
+    DISTRIBUTED_STEP_SECONDS as DISTRIBUTED_STEP_SECONDS,
+    STEP_SECONDS as STEP_SECONDS,
+    responsive_steps as responsive_steps,
 )
-
-__all__ = [
-    "DISTRIBUTED_STEP_SECONDS",
-    "LOOPS",
-    "STEP_SECONDS",
-    "History",
-    "Logs",
-    "Loop",
-    "ResumableLoop",
-    "TrainStep",
-    "Training",
-    "TrainingData",
-    "build",
-    "compute_gradients",
-    "responsive_steps",
-    "traced",
-    "train_step",
-    "update_metrics",
-]

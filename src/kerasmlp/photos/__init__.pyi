@@ -1,10 +1,3 @@
-from .prediction import Prediction, predict
-from .preparing import prepared
-from .reading import read
-
-__all__ = [
-    "Prediction",
-    "predict",
-    "prepared",
-    "read",
-]
+from .prediction import Prediction as Prediction, predict as predict
+from .preparing import prepared as prepared
+from .reading import read as read

@@ -1,36 +1,24 @@
-from . import run_folder
-from .evaluation import Evaluation, evaluate
-from .fields import POSITIVE, SEED, Bound, SettingError, at_least, auto_or, between, check, require
-from .finished import load, load_with_data
-from .repetition import CONFIDENCE, MEASURED, Repetition, repeat, statistics
-from .settings import DECIDING, Settings, default_data
-from .training import follow, train
-from .versions import environment
-
-__all__ = [
-    "CONFIDENCE",
-    "DECIDING",
-    "MEASURED",
-    "POSITIVE",
-    "SEED",
-    "Bound",
-    "Evaluation",
-    "Repetition",
-    "SettingError",
-    "Settings",
-    "at_least",
-    "auto_or",
-    "between",
-    "check",
-    "default_data",
-    "environment",
-    "evaluate",
-    "follow",
-    "load",
-    "load_with_data",
-    "repeat",
-    "require",
-    "run_folder",
-    "statistics",
-    "train",
-]
+from . import run_folder as run_folder
+from .evaluation import Evaluation as Evaluation, evaluate as evaluate
+from .fields import (
+    POSITIVE as POSITIVE,
+    SEED as SEED,
+    Bound as Bound,
+    SettingError as SettingError,
+    at_least as at_least,
+    auto_or as auto_or,
+    between as between,
+    check as check,
+    require as require,
+)
+from .finished import load as load, load_with_data as load_with_data
+from .repetition import (
+    CONFIDENCE as CONFIDENCE,
+    MEASURED as MEASURED,
+    Repetition as Repetition,
+    repeat as repeat,
+    statistics as statistics,
+)
+from .settings import DECIDING as DECIDING, Settings as Settings, default_data as default_data
+from .training import follow as follow, train as train
+from .versions import environment as environment

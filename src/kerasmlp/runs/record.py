@@ -22,15 +22,7 @@ from kerasmlp.tensorboard import Events
 
 @dataclasses.dataclass(frozen=True)
 class Record:
-    """Where a run is written.
-
-    Attributes:
-        folder: the run folder.
-        events: what TensorBoard shows.
-        checkpoints: the files of the checkpoints.
-        resumed: the checkpoint that the run resumes from. None for a new run.
-        initial_step: the step to start with, counted from 0.
-    """
+    """Where a run is written. A new run has no checkpoint `resumed`, and the `initial_step` 0."""
 
     folder: Path
     events: Events
@@ -84,7 +76,6 @@ def _restore(task: Task, resumed: Contents, epochs: int) -> int:
 
 
 def _texts(settings: Settings) -> dict[str, str]:
-    """Return what the dashboard Text shows."""
     known = environment()
     return {
         "settings": _table(dataclasses.asdict(settings)),
@@ -94,7 +85,6 @@ def _texts(settings: Settings) -> dict[str, str]:
 
 
 def _table(values: Mapping[str, Any]) -> str:
-    """Return a table in Markdown."""
     rows = (f"| {name} | {_cell(value)} |" for name, value in values.items())
     return "\n".join(["| | |", "| --- | --- |", *rows])
 

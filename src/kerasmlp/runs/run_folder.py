@@ -26,12 +26,9 @@ EVENTS = "**/events.out.tfevents.*"
 
 
 def create(logdir: Path, name: str | None, default_name: str) -> Path:
-    """Make a new run folder, and return its path.
+    """Make a new run folder in `logdir`, and return its path.
 
-    Args:
-        logdir: the folder to make it in. It is made if there is none.
-        name: its name. None for the time and `default_name`, with a number if that name is taken.
-        default_name: the second part of that name.
+    Without a name, it is named by the time and `default_name`, with a number if that name is taken.
 
     Raises:
         FileExistsError: there is a run of that name.

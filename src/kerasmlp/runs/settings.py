@@ -205,15 +205,10 @@ class Settings:
         """
         content = path.read_bytes()
         try:
-            saved = json.loads(content)
-            if not isinstance(saved, dict):
-                raise ValueError("expected the settings of a run")
-            if unknown := saved.keys() - {field.name for field in dataclasses.fields(cls)}:
-                names = ", ".join(sorted(unknown))
-                raise ValueError(f"unknown settings, maybe of another version of kerasmlp: {names}")
-            return cls(**saved)
-        except (ValueError, RecursionError) as error:
-            raise ValueError(f"{path}: {error}") from error
+            return cls(**json.loads(content))
+        except (ValueError, TypeError, RecursionError) as error:
+            expected = "expected the settings of a run of this version of kerasmlp"
+            raise ValueError(f"{path}: {expected}; {error}") from error
 
     @classmethod
     def starting_from(cls, given: Mapping[str, Any]) -> Self:

@@ -21,15 +21,12 @@ NOT_TRAINED = {
 
 @dataclasses.dataclass(frozen=True)
 class Task:
-    """What a run trains.
+    """What a run trains: a compiled model, on which data.
 
     Attributes:
-        model: compiled. Its initial weights follow from the seed.
-        batches: the training batches.
-        validation: the images that are held out, with their labels. None if there are none.
-        test: the test images, with their labels.
+        validation: the images that are held out. None if there are none.
         data: the name of the data.
-        fingerprint: of the data, see `MNISTLoader.fingerprint`.
+        fingerprint: the fingerprint of the data, see `MNISTLoader.fingerprint`.
         digest: a number that is equal in two processes that train the same on the same data.
     """
 

@@ -65,7 +65,7 @@ def train(
 
 
 def follow(settings: Settings, workers: "Distribution") -> None:
-    """Take part in a training as a worker that is not the chief. Write nothing; raise as `train` does."""
+    """Train as a worker that is not the chief. Write nothing. Raise what `train` raises."""
     from kerasmlp.data import MNISTLoader
     from kerasmlp.runs.task import prepare
 

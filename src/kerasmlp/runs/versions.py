@@ -10,10 +10,8 @@ from typing import Any
 def versions() -> dict[str, str]:
     """Return the versions that a result depends on."""
     packages = ("kerasmlp", "tensorflow", "keras", "numpy", "tensorboard")
-    return {
-        "python": platform.python_version(),
-        **{package: importlib.metadata.version(package) for package in packages},
-    }
+    found = {package: importlib.metadata.version(package) for package in packages}
+    return {"python": platform.python_version(), **found}
 
 
 def environment() -> dict[str, Any]:
