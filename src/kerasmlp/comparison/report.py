@@ -151,4 +151,4 @@ def _write_events(comparison: Comparison, folder: Path) -> None:
                 "steps_per_execution": trajectory.steps_per_execution,
             }
             last = settings["epochs"] * per_epoch
-            hparams.write(events, f"{events.folder.name}/{sub_run}", sub_run, last, values, final)
+            hparams.write(events, sub_run, last, values, final)

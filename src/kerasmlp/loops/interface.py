@@ -82,18 +82,11 @@ class ResumableLoop:
         self.run = run
         self.__doc__ = run.__doc__
 
-    def __call__(
-        self,
-        model: keras.Model,
-        train: TrainingData,
-        validation: tf.data.Dataset | None,
-        epochs: int,
-        callbacks: Sequence[keras.callbacks.Callback],
-        initial_step: int = 0,
-    ) -> History:
-        """Train; the arguments are those of `Training`."""
-        build(model, train)
-        return self.run(Training(model, train, validation, epochs, callbacks, initial_step))
+    def __call__(self, *arguments: Any, **named: Any) -> History:
+        """Train. The arguments are those of `Training`."""
+        training = Training(*arguments, **named)
+        build(training.model, training.train)
+        return self.run(training)
 
 
 def build(model: keras.Model, train: TrainingData) -> None:

@@ -117,4 +117,4 @@ def _write_hparams(
     for path in folder.glob(Path(run_folder.EVENTS).name):  # written before a resume
         path.unlink()
     with contextlib.closing(Events(folder, 0)) as events:
-        hparams.write(events, folder.name, ".", metrics["steps"], shown, means)
+        hparams.write(events, ".", metrics["steps"], shown, means)

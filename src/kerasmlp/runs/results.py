@@ -86,4 +86,4 @@ def _write_events(settings: Settings, task: Task, record: Record, metrics: Mappi
         projector.write(record.folder / "test", activations, images, test.labels, said)
     if "hparams" in shown:
         values = hparams.of_run(dataclasses.asdict(settings), metrics)
-        hparams.write(events, record.folder.name, ".", step, values, metrics)
+        hparams.write(events, ".", step, values, metrics)

@@ -1,6 +1,7 @@
 """The dashboard HParams: a row for each run, with its settings and its final metrics."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from tensorboard.plugins.hparams.api_pb2 import Status
@@ -37,10 +38,8 @@ def of_run(settings: Mapping[str, Any], metrics: Mapping[str, Any]) -> dict[str,
     }
 
 
-def write(
-    events: Events, name: str, sub_run: str, step: int, settings: Mapping[str, Any], metrics: Any
-) -> None:
-    """Write the row of the finished run `name` to a sub-run, at the last step.
+def write(events: Events, sub_run: str, step: int, settings: Mapping[str, Any], metrics: Any) -> None:
+    """Write the row of a finished run to a sub-run, at the last step.
 
     It has the settings in `SETTINGS`, and the metrics in `METRICS` that are not None.
 
@@ -60,5 +59,6 @@ def write(
     }
     final = {f"final/{metric}": metrics[metric] for metric in METRICS if metrics.get(metric) is not None}
     events.write(sub_run, step, scalar_pb, final)
+    name = str(Path(events.folder.name, sub_run))
     session = hparams_pb(values, trial_id=name), session_end_pb(Status.STATUS_SUCCESS)
     events.add(sub_run, step, columns, *session)
