@@ -65,7 +65,7 @@ def test_a_last_partial_batch_is_trained_alike(mnist, tmp_path):
 
 
 def test_the_handbooks_experiment_reaches_what_it_reached_again(mnist, tmp_path):
-    settings = Settings("handbook", "graph", logdir=tmp_path)
+    settings = Settings(recipe="handbook", loop="graph", logdir=tmp_path)
     _, metrics = train(settings, mnist)
     assert metrics["steps"] == 6000
     assert metrics["test_accuracy"] >= 0.970
@@ -95,7 +95,7 @@ def test_an_epoch_is_drained_inside_a_function(mnist, capsys):
 def test_the_comparison_calls_the_loops_identical_and_xla_equal(mnist_path):
     """An epoch in lockstep; the eager loop takes its time, and is held to the others above."""
     rows = ("fit", "graph", "graph+jit@100")
-    result = kerasmlp.compare(
+    result = kerasmlp.compare_loops(
         functools.partial(compiled_mlp, (28, 28, 1), 10, jit_compile=False, steps_per_execution=1),
         mnist_path,
         {row: row for row in rows},
