@@ -3,6 +3,7 @@
 import keras
 from keras import layers, regularizers
 
+from helpers import compiled
 from kerasmlp.models import compiled_mlp
 
 
@@ -81,6 +82,11 @@ MODELS = {
 def mlp(quantize, **compilation):
     keras.utils.set_random_seed(3)
     return compiled_mlp((6, 6, 1), 3, hidden_units=(8,), quantize=quantize, **compilation)
+
+
+def compiled_dense(optimizer=None):
+    """The model `dense`, compiled."""
+    return compiled(dense, optimizer=optimizer)
 
 
 class Recorder(keras.callbacks.Callback):

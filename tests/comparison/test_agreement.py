@@ -14,7 +14,7 @@ from kerasmlp.comparison.verdict import Trajectory
 
 ROWS = [Row("fit", "fit"), Row("mine", "nowhere:mine")]
 START = Start("nowhere:model", (np.zeros(4), np.zeros(4)), (np.zeros(4), np.zeros(4)), 2, 0)
-TRAJECTORY = Trajectory([], {}, [], [], np.zeros(0), None, 2, 0, 0.0, 2.0**-24, 4, False, 1)
+TRAJECTORY = Trajectory([], {}, [], [], np.zeros(0), None, 2, 0, 0.0, False, True, 2.0**-24, 4, False, 1)
 
 
 def check_with(monkeypatch, process):

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from kerasmlp import loops
 from kerasmlp.comparison.reference import Reference, state
-from kerasmlp.comparison.rounding import Rounding
+from kerasmlp.comparison.rounding import Rounding, StepBound, longest_sum
 from kerasmlp.data import Batches
 from kerasmlp.models import compiled_mlp
 
@@ -16,9 +16,10 @@ def test_a_number_that_xla_replaces_by_zero_is_rounding(mnist5k):
     """A moment decays below the smallest normal number, 1.2e-38."""
     keras.utils.set_random_seed(3)
     model = compiled_mlp((28, 28, 1), 10, jit_compile=False, steps_per_execution=1)
-    loops.build(model, Batches(mnist5k.train_data, mnist5k.train_label, 32))
+    train = Batches(mnist5k.train_data, mnist5k.train_label, 32)
+    loops.build(model, train)
     reference = Reference(model)
-    rounding = Rounding(reference, 32)
+    rounding = Rounding(reference, 32, train.input_spec)
     batch = mnist5k.train_data[:32].astype("float32"), mnist5k.train_label[:32].astype("int64")
     before = state(model)
     expected = reference.train(before, [batch])
@@ -26,9 +27,10 @@ def test_a_number_that_xla_replaces_by_zero_is_rounding(mnist5k):
     received = [value.copy() for value in expected]
     blank = np.argwhere(expected[at] == 0)[0]
     received[at][tuple(blank)] = 1.3e-38
-    assert rounding.deviation(before, [batch], expected, received).share <= 1
+    bound = StepBound(rounding, before, [batch], expected)
+    assert bound.deviation(received).share <= 1
     received[at][tuple(blank)] = 1e-30
-    assert rounding.deviation(before, [batch], expected, received).share > 1
+    assert bound.deviation(received).share > 1
 
 
 @keras.saving.register_keras_serializable("tests")
@@ -46,16 +48,45 @@ def test_a_model_that_xla_cannot_compile_has_a_tight_bound_too(digits):
     outputs = [keras.layers.Dense(3), keras.layers.Softmax()]
     model = keras.Sequential([keras.Input((6, 6, 1)), keras.layers.Flatten(), NotForXLA(), *outputs])
     model.compile(keras.optimizers.SGD(0.1), "sparse_categorical_crossentropy", jit_compile=False)
-    loops.build(model, Batches(images, labels, 8))
+    train = Batches(images, labels, 8)
+    loops.build(model, train)
     reference = Reference(model)
-    rounding = Rounding(reference, 8)
+    rounding = Rounding(reference, 8, train.input_spec)
     batch = images[:8].astype("float32") / 255, labels[:8].astype("int64")
     before = state(model)
     expected = reference.train(before, [batch])
     kernel = next(index for index, path in enumerate(reference.paths) if path.endswith("kernel"))
     received = [value.copy() for value in expected]
     received[kernel] *= 1 + 1e-3
-    found = rounding.deviation(before, [batch], expected, received)
+    found = StepBound(rounding, before, [batch], expected).deviation(received)
     assert found.variable == reference.paths[kernel]
     assert found.share > 1
     assert found.bound == pytest.approx(0, abs=1e-4)
+
+
+class Convolution(keras.Model):
+    """Its layers have no `output`, since it is no functional model."""
+
+    def __init__(self):
+        super().__init__()
+        self.convolution, self.flatten = keras.layers.Conv2D(4, 3), keras.layers.Flatten()
+        self.head = keras.layers.Dense(3)
+
+    def call(self, x):
+        return self.head(self.flatten(self.convolution(x)))
+
+
+@pytest.mark.parametrize(
+    "layers, shape, dtype, terms",
+    [
+        ([keras.layers.Dense(3)], [None, 100], tf.float32, 100),  # the inputs of a unit
+        ([keras.layers.Dense(3)], [None, 5], tf.float32, 8),  # the examples of a batch
+        ([keras.layers.Conv2D(2, 3)], [None, 6, 6, 1], tf.float32, 8 * 4 * 4),  # and the positions
+        ([keras.layers.Embedding(9, 2)], [None, 7], tf.int32, 8 * 7),
+        ([keras.layers.Embedding(9, 2), keras.layers.LSTM(2)], [None, 7], tf.int32, 8 * 7),
+        ([Convolution()], [None, 6, 6, 1], tf.float32, 8 * 4 * 4),
+    ],
+)
+def test_the_longest_sum_of_a_step(layers, shape, dtype, terms):
+    model = keras.Sequential([keras.Input(shape[1:], dtype=dtype.name), *layers])
+    assert longest_sum(model, 8, tf.TensorSpec(shape, dtype)) == terms

@@ -42,9 +42,20 @@ def test_a_loop_with_xla_is_equal_and_measured(mnist5k):
     assert 0 < xla.share <= 1
 
 
-def test_a_loop_that_returns_no_history_is_an_error(mnist5k):
-    with pytest.raises(TypeError, match="metrics of each epoch"):
-        check(faults.returns_nothing, factories.mlp, mnist5k)
+def test_a_loop_that_returns_nothing_is_compared_by_what_it_trains(mnist5k):
+    found = check(faults.returns_nothing, factories.mlp, mnist5k)
+    first = check(loops.LOOPS["graph"], factories.mlp, mnist5k)
+    assert not found.reports_metrics
+    assert judge("nothing", found, first).verdict == "identical"
+
+
+def test_a_loop_that_returns_something_else_is_an_error(mnist5k):
+    def loop(*arguments):
+        loops.LOOPS["graph"](*arguments)
+        return 0.5
+
+    with pytest.raises(TypeError, match=r"metrics of each epoch: .*; received float"):
+        check(loop, factories.mlp, mnist5k)
 
 
 def test_predictions_are_those_of_the_trained_model(mnist5k):

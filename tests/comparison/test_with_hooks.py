@@ -2,11 +2,14 @@
 
 import keras
 import pytest
+import tensorflow as tf
 
 import factories
 import faults
 from checking import EPOCH, check
 from kerasmlp import loops
+from kerasmlp.comparison.result import Comparison
+from kerasmlp.comparison.verdict import judge
 
 
 def test_a_mistake_in_a_later_step_is_found_in_that_step(mnist5k):
@@ -23,11 +26,81 @@ def test_a_mistake_in_a_later_step_is_found_in_that_step(mnist5k):
     assert "another learning rate: 0.002, not 0.001" in found.divergence.cause
 
 
-def test_a_step_that_updates_no_metric_is_an_error(mnist5k):
-    with pytest.raises(ValueError, match="metric has not yet been built"):
-        check(loops.traced(faults.no_metrics), factories.mlp, mnist5k)
+def test_a_step_that_updates_no_metric_is_compared_by_what_it_trains(mnist5k):
+    found = check(loops.traced(faults.no_metrics), factories.mlp, mnist5k)
+    assert found.divergence is None
+    assert not found.reports_metrics
+    (note,) = Comparison((judge("it", found, None),), {}).notes()
+    assert note == "it reports no metrics: only what it trains was compared"
 
 
 def test_too_few_epochs_are_noticed(mnist5k):
     found = check(faults.one_epoch, factories.mlp, mnist5k)
-    assert str(found.divergence).startswith(f"step {EPOCH + 1}: the loop ended after 7 of 14 steps")
+    assert str(found.divergence).startswith(
+        f"step {EPOCH + 1}: the loop ended after 7 steps, not after 14"
+    )
+
+
+def written(hooks, *, start=0, over_all_epochs=False, twice=None, more_epochs=0):
+    """A hand-written loop that calls some of the hooks, with its own numbers."""
+
+    def loop(model, train, validation, epochs, callbacks):
+        def call(hook, *arguments):
+            for callback in callbacks:
+                if hook in hooks:
+                    getattr(callback, f"on_{hook}")(*arguments)
+
+        step = tf.function(lambda x, y: loops.train_step(model, x, y))
+        number, done, history = start, 0, {}
+        for epoch in range(epochs + more_epochs):
+            model.reset_metrics()
+            call("epoch_begin", epoch + start)
+            number = number if over_all_epochs else start
+            for x, y in train:
+                done += 1
+                call("train_batch_begin", number)
+                for _ in range(2 if done == twice else 1):
+                    step(x, y)
+                call("train_batch_end", number)
+                number += 1
+            logs = {name: float(value) for name, value in model.get_metrics_result().items()}
+            for name, value in logs.items():
+                history.setdefault(name, []).append(value)
+            call("epoch_end", epoch + start, logs)
+        return history
+
+    return loop
+
+
+BATCHES = ("train_batch_begin", "train_batch_end")
+EPOCHS = ("epoch_begin", "epoch_end")
+
+
+@pytest.mark.parametrize(
+    "loop",
+    [
+        written([*EPOCHS, *BATCHES]),
+        written([*EPOCHS, *BATCHES], start=1, over_all_epochs=True),
+        written(["train_batch_end"]),
+        written(EPOCHS),
+        written([]),
+    ],
+    ids=["all", "from 1 over all epochs", "train_batch_end only", "epochs only", "none"],
+)
+def test_hooks_are_optional_in_any_numbering(loop, mnist5k):
+    found = check(loop, factories.mlp, mnist5k, dropout=False)
+    assert found.divergence is None
+    assert found.reports_metrics
+    assert found.steps >= 8
+
+
+def test_a_batch_that_is_used_twice_is_named(mnist5k):
+    found = check(written([*EPOCHS, *BATCHES], twice=4), factories.mlp, mnist5k, dropout=False)
+    assert found.divergence.step == 4
+    assert found.divergence.cause.startswith("the batch is used twice (")
+
+
+@pytest.mark.parametrize("hooks", [[*EPOCHS, *BATCHES], []], ids=["hooks", "no hooks"])
+def test_an_epoch_too_many_is_noticed(hooks, mnist5k):
+    found = check(written(hooks, more_epochs=1), factories.mlp, mnist5k, dropout=False)
+    assert found.divergence is not None

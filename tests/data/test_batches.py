@@ -134,3 +134,12 @@ def test_mapped_images_that_were_read_do_not_stay_in_memory(tmp_path):
     next(iter(batches.epoch(0)))
     mapped = re.search(rf"{path}.*?Rss: +(\d+) kB", Path("/proc/self/smaps").read_text(), re.DOTALL)
     assert int(mapped[1]) < 2**14
+
+
+def test_iterating_gives_the_batches_of_the_next_epoch(digits):
+    batches = Batches(*digits, 7, seed=5)
+    assert len(batches) == batches.steps_per_epoch == 6
+    for epoch in range(2):
+        for received, expected in zip(batches, Batches(*digits, 7, seed=5).epoch(epoch), strict=True):
+            for one, other in zip(received, expected, strict=True):
+                assert np.array_equal(one, other)

@@ -1,91 +1,91 @@
 """Why a step is wrong, found by experiment: the reference takes each known wrong step.
 
 The wrong step starts from the same state as the step of the loop, on the same batch. If it ends in the
-same state, the cause is found.
+same state, it is a possible cause. A wrong step that differs from the right one by no more than rounding
+says nothing, and is left out.
 """
 
 import dataclasses
-import functools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import numpy as np
-import tensorflow as tf
 
-from kerasmlp.comparison.reference import RIGHT, Batch, Step
-from kerasmlp.comparison.rounding import Rounding
+from kerasmlp.comparison.reference import Batch
+from kerasmlp.comparison.rounding import StepBound
 from kerasmlp.comparison.verdict import State, same
-from kerasmlp.comparison.wrong_steps import wrong_steps
+from kerasmlp.comparison.wrong_steps import WrongStep, wrong_steps
 
 
 @dataclasses.dataclass(frozen=True)
 class Cause:
-    """What is wrong, and whether the wrong step gives the loop's state exactly or within rounding."""
+    """What may be wrong, and whether it gives the loop's state exactly or within rounding."""
 
-    name: str
+    names: tuple[str, ...]
     exact: bool
 
     def __str__(self) -> str:
-        certain = "certain: it gives the loop's step bit for bit"
-        likely = "very likely: it gives the loop's step within rounding"
-        return f"{self.name} ({certain if self.exact else likely})"
+        how = "bit for bit" if self.exact else "within rounding"
+        if len(self.names) > 1:
+            return f"{'; or '.join(self.names)} (each of them gives the loop's step {how})"
+        sure = "certain" if self.exact else "very likely"
+        return f"{self.names[0]} ({sure}: it gives the loop's step {how})"
 
 
 @dataclasses.dataclass(frozen=True)
 class Experiment:
-    """Compares wrong steps of the reference with a wrong step of a loop, from `before` to `received`.
+    """Compares wrong steps of the reference with a wrong step of a loop, which ends in `received`.
 
-    The loop should have used `batches`.
+    `right` has the state before it, the batches, and the state after the right step. Only the first
+    `compared` variables are compared, if the loop has its own optimizer; None for all of them.
     """
 
-    rounding: Rounding
-    before: State
-    batches: Sequence[Batch]
+    right: StepBound
     received: State
+    compared: int | None = None
 
     def find_cause(self, other_batches: Iterable[tuple[str, Batch]] = ()) -> Cause | None:
         """Return why the step of the loop is wrong; None if no known cause explains it.
 
         The other batches are tried last, each with the cause that it would be.
         """
-        reference = self.rounding.reference
-        expected = reference.take(RIGHT, self.before, self.batches)
-        batch_size = len(self.batches[0][1])
-        prefix = "with the loop's own optimizer, " if self._has_own_optimizer else ""
-        likely = None
-        for name, step in wrong_steps(reference.model, self.before, expected, self.received, batch_size):
-            cause = self._test(prefix + name, step, self.batches)
-            if cause is not None and cause.exact:
-                return cause
-            likely = likely or cause
-        if self._has_own_optimizer and likely is None:
-            name = "the loop has its own optimizer, and the optimizer of the model is never used"
-            likely = self._test(name, RIGHT, self.batches)
-        if likely is None and len(self.batches) == 1:
-            causes = (self._test(name, RIGHT, [batch]) for name, batch in other_batches)
-            likely = next(filter(None, causes), None)
-        return likely
+        right = self.right
+        model = right.rounding.reference.model
+        prefix = "" if self.compared is None else "with the loop's own optimizer, "
+        found: dict[bool, dict[str, str]] = {True: {}, False: {}}
+        for wrong in wrong_steps(model, right.before, right.expected, self.received, right.batches):
+            exact = self._test(wrong)
+            if exact is not None:
+                found[exact].setdefault(wrong.kind, prefix + wrong.name)
+        for exact, names in found.items():
+            if names:
+                return Cause(tuple(names.values()), exact)
+        if len(right.batches) == 1:
+            for name, batch in other_batches:
+                exact = self._test(WrongStep("batches", name, batches=[batch]))
+                if exact is not None:
+                    return Cause((name,), exact)
+        return None
 
-    @functools.cached_property
-    def _has_own_optimizer(self) -> bool:
-        """Whether the loop left the model's optimizer unchanged. Then only the weights are compared."""
-        weights = self.rounding.reference.weights
-        return same(self.before[weights:], self.received[weights:])
+    def _test(self, wrong: WrongStep) -> bool | None:
+        """Return whether the wrong step gives the loop's state exactly (or within rounding: False).
 
-    def _test(self, name: str, step: Step, batches: Sequence[Batch]) -> Cause | None:
-        """Return the cause if `step` on `batches` gives the state of the loop."""
-        reference, received = self.rounding.reference, self.received
+        None if it does not, or if it is not wrong: then it shows nothing.
+        """
+        right = self.right
+        reference = right.rounding.reference
+        batches = right.batches if wrong.batches is None else wrong.batches
         try:
-            wrong = reference.take(step, self.before, batches)
-        except (ValueError, TypeError, tf.errors.InvalidArgumentError):
-            return None  # this mistake is not possible with this model or loss
-        if self._has_own_optimizer:
-            received = [*received[: reference.weights], *wrong[reference.weights :]]
-        if same(wrong, received):
-            return Cause(name, exact=True)
-        if _far_apart(wrong, received):
+            after = reference.take(wrong.step, right.before, batches)
+        except Exception:  # this mistake is not possible with this model, loss or optimizer
             return None
-        deviation = self.rounding.deviation(self.before, batches, wrong, received, step)
-        return Cause(name, exact=False) if deviation.is_rounding else None
+        compared = slice(self.compared)
+        found, received = after[compared], self.received[compared]
+        if _far_apart(found, received) or right.deviation(after, self.compared).is_rounding:
+            return None
+        if same(found, received):
+            return True
+        bound = StepBound(right.rounding, right.before, batches, after, wrong.step)
+        return False if bound.deviation(self.received, self.compared).is_rounding else None
 
 
 def _far_apart(wrong: State, received: State) -> bool:

@@ -13,10 +13,14 @@ from kerasmlp.loops import Logs
 
 
 class EpochMetrics:
-    """The metrics of the reference after each step of an epoch. They are reset when it starts."""
+    """The metrics of the reference after each step of an epoch. They are reset when it starts.
+
+    `read` says whether the epoch has ended.
+    """
 
     def __init__(self, model: keras.Model) -> None:
         self._model = model
+        self.read = False
         self._after_steps = [self.values()]
         self._batch_sizes: list[int] = []
 
@@ -45,6 +49,8 @@ class EpochMetrics:
 
         `step` is the number of the last step; `epochs` has the values at the end of each epoch so far.
         """
+        if not self.are_reported(logs):
+            return None
         for name, expected in self._results(self.last).items():
             if name not in logs:
                 return Divergence(step, f"metric {name} is not reported at the end of the epoch")
@@ -54,6 +60,11 @@ class EpochMetrics:
                 cause = self._cause(name, received, epochs)
                 return Divergence(step, f"metric {name} of the epoch", size, bound, cause)
         return None
+
+    def are_reported(self, logs: Logs) -> bool:
+        """Return whether `logs` has a metric of the model that was updated since the epoch's start."""
+        start = self._results([np.zeros_like(value) for value in self.last])
+        return any(name in logs and float(logs[name]) != value for name, value in start.items())
 
     def _results(self, values: State) -> dict[str, float]:
         """Return the metrics for these values of their variables."""

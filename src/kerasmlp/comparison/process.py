@@ -1,11 +1,16 @@
 """Functions that run in a new Python process, and the messages between the two processes."""
 
 import importlib
+import io
+import linecache
+import marshal
 import os
+import pickle
 import resource
 import subprocess
 import sys
 import tempfile
+import types
 from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
 from typing import Any, Self
@@ -26,6 +31,40 @@ def import_by_name(name: str) -> Any:
     if not hasattr(found, attribute):
         raise ValueError(f"{name}: the module {module} has no {attribute!r}")
     return getattr(found, attribute)
+
+
+class _Pickler(cloudpickle.Pickler):
+    """Pickles functions of scripts and notebooks with the names of their files.
+
+    cloudpickle drops them. But AutoGraph needs the source of a function to convert its loops: without
+    it, `for x, y in dataset` in a `tf.function` unrolls without end.
+    """
+
+    def __init__(self, file: io.BytesIO) -> None:
+        super().__init__(file)
+        self.sources: dict[str, list[str]] = {}
+
+    def reducer_override(self, value: Any) -> Any:
+        if not isinstance(value, types.CodeType):
+            return super().reducer_override(value)
+        self.sources[value.co_filename] = linecache.getlines(value.co_filename)
+        return marshal.loads, (marshal.dumps(value),)
+
+
+def dumps(value: Any) -> bytes:
+    """Return `value` as bytes for `loads` in another process of this Python."""
+    file = io.BytesIO()
+    pickler = _Pickler(file)
+    pickler.dump(value)
+    return pickle.dumps((pickler.sources, file.getvalue()))
+
+
+def loads(content: bytes) -> Any:
+    """Return the value that `dumps` was given, and make the sources of its functions known."""
+    sources, value = pickle.loads(content)
+    for file, lines in sources.items():
+        linecache.cache[file] = len("".join(lines)), None, lines, file
+    return pickle.loads(value)
 
 
 class RemoteError(Exception):
@@ -64,7 +103,7 @@ class Process:
             },
         )
         other.close()
-        self._connection.send_bytes(cloudpickle.dumps((function, args)))
+        self._connection.send_bytes(dumps((function, args)))
 
     def __enter__(self) -> Self:
         return self
@@ -81,7 +120,7 @@ class Process:
     def send(self, value: Any) -> None:
         """Send `value` to the function. If its process has died, raise a `RemoteError`."""
         try:
-            self._connection.send_bytes(cloudpickle.dumps(value))
+            self._connection.send_bytes(dumps(value))
         except OSError:
             raise RemoteError(self._how_it_died()) from None
 
@@ -120,14 +159,14 @@ class Talk:
 
     def receive(self) -> Any:
         """Wait for the next message, and return it."""
-        return cloudpickle.loads(self._connection.recv_bytes())
+        return loads(self._connection.recv_bytes())
 
 
 def _serve(descriptor: int) -> None:
     """Run the function of a `Process`; the start of the new process."""
     connection = Connection(descriptor)
     try:
-        function, args = cloudpickle.loads(connection.recv_bytes())
+        function, args = loads(connection.recv_bytes())
         connection.send((False, import_by_name(function)(Talk(connection), *args)))
     except (EOFError, BrokenPipeError):
         return  # the other process has ended

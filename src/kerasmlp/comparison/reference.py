@@ -19,6 +19,11 @@ def own_gradients(model: keras.Model, x: Any, y: Any) -> list[Any]:
     return loops.compute_gradients(model, x, y)[2]
 
 
+def dense(gradients: list[Any]) -> list[Any]:
+    """Return the gradients as tensors: the gradient of an `Embedding` comes as its non-zero rows."""
+    return [None if each is None else tf.convert_to_tensor(each) for each in gradients]
+
+
 def apply_gradients(model: keras.Model, gradients: list[Any]) -> None:
     """Change the weights with the optimizer of the model."""
     model.optimizer.apply(gradients, model.trainable_variables)

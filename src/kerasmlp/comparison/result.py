@@ -98,6 +98,13 @@ class Comparison:
         """Return the lines below the tables: reasons, and remarks on costs."""
         lines = self.diagnosis.splitlines()
         for outcome in self.outcomes:
+            if outcome.trajectory is not None and outcome.trajectory.has_own_optimizer:
+                lines.append(
+                    f"{outcome.name} trains with its own optimizer: model.optimizer is not used, so"
+                    " checkpoints do not contain its state"
+                )
+            if outcome.trajectory is not None and not outcome.trajectory.reports_metrics:
+                lines.append(f"{outcome.name} reports no metrics: only what it trains was compared")
             if outcome.cost_failure is not None:
                 lines.append(f"{outcome.name}: the cost could not be measured: {outcome.cost_failure}")
             elif outcome.cost is not None and not outcome.cost.by_epoch:

@@ -29,7 +29,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from kerasmlp.comparison.reference import RIGHT, Batch, Reference, Step, assign, restore, state
+from kerasmlp.comparison.reference import RIGHT, Batch, Reference, Step, assign, dense, restore, state
 from kerasmlp.comparison.verdict import State
 
 LAMBDA = 8.0
@@ -66,18 +66,18 @@ class Deviation:
 
 
 class Rounding:
-    """Measures the bound on rounding for single steps.
+    """Takes the steps by which the bound on rounding is measured, see `StepBound`.
 
     Attributes:
         unit_roundoff: the largest one of the layers.
         longest_sum: the number of terms of the longest sum in a step.
     """
 
-    def __init__(self, reference: Reference, batch_size: int) -> None:
+    def __init__(self, reference: Reference, batch_size: int, inputs: Any) -> None:
         self.reference = reference
         self._model = model = reference.model
         self.unit_roundoff = max(_unit_roundoff(layer.compute_dtype) for layer in (model, *model.layers))
-        self.longest_sum = longest_sum(model, batch_size)
+        self.longest_sum = longest_sum(model, batch_size, inputs)
         options = {"autograph": False, "reduce_retracing": True}
         self._perturbed_right_step = tf.function(
             lambda x, y, seed: self._take_perturbed(RIGHT, x, y, seed), **options
@@ -88,30 +88,7 @@ class Rounding:
             for jit_compile in (False, True)
         ]
 
-    def deviation(
-        self,
-        before: State,
-        batches: Sequence[Batch],
-        expected: State,
-        received: State,
-        step: Step = RIGHT,
-    ) -> Deviation:
-        """Return where `received`, the state after the steps of a loop, differs most from `expected`.
-
-        The reference went from `before` to `expected` with `step`. The states are not identical.
-        """
-        inputs, programs = _RootMeanSquare(expected), _RootMeanSquare(expected)
-        for input_draws, program_draws in DRAWS:
-            for draw in range(inputs.count, input_draws):
-                inputs.add(self._after_perturbed_steps(step, before, batches, draw))
-            for draw in range(programs.count, program_draws):
-                programs.add(self._after_changed_steps(before, batches, draw))
-            found = self._largest((before, expected, received), (inputs, programs))
-            if found.share <= CLEARLY_WITHIN or step is not RIGHT:
-                break
-        return found
-
-    def _after_perturbed_steps(
+    def after_perturbed_steps(
         self, step: Step, before: State, batches: Sequence[Batch], draw: int
     ) -> State:
         restore(self._model, before)
@@ -139,7 +116,7 @@ class Rounding:
             weight.assign(_perturbed(value, tf.add(seed, [0, 1000 * (number + 1)]), distance))
         return values
 
-    def _after_changed_steps(self, before: State, batches: Sequence[Batch], draw: int) -> State:
+    def after_changed_steps(self, before: State, batches: Sequence[Batch], draw: int) -> State:
         restore(self._model, before)
         for number, (x, y) in enumerate(batches):
             values = state(self._model)
@@ -161,18 +138,54 @@ class Rounding:
         of_programs = []
         for program in self._programs:
             assign(variables, nearby)
-            of_programs.append(program(x, y))
+            of_programs.append(dense(program(x, y)))
         assign(variables, values)
         gradients = [
-            right + LAMBDA * (other - one)
-            for right, one, other in zip(self._programs[0](x, y), *of_programs, strict=True)
+            right if right is None else right + LAMBDA * (other - one)
+            for right, one, other in zip(dense(self._programs[0](x, y)), *of_programs, strict=True)
         ]
         RIGHT.apply(self._model, gradients)
 
-    def _largest(self, states: Sequence[State], effects: "Sequence[_RootMeanSquare]") -> Deviation:
+
+class StepBound:
+    """The bound on rounding for steps of the reference, measured with more draws where it is needed.
+
+    The reference went from `before` to `expected` with `step` on each of `batches`.
+    """
+
+    def __init__(
+        self,
+        rounding: Rounding,
+        before: State,
+        batches: Sequence[Batch],
+        expected: State,
+        step: Step = RIGHT,
+    ) -> None:
+        self.rounding, self.step = rounding, step
+        self.before, self.batches, self.expected = before, batches, expected
+        self._inputs, self._programs = _RootMeanSquare(expected), _RootMeanSquare(expected)
+
+    def deviation(self, received: State, variables: int | None = None) -> Deviation:
+        """Return where `received` differs most from `expected`, in the first `variables` or in all."""
+        for input_draws, program_draws in DRAWS:
+            self._draw(input_draws, program_draws)
+            found = self._largest(received, variables)
+            if found.share <= CLEARLY_WITHIN or self.step is not RIGHT:
+                break
+        return found
+
+    def _draw(self, input_draws: int, program_draws: int) -> None:
+        before, batches = self.before, self.batches
+        for draw in range(self._inputs.count, input_draws):
+            self._inputs.add(self.rounding.after_perturbed_steps(self.step, before, batches, draw))
+        for draw in range(self._programs.count, program_draws):
+            self._programs.add(self.rounding.after_changed_steps(before, batches, draw))
+
+    def _largest(self, received: State, variables: int | None) -> Deviation:
         largest = Deviation("", 0.0, 0.0, -1.0)
-        values = zip(*states, *(effect.values() for effect in effects), strict=True)
-        for path, arrays in zip(self.reference.paths, values, strict=True):
+        states = self.before, self.expected, received, self._inputs.values(), self._programs.values()
+        paths = self.rounding.reference.paths[:variables]
+        for path, arrays in zip(paths, zip(*states, strict=True), strict=False):
             is_float = arrays[1].dtype.kind == "f"
             as_float64 = (np.atleast_1d(array.astype(np.float64)) for array in arrays)
             old, right, other, by_inputs, by_programs = as_float64
@@ -182,6 +195,8 @@ class Rounding:
             if is_float:
                 bound = self._bound(old, right, by_inputs, by_programs)
             share = difference / np.maximum(bound, _TINY)
+            if not share.size:
+                continue
             at = int(share.argmax())
             if share.flat[at] > largest.share:
                 size = float(difference.max())
@@ -190,9 +205,10 @@ class Rounding:
 
     def _bound(self, old: Any, right: Any, inputs: Any, programs: Any) -> Any:
         """Return the bound for each element of a variable that changes from `old` to `right`."""
-        factor = LAMBDA * math.sqrt(self.longest_sum) / PERTURBATION
+        unit_roundoff = self.rounding.unit_roundoff
+        factor = LAMBDA * math.sqrt(self.rounding.longest_sum) / PERTURBATION
         bound = factor * inputs + programs
-        bound += PERTURBATION * self.unit_roundoff * (np.abs(right) + np.abs(right - old))
+        bound += PERTURBATION * unit_roundoff * (np.abs(right) + np.abs(right - old))
         return np.nan_to_num(bound, nan=0.0) + PERTURBATION * _TINY
 
 
@@ -223,19 +239,32 @@ def _perturbed(value: Any, seed: tf.Tensor, distance: float) -> Any:
     return value * (1 + tf.cast(draw * distance, value.dtype))
 
 
-def longest_sum(model: keras.Model, batch_size: int) -> int:
+def longest_sum(model: keras.Model, batch_size: int, inputs: Any) -> int:
     """Return a bound on the number of terms of the longest sum in a step.
 
-    A sum goes over the inputs of a unit or the examples of a batch. The gradient of a convolution also
-    goes over the positions of its output.
+    A sum goes over the inputs of a unit; or, in the gradient of a kernel, over the examples of a batch
+    and the positions (of an image, of a sequence) to which the kernel is applied. So the operations of
+    the forward pass are looked at, whatever layers make them. `inputs` is the spec of a batch's inputs.
     """
-    inputs, positions = 1, 1
-    for layer in model.layers:
-        for weight in layer.trainable_variables:
-            inputs = max(inputs, math.prod(weight.shape[:-1]))
-            if len(weight.shape) > 2:
-                positions = max(positions, math.prod(layer.output.shape[1:-1]))
-    return max(inputs, batch_size * positions)
+    fixed = tf.nest.map_structure(
+        lambda spec: tf.TensorSpec([batch_size, *spec.shape[1:]], spec.dtype), inputs
+    )
+    forward = tf.function(lambda x: model(x, training=False), autograph=False)
+    operations = forward.get_concrete_function(fixed).graph.get_operations()
+    kernels = ("MatMul", "Conv", "Einsum", "Gather")
+    outputs = [
+        output.shape
+        for operation in operations
+        if any(kernel in operation.type for kernel in kernels)
+        for output in operation.outputs
+        if output.shape.rank
+    ]
+    if any("While" in operation.type for operation in operations):  # a layer over a sequence
+        outputs += [spec.shape for spec in tf.nest.flatten(fixed) if spec.shape.rank > 2]
+        outputs += [tf.TensorShape([*spec.shape, 1]) for spec in tf.nest.flatten(fixed)]
+    positions = [math.prod(size or 1 for size in shape[:-1]) for shape in outputs]
+    units = [math.prod(weight.shape[:-1]) for weight in model.trainable_variables]
+    return max(batch_size, *units, *positions)
 
 
 def _unit_roundoff(dtype: str | None) -> float:

@@ -1,8 +1,10 @@
 """The loop of a row, ready to be called in the process of the row."""
 
 import contextlib
+import inspect
 import os
 from collections.abc import Iterator
+from typing import Any
 
 from kerasmlp.comparison.process import Process, Talk, import_by_name
 from kerasmlp.comparison.row import BUILT_IN, Row
@@ -22,6 +24,7 @@ def running(row: Row, start: Start, epochs: int) -> Iterator[Loop]:
     loop = row.loop
     if not isinstance(loop, str) or loop not in BUILT_IN:
         loop = import_by_name(loop) if isinstance(loop, str) else loop
+        _check_signature(row, loop)
         yield traced(loop) if row.is_step else loop
     elif row.strategy == "multiworker":
         addresses = free_addresses(row.replicas)
@@ -33,6 +36,24 @@ def running(row: Row, start: Start, epochs: int) -> Iterator[Loop]:
             yield distribution("multiworker").loop(loop)
     else:
         yield distribution(row.strategy, row.replicas).loop(loop)
+
+
+def _check_signature(row: Row, function: Any) -> None:
+    """Raise a `ValueError` that says what to write, if a loop or a step takes other arguments."""
+    expected = "model, x, y" if row.is_step else "model, train, validation, epochs, callbacks"
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):  # it is not callable, or written in C
+        raise ValueError(f"{row.name}: expected a function of ({expected})") from None
+    try:
+        signature.bind(*expected.split(", "))
+    except TypeError:
+        what = "train step" if row.is_step else "loop"
+        raise ValueError(
+            f"{row.name}: expected a {what} that takes ({expected}); received {signature}."
+            " It must train the model that it is given, not one that it closes over. Write:"
+            f" def {getattr(function, '__name__', what)}({expected}): ..."
+        ) from None
 
 
 def train_as_worker(

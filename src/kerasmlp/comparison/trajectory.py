@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from kerasmlp import loops
 from kerasmlp.callbacks import BatchLosses
 from kerasmlp.comparison.checker import Checker
+from kerasmlp.comparison.own_optimizers import OwnOptimizers
 from kerasmlp.comparison.process import Talk
 from kerasmlp.comparison.reference import Reference, restore, state
 from kerasmlp.comparison.rounding import Rounding
@@ -79,15 +80,20 @@ def check_loop(
     initial = state(model) if initial is None else initial
     for each in (model, reference):
         restore(each, initial)
-    losses, rounding = _Losses(), Rounding(Reference(reference), train.batch_size)
+    inputs = train.epoch(0).element_spec[0]
+    losses, rounding = _Losses(), Rounding(Reference(reference), train.batch_size, inputs)
     steps = StepChecker(rounding, train, initial)
-    history = _history(loop(model, train, None, epochs, [losses, steps, *callbacks]))
-    steps.check_end(model, epochs)
-    final, weights, predictions = state(model), len(model.variables), _predictions(model, test)
-    checker: Checker = steps
-    if not steps.steps and steps.divergence is None:  # the loop called no batch hooks
-        checker = CallChecker(rounding, train)
-        checker.check(loop, model, initial, epochs)
+    heard = [losses, steps, *callbacks]
+    _begin(heard, model, train, epochs)
+    with OwnOptimizers(model) as own_optimizers:
+        history = _history(loop(model, train, None, epochs, heard))
+        losses.on_train_end()
+        steps.check_end(model, epochs)
+        final, weights, predictions = state(model), len(model.variables), _predictions(model, test)
+        checker: Checker = steps
+        if not steps.steps and steps.divergence is None:  # the loop called no batch hooks
+            checker = CallChecker(rounding, train, initial)
+            checker.check(loop, model, epochs, own_optimizers)
     return Trajectory(
         losses=losses.all,
         history=history,
@@ -98,11 +104,23 @@ def check_loop(
         steps=checker.steps,
         measured=checker.measured,
         share=checker.share,
+        has_own_optimizer=checker.has_own_optimizer,
+        reports_metrics=checker.reports_metrics and bool(history),
         unit_roundoff=rounding.unit_roundoff,
         longest_sum=rounding.longest_sum,
         jit_compile=bool(model.jit_compile),
         steps_per_execution=model.steps_per_execution,
     )
+
+
+def _begin(
+    callbacks: Sequence[keras.callbacks.Callback], model: keras.Model, train: Batches, epochs: int
+) -> None:
+    """Call the hooks of the start. A loop need not call them."""
+    for callback in callbacks:
+        callback.set_params({"steps": train.steps_per_epoch, "epochs": epochs, "verbose": 0})
+        callback.set_model(model)
+        callback.on_train_begin()
 
 
 class _Losses(BatchLosses):
@@ -112,17 +130,27 @@ class _Losses(BatchLosses):
         super().__init__()
         self.all: list[float] = []
 
+    def set_model(self, model: keras.Model) -> None:
+        if self.model is not model:  # it wraps the loss once
+            super().set_model(model)
+
+    def set_params(self, params: Logs) -> None:
+        known = {name: value for name, value in params.items() if value is not None}
+        super().set_params({**(self.params or {}), **known})
+
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         super().on_train_batch_end(batch, logs)
         self.all += [step.loss for step in self.latest]
 
 
 def _history(returned: Any) -> History:
-    """Return the metrics of each epoch, if that is what a loop returned."""
+    """Return the metrics of each epoch that a loop returned. No metrics if it returned nothing."""
     history = getattr(returned, "history", returned)
+    if history is None:
+        return {}
     if not isinstance(history, dict):
         raise TypeError(
-            "expected the loop to return the metrics of each epoch, a dict of lists or Keras' History;"
+            "expected the loop to return the metrics of each epoch: a dict of lists, or Keras' History;"
             f" received {type(history).__name__}"
         )
     return {name: [float(value) for value in values] for name, values in history.items()}

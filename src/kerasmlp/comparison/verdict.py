@@ -56,6 +56,8 @@ class Trajectory:
         steps: number of steps that were compared with Keras' own.
         measured: number of executions that were not identical, and for which the bound was measured.
         share: the largest difference in a step, as a share of the bound on rounding.
+        reports_metrics: whether the loop returns metrics, and updates those of the model.
+        has_own_optimizer: whether the loop left the model's optimizer as it was, and has its own.
         unit_roundoff, longest_sum: see `Rounding`.
     """
 
@@ -68,15 +70,17 @@ class Trajectory:
     steps: int
     measured: int
     share: float
+    has_own_optimizer: bool
+    reports_metrics: bool
     unit_roundoff: float
     longest_sum: int
     jit_compile: bool
     steps_per_execution: int
 
-    @property
-    def state(self) -> State:
-        """The state at the end."""
-        return [*self.weights, *self.optimizer]
+    def ends_like(self, other: "Trajectory") -> bool:
+        """Return whether the states at the end are the same, bit for bit."""
+        optimizers = self.has_own_optimizer or same(self.optimizer, other.optimizer)
+        return optimizers and same(self.weights, other.weights)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,11 +135,12 @@ def judge(name: str, trajectory: Trajectory | str, first: Trajectory | str | Non
     if isinstance(trajectory, str):
         return Outcome(name, "failed", trajectory, None)
     divergence, is_identical = trajectory.divergence, False
-    if isinstance(first, Trajectory) and same(trajectory.state, first.state):
-        divergence = divergence or _returned_metrics_differ(trajectory, first)
+    if isinstance(first, Trajectory) and trajectory.ends_like(first):
+        reports = trajectory.reports_metrics
+        divergence = divergence or (_returned_metrics_differ(trajectory, first) if reports else None)
         is_identical = (
             (trajectory.losses == first.losses or not trajectory.losses or not first.losses)
-            and trajectory.history == first.history
+            and (trajectory.history == first.history or not reports)
             and trajectory.predictions.tobytes() == first.predictions.tobytes()
         )
     if divergence is not None:

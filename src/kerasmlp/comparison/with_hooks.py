@@ -1,5 +1,6 @@
 """A loop that calls the hooks of its callbacks: every step is compared with Keras' own step."""
 
+import itertools
 from collections.abc import Iterator
 
 import keras
@@ -9,7 +10,7 @@ from kerasmlp.comparison.causes import Experiment
 from kerasmlp.comparison.checker import Checker
 from kerasmlp.comparison.epoch_metrics import EpochMetrics
 from kerasmlp.comparison.reference import Batch, state
-from kerasmlp.comparison.rounding import Rounding
+from kerasmlp.comparison.rounding import Rounding, StepBound
 from kerasmlp.comparison.verdict import Divergence, State, same
 from kerasmlp.data import Batches
 from kerasmlp.loops import Logs
@@ -22,48 +23,81 @@ _PARTIAL_DROPPED = "the last, partial batch of the epoch is dropped"
 
 
 class StepChecker(Checker, keras.callbacks.Callback):
-    """Lets the reference take each step of a loop too, from the same state, and compares the results."""
+    """Lets the reference take each step of a loop too, from the same state, and compares the results.
+
+    Loops of users call few of the hooks, and number epochs and batches from 0 or 1, or over all epochs.
+    So a call of `on_train_batch_end` is what counts: it is the next execution. Only with several steps
+    in an execution its number is read, as Keras gives it.
+    """
 
     def __init__(self, rounding: Rounding, train: Batches, initial: State) -> None:
-        super().__init__(rounding, train)
+        super().__init__(rounding, train, initial)
         self._after = initial  # the loop should start with it
+        self._optimizer = initial[self._weights :]  # of the reference, if the loop has its own
+        self._before: State | None = None
+        self._batches: Iterator[Batch] | None = None  # of the epoch that has begun
+        self._epoch = -1
         self._executions = 0
         self._next_step = 0
         self._metrics_of_epochs: list[State] = []
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
-        self._epoch = epoch
-        self._batches = iter(self._train.epoch(epoch))
-        self._next_step = epoch * self._train.steps_per_epoch
+        self._end_epoch()
+        self._epoch += 1
+        self._batches = iter(self._train.epoch(self._epoch))
+        self._next_step = self._epoch * self._train.steps_per_epoch
         self._reference.model.reset_metrics()
         self._metrics = EpochMetrics(self._reference.model)
 
     def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
-        self._first_batch = batch
         self._before = state(self.model)
         if self.divergence is None and not same(self._before, self._after):
             self.divergence = self._changed_outside_a_step()
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
-        self._after = state(self.model)
+        before = self._after if self._before is None else self._before
+        self._before, self._after = None, state(self.model)
         if self.divergence is not None:
             return
-        per_epoch = self._train.steps_per_epoch
-        end = min(batch + 1, per_epoch)
-        batches = [next(self._batches) for _ in range(self._first_batch, end)]
-        self._next_step = self._epoch * per_epoch + end
-        expected = self._reference.train(self._before, batches)
+        per_epoch, first = self._train.steps_per_epoch, self._next_step
+        if self._batches is None or (first == (self._epoch + 1) * per_epoch and not self._metrics.read):
+            self.on_epoch_begin(self._epoch + 1)  # the loop does not call it
+        in_epoch = first - self._epoch * per_epoch
+        steps = 1 if self.model.steps_per_execution == 1 else batch + 1 - in_epoch
+        batches = list(itertools.islice(self._batches or (), steps))
+        if not batches:
+            what = f"the loop takes more than the {per_epoch} steps of epoch {self._epoch + 1}"
+            self.divergence = Divergence(first + 1, what)
+            return
+        self._next_step += len(batches)
+        self._check_execution(before, batches)
+
+    def _check_execution(self, before: State, batches: list[Batch]) -> None:
+        first = self._next_step - len(batches)
+        before = self._before_of_the_reference(before)
+        expected = self._reference.train(before, batches)
+        self._optimizer = expected[self._weights :]
         self._metrics.add_execution(sum(len(y) for _, y in batches))
         self.steps += len(batches)
         self._executions += 1
+        compared = slice(self._compared)
         is_measured = self._next_step <= MEASURE_ALL_UNTIL or self._executions % MEASURE_EVERY == 0
-        if (is_measured or end == per_epoch) and not same(expected, self._after):
+        is_measured = is_measured or self._next_step % self._train.steps_per_epoch == 0
+        if is_measured and not same(expected[compared], self._after[compared]):
             metrics = self._metrics.values()
-            first = self._next_step - len(batches)
-            execution = Experiment(self._rounding, self._before, batches, self._after)
+            right = StepBound(self._rounding, before, batches, expected)
+            execution = Experiment(right, self._after, self._compared)
             others = self._other_batches(first)
-            self._measure(first + 1, execution, expected, lambda: execution.find_cause(others))
+            self._measure(first + 1, right, self._after, lambda: execution.find_cause(others))
             self._metrics.restore(metrics)
+
+    def _before_of_the_reference(self, before: State) -> State:
+        """Return the state from which the reference takes the execution that has just ended."""
+        weights = self._weights
+        if not self.steps:
+            unused = same(before[weights:], self._after[weights:])
+            self.has_own_optimizer = unused and not same(before[:weights], self._after[:weights])
+        return [*before[:weights], *self._optimizer] if self.has_own_optimizer else before
 
     def _other_batches(self, step: int) -> Iterator[tuple[str, Batch]]:
         """Yield all other batches until the end of the next epoch, with the cause that each would be."""
@@ -82,7 +116,7 @@ class StepChecker(Checker, keras.callbacks.Callback):
 
     def _changed_outside_a_step(self) -> Divergence:
         """Return what the loop changed between two steps, or before the first."""
-        pairs = zip(self._reference.paths, self._after, self._before, strict=True)
+        pairs = zip(self._reference.paths, self._after, state(self.model), strict=True)
         changed = [(path, old, new) for path, old, new in pairs if not same([old], [new])]
         path, old, new = changed[0]
         step = self._next_step
@@ -95,28 +129,40 @@ class StepChecker(Checker, keras.callbacks.Callback):
         return Divergence(step + 1, f"{path}, changed {when},", size, 0.0, cause)
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        if self.divergence is not None:
+        self._end_epoch(logs or {})
+
+    def _end_epoch(self, logs: Logs | None = None) -> None:
+        """Check that the epoch that has begun is complete, and the metrics that are reported of it.
+
+        Without `logs`, it is the next epoch or the end that tells that the epoch has ended.
+        """
+        if self.divergence is not None or not self.steps or self._metrics.read:
             return
-        missing = (epoch + 1) * self._train.steps_per_epoch - self._next_step
+        missing = (self._epoch + 1) * self._train.steps_per_epoch - self._next_step
         if missing:
             partial = missing == 1 and len(self._train.images) % self._train.batch_size
-            what = f"{missing} step(s) of epoch {epoch + 1} are missing"
+            what = f"{missing} step(s) of epoch {self._epoch + 1} are missing"
             cause = _PARTIAL_DROPPED if partial else None
             self.divergence = Divergence(self._next_step + 1, what, cause=cause)
             return
+        self._metrics.read = True
+        self.reports_metrics &= not logs or self._metrics.are_reported(logs)
         self._metrics_of_epochs.append(self._metrics.last)
         self.divergence = self._metrics.compare(logs or {}, self._next_step, self._metrics_of_epochs)
 
     def check_end(self, model: keras.Model, epochs: int) -> None:
         """Compare the state at the end of the training with the end of `fit`. Call it after the loop."""
-        if self.divergence is not None or not self.steps:
+        if not self.steps:
             return
         steps = epochs * self._train.steps_per_epoch
-        if self._next_step < steps:
-            what = f"the loop ended after {self._next_step} of {steps} steps"
-            self.divergence = Divergence(self._next_step + 1, what)
+        if self._next_step != steps:
+            what = f"the loop ended after {self._next_step} steps, not after {steps}"
+            self.divergence = self.divergence or Divergence(self._next_step + 1, what)
+        self._end_epoch()
+        if self.divergence is not None:
             return
-        final, expected = state(model), self._reference.finalize(self._after)
+        final = state(model)
+        expected = self._after if self.has_own_optimizer else self._reference.finalize(self._after)
         for path, right, received in zip(self._reference.paths, expected, final, strict=True):
             if not np.allclose(right, received, rtol=1e-6, atol=1e-7):
                 end = "EMA is not finalised: optimizer.finalize_variable_values is not called at the end"

@@ -12,9 +12,10 @@ a file, or augmented, are prepared ahead by another thread.
 
 import dataclasses
 import functools
+import itertools
 import mmap
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from io import FileIO
 from pathlib import Path
 from typing import Any, Literal
@@ -56,6 +57,17 @@ class Batches:
     seed: int = 0
     sampling: Sampling = "shuffle"
     augment: Augment | None = None
+    _epochs_read: Iterator[int] = dataclasses.field(
+        default_factory=itertools.count, init=False, repr=False
+    )
+
+    def __len__(self) -> int:
+        """Return the number of batches in an epoch."""
+        return self.steps_per_epoch
+
+    def __iter__(self) -> Iterator[tuple[tf.Tensor, ...]]:
+        """Return an iterator over the batches of the next epoch: of epoch 0 at the first call."""
+        return iter(self.epoch(next(self._epochs_read)))
 
     @property
     def input_spec(self) -> tf.TensorSpec:

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from kerasmlp.loops.callback_list import CallbackList
 from kerasmlp.loops.epochs import by_batches, run_epochs
-from kerasmlp.loops.interface import History, ResumableLoop, Training, TrainStep
+from kerasmlp.loops.interface import History, ResumableLoop, Training, TrainStep, build_metrics
 from kerasmlp.loops.program import make_program, train_function
 from kerasmlp.loops.step import train_step
 
@@ -22,6 +22,8 @@ def traced(step: TrainStep) -> ResumableLoop:
 
     def loop(training: Training) -> History:
         callbacks = CallbackList(training)
+        if step is not train_step:  # which may leave the metrics as they are, so that none is created
+            build_metrics(training.model, training.train)
         program = make_program(training, step)
         if program is None:
             begin_epoch = by_batches(training.train, compiled(training.model, step))

@@ -1,7 +1,7 @@
 """What a training loop takes, and what it returns."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
 import keras
@@ -25,6 +25,12 @@ class TrainingData(Protocol):
     @property
     def steps_per_epoch(self) -> int:
         """Batches in an epoch."""
+
+    def __len__(self) -> int:
+        """Return the number of batches in an epoch."""
+
+    def __iter__(self) -> Iterator[Any]:
+        """Return an iterator over the batches of the next epoch: `for x, y in train`."""
 
     def epoch(self, epoch: int | tf.Variable, first_step: int = 0) -> tf.data.Dataset:
         """Return the batches of one epoch, from a step on: `(x, y)` or `(x, y, sample_weight)`."""
