@@ -12,3 +12,8 @@ def test_names_are_printed_as_they_are():
     for name in names:
         assert f"{name} failed: ValueError: {name}: no" in shown
         assert f" {name} " in shown
+
+
+def test_the_repr_of_a_comparison_is_short():
+    outcomes = Outcome("fit", "identical", None, None), Outcome("mine", "diverges", "step 1", None)
+    assert repr(Comparison(outcomes, {})) == "Comparison(fit: identical, mine: diverges)"

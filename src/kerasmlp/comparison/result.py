@@ -23,7 +23,7 @@ def _table(title: str, caption: str, columns: Sequence[str]) -> Table:
     return table
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class Comparison:
     """The result of a comparison: the outcome of each row, and the settings.
 
@@ -120,6 +120,10 @@ class Comparison:
             console.print(self.cost_table())
         for line in self.notes():
             console.print(Text(line), soft_wrap=True)
+
+    def __repr__(self) -> str:
+        verdicts = (f"{outcome.name}: {outcome.verdict}" for outcome in self.outcomes)
+        return f"Comparison({', '.join(verdicts)})"
 
     def __str__(self) -> str:
         text = io.StringIO()
