@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from kerasmlp.comparison.causes import Cause
 from kerasmlp.comparison.rounding import Rounding, StepBound
-from kerasmlp.comparison.verdict import Divergence, State
+from kerasmlp.comparison.verdict import Divergence, State, same
 from kerasmlp.data import Batches
 
 
@@ -34,6 +34,12 @@ class Checker:
     def _compared(self) -> int | None:
         """The number of variables of a state that are compared. None for all."""
         return self._weights if self.has_own_optimizer else None
+
+    def _find_own_optimizer(self, before: State, after: State) -> None:
+        """Set `has_own_optimizer`: whether only the weights changed in what the loop did first."""
+        weights = self._weights
+        unused = same(before[weights:], after[weights:])
+        self.has_own_optimizer = unused and not same(before[:weights], after[:weights])
 
     def _measure(
         self, step: int, right: StepBound, received: State, find_cause: Callable[[], Cause | None]

@@ -56,15 +56,17 @@ def dumps(value: Any) -> bytes:
     file = io.BytesIO()
     pickler = _Pickler(file)
     pickler.dump(value)
-    return pickle.dumps((pickler.sources, file.getvalue()))
+    pickle.dump(pickler.sources, file)
+    return file.getvalue()
 
 
 def loads(content: bytes) -> Any:
     """Return the value that `dumps` was given, and make the sources of its functions known."""
-    sources, value = pickle.loads(content)
-    for file, lines in sources.items():
-        linecache.cache[file] = len("".join(lines)), None, lines, file
-    return pickle.loads(value)
+    file = io.BytesIO(content)
+    value = pickle.load(file)
+    for name, lines in pickle.load(file).items():
+        linecache.cache[name] = len("".join(lines)), None, lines, name
+    return value
 
 
 class RemoteError(Exception):

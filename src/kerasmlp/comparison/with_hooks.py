@@ -37,6 +37,7 @@ class StepChecker(Checker, keras.callbacks.Callback):
         self._before: State | None = None
         self._batches: Iterator[Batch] | None = None  # of the epoch that has begun
         self._epoch = -1
+        self._has_ended = False  # the epoch
         self._executions = 0
         self._next_step = 0
         self._metrics_of_epochs: list[State] = []
@@ -44,6 +45,7 @@ class StepChecker(Checker, keras.callbacks.Callback):
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         self._end_epoch()
         self._epoch += 1
+        self._has_ended = False
         self._batches = iter(self._train.epoch(self._epoch))
         self._next_step = self._epoch * self._train.steps_per_epoch
         self._reference.model.reset_metrics()
@@ -52,7 +54,7 @@ class StepChecker(Checker, keras.callbacks.Callback):
     def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
         self._before = state(self.model)
         if self.divergence is None and not same(self._before, self._after):
-            self.divergence = self._changed_outside_a_step()
+            self.divergence = self._changed_outside_a_step(self._before)
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         before = self._after if self._before is None else self._before
@@ -60,7 +62,7 @@ class StepChecker(Checker, keras.callbacks.Callback):
         if self.divergence is not None:
             return
         per_epoch, first = self._train.steps_per_epoch, self._next_step
-        if self._batches is None or (first == (self._epoch + 1) * per_epoch and not self._metrics.read):
+        if self._batches is None or (first == (self._epoch + 1) * per_epoch and not self._has_ended):
             self.on_epoch_begin(self._epoch + 1)  # the loop does not call it
         in_epoch = first - self._epoch * per_epoch
         steps = 1 if self.model.steps_per_execution == 1 else batch + 1 - in_epoch
@@ -93,11 +95,9 @@ class StepChecker(Checker, keras.callbacks.Callback):
 
     def _before_of_the_reference(self, before: State) -> State:
         """Return the state from which the reference takes the execution that has just ended."""
-        weights = self._weights
         if not self.steps:
-            unused = same(before[weights:], self._after[weights:])
-            self.has_own_optimizer = unused and not same(before[:weights], self._after[:weights])
-        return [*before[:weights], *self._optimizer] if self.has_own_optimizer else before
+            self._find_own_optimizer(before, self._after)
+        return [*before[: self._weights], *self._optimizer] if self.has_own_optimizer else before
 
     def _other_batches(self, step: int) -> Iterator[tuple[str, Batch]]:
         """Yield all other batches until the end of the next epoch, with the cause that each would be."""
@@ -114,9 +114,12 @@ class StepChecker(Checker, keras.callbacks.Callback):
                     )
                     yield name, batch
 
-    def _changed_outside_a_step(self) -> Divergence:
-        """Return what the loop changed between two steps, or before the first."""
-        pairs = zip(self._reference.paths, self._after, state(self.model), strict=True)
+    def _changed_outside_a_step(self, before: State) -> Divergence:
+        """Return what the loop changed between two steps, or before the first.
+
+        `before` is the state from which it takes its next step.
+        """
+        pairs = zip(self._reference.paths, self._after, before, strict=True)
         changed = [(path, old, new) for path, old, new in pairs if not same([old], [new])]
         path, old, new = changed[0]
         step = self._next_step
@@ -136,7 +139,7 @@ class StepChecker(Checker, keras.callbacks.Callback):
 
         Without `logs`, it is the next epoch or the end that tells that the epoch has ended.
         """
-        if self.divergence is not None or not self.steps or self._metrics.read:
+        if self.divergence is not None or not self.steps or self._has_ended:
             return
         missing = (self._epoch + 1) * self._train.steps_per_epoch - self._next_step
         if missing:
@@ -145,10 +148,14 @@ class StepChecker(Checker, keras.callbacks.Callback):
             cause = _PARTIAL_DROPPED if partial else None
             self.divergence = Divergence(self._next_step + 1, what, cause=cause)
             return
-        self._metrics.read = True
-        self.reports_metrics &= not logs or self._metrics.are_reported(logs)
+        self._has_ended = True
         self._metrics_of_epochs.append(self._metrics.last)
-        self.divergence = self._metrics.compare(logs or {}, self._next_step, self._metrics_of_epochs)
+        if not logs:
+            return
+        if self._metrics.are_reported(logs):
+            self.divergence = self._metrics.compare(logs, self._next_step, self._metrics_of_epochs)
+        else:
+            self.reports_metrics = False
 
     def check_end(self, model: keras.Model, epochs: int) -> None:
         """Compare the state at the end of the training with the end of `fit`. Call it after the loop."""

@@ -28,9 +28,8 @@ class CallChecker(Checker):
 
         The loop has just trained `model`. It should have trained for `epochs`.
         """
-        before, after, weights = self._initial, state(model), self._weights
-        unused = same(before[weights:], after[weights:])
-        self.has_own_optimizer = unused and not same(before[:weights], after[:weights])
+        before = self._initial
+        self._find_own_optimizer(before, state(model))
         self._own_optimizers = own_optimizers
         done, steps = int(model.optimizer.iterations), epochs * self._train.steps_per_epoch
         last = self._train.steps_per_epoch - 1

@@ -1,4 +1,4 @@
 from .average import averaged_weights as averaged_weights
 from .mlp import MLP as MLP, calibrated as calibrated, compiled_mlp as compiled_mlp
 from .optimizer import make_optimizer as make_optimizer
-from .quantization import WEIGHT_BITS as WEIGHT_BITS, QuantizedDense as QuantizedDense, plain as plain
+from .quantization import QuantizedDense as QuantizedDense, plain as plain

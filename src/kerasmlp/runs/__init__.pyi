@@ -6,7 +6,6 @@ from .fields import (
     Bound as Bound,
     SettingError as SettingError,
     at_least as at_least,
-    auto_or as auto_or,
     between as between,
     check as check,
     require as require,
