@@ -70,7 +70,7 @@ def write(digits, small_model):
         files = Events(folder)
         dashboards = [
             Scalars(files, sample, stopwatch, batch_losses, every=4),
-            Graph(files, Batches(*digits, 7).input_spec),
+            Graph(files, Batches(*digits, 7).epoch(0).element_spec[0]),
             Histograms(files, sample),
             Images(files, sample, validation),
             # With `validation` it would use the outputs that `Images` has computed.

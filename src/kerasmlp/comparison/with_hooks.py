@@ -143,7 +143,7 @@ class StepChecker(Checker, keras.callbacks.Callback):
             return
         missing = (self._epoch + 1) * self._train.steps_per_epoch - self._next_step
         if missing:
-            partial = missing == 1 and len(self._train.images) % self._train.batch_size
+            partial = missing == 1 and self._train.examples % self._train.batch_size
             what = f"{missing} step(s) of epoch {self._epoch + 1} are missing"
             cause = _PARTIAL_DROPPED if partial else None
             self.divergence = Divergence(self._next_step + 1, what, cause=cause)

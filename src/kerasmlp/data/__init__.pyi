@@ -1,5 +1,7 @@
 from .augmentation import Augmentation as Augmentation
-from .batches import Batches as Batches, in_order as in_order
+from .batches import Batches as Batches, in_order as in_order, packed as packed
+from .epochs import Epochs as Epochs
 from .examples import Examples as Examples
 from .loader import MNISTLoader as MNISTLoader
+from .saved_dataset import SavedDataset as SavedDataset
 from .tensors import scale as scale

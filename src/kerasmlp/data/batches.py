@@ -12,18 +12,19 @@ a file, or augmented, are prepared ahead by another thread.
 
 import dataclasses
 import functools
-import itertools
 import mmap
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from io import FileIO
 from pathlib import Path
 from typing import Any, Literal
 
+import keras
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from kerasmlp.data.epochs import Epochs
 from kerasmlp.data.tensors import as_tensor, labels_as_tensor, scale, without_autograph
 
 Sampling = Literal["shuffle", "replacement"]
@@ -31,54 +32,47 @@ EVALUATION_BATCH_SIZE = 1000
 """Metrics are means over the examples, so this size changes them only by rounding."""
 Augment = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 """Takes the images of a batch and a seed, int64 `[2]`. Returns images of the same shape and type."""
-Group = tuple[tf.Tensor, tuple[tf.Tensor, ...]]
+Group = tuple[tf.Tensor, tuple[Any, ...]]
 """The number of steps to take, int32, and the batches, each part stacked. The stacks may be longer than
 the number of steps: `[at least steps, batch, ...]`."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Batches:
+class Batches(Epochs):
     """The training batches of a run.
 
     Args:
-        images: `[examples, ...]`, usually uint8 `[examples, height, width, channels]`. Bytes are scaled
-            batch by batch to float32 in [0, 1]. Other types stay unchanged.
-        labels: `[examples, ...]`. Integers become int32.
+        x: arrays `[examples, ...]` in any structure, usually images: uint8 `[examples, height, width,
+            channels]`.
+        y: labels `[examples, ...]` in any structure, or None.
         batch_size: examples in a batch. The last batch of a shuffled epoch can be smaller.
         seed: the seed of the order of the examples, and of the augmentation.
         sampling: `shuffle` takes every example once an epoch, in a new order each epoch; `replacement`
             draws each batch from all examples, as in the handbook.
         augment: distorts the images of each batch. Its seed depends on `seed` and the step.
+        sample_weight: weights `[examples]` in any structure, or None.
+        are_images: whether bytes in `x` are pixels: they are scaled batch by batch to float32 in [0, 1],
+            and labels that are integers become int32. Without, all types and values stay as they are.
     """
 
-    images: NDArray[Any]
-    labels: NDArray[Any]
+    x: Any
+    y: Any
     batch_size: int
     seed: int = 0
     sampling: Sampling = "shuffle"
     augment: Augment | None = None
-    _epochs_read: Iterator[int] = dataclasses.field(
-        default_factory=itertools.count, init=False, repr=False
-    )
+    sample_weight: Any = None
+    are_images: bool = True
 
-    def __len__(self) -> int:
-        """Return the number of batches in an epoch."""
-        return self.steps_per_epoch
-
-    def __iter__(self) -> Iterator[tuple[tf.Tensor, ...]]:
-        """Return an iterator over the batches of the next epoch: of epoch 0 at the first call."""
-        return iter(self.epoch(next(self._epochs_read)))
-
-    @property
-    def input_spec(self) -> tf.TensorSpec:
-        """The shape and type of the images of a batch, as `epoch` delivers them."""
-        dtype = tf.float32 if self.images.dtype == np.uint8 else self.images.dtype
-        return tf.TensorSpec([None, *self.images.shape[1:]], dtype)
+    @functools.cached_property
+    def examples(self) -> int:
+        """Number of training examples."""
+        return len(tf.nest.flatten(self.x)[0])
 
     @property
     def steps_per_epoch(self) -> int:
         """Number of steps in an epoch. With replacement, only full batches count."""
-        full, rest = divmod(len(self.images), self.batch_size)
+        full, rest = divmod(self.examples, self.batch_size)
         return full + (1 if rest and self.sampling == "shuffle" else 0)
 
     def indices(self, step: tf.Tensor) -> tf.Tensor:
@@ -86,12 +80,12 @@ class Batches:
         step = tf.cast(step, tf.int64)
         if self.sampling == "replacement":
             shape, seed = [self.batch_size], [self.seed, step]
-            return tf.random.stateless_uniform(shape, seed, maxval=len(self.images), dtype=tf.int64)
-        left = len(self.images) - step % self.steps_per_epoch * self.batch_size
+            return tf.random.stateless_uniform(shape, seed, maxval=self.examples, dtype=tf.int64)
+        left = self.examples - step % self.steps_per_epoch * self.batch_size
         return self._shuffled(step, tf.minimum(left, self.batch_size))
 
     def epoch(self, epoch: int | tf.Variable, first_step: int = 0) -> tf.data.Dataset:
-        """Return the batches of one epoch in order, as pairs of images and labels.
+        """Return the batches of one epoch in order: `(x, y)`, or another form that `fit` takes.
 
         Args:
             epoch: counted from 0. An int64 variable is read each time when the dataset is read.
@@ -99,10 +93,10 @@ class Batches:
         """
 
         @without_autograph
-        def batch(step_in_epoch: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        def batch(step_in_epoch: tf.Tensor) -> Any:
             step = tf.cast(epoch, tf.int64) * self.steps_per_epoch + step_in_epoch
-            x, y = self._examples_at(self.indices(step))
-            return self.prepare(self.augmented(x, step), y)
+            x, *rest = self._examples_at(self.indices(step))
+            return packed(*self.prepare(self.augmented(x, step), *rest))
 
         steps = tf.data.Dataset.range(first_step, self.steps_per_epoch)
         return steps.map(batch, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
@@ -132,11 +126,11 @@ class Batches:
         """
         return group if self._prepares_ahead else self._gather(group, steps)
 
-    def prepare(self, x: tf.Tensor, y: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        """Return a batch of a group, `(x, y)`, as `epoch` delivers it."""
-        return scale(x), y
+    def prepare(self, x: Any, *rest: Any) -> tuple[Any, ...]:
+        """Return a batch of a group, `(x, y)` or `(x, y, sample_weight)`, as `epoch` delivers it."""
+        return (tf.nest.map_structure(scale, x) if self.are_images else x, *rest)
 
-    def augmented(self, images: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
+    def augmented(self, images: Any, step: tf.Tensor) -> Any:
         """Return the images of the batch of a step with their augmentation."""
         if self.augment is None:
             return images
@@ -146,22 +140,32 @@ class Batches:
     @property
     def _prepares_ahead(self) -> bool:
         """Whether a group is prepared while the program trains on the group before it."""
-        return isinstance(self.images, np.memmap) or self.augment is not None
+        return self._is_mapped or self.augment is not None
+
+    @property
+    def _is_mapped(self) -> bool:
+        return isinstance(self.x, np.memmap)
 
     @functools.cached_property
-    def _images(self) -> tf.Tensor:
-        """The images on the device of the program, one row for each image."""
+    def _inputs(self) -> Any:
+        """`x` on the device of the program, one row for each example."""
         with tf.init_scope():
-            return as_tensor(self.images.reshape(len(self.images), -1))
+            return tf.nest.map_structure(
+                lambda array: as_tensor(array.reshape(self.examples, -1) if array.ndim > 2 else array),
+                self.x,
+            )
 
     @functools.cached_property
-    def _labels(self) -> tf.Tensor:
+    def _targets(self) -> tuple[Any, ...]:
+        """`y` and `sample_weight`, as far as there are any."""
+        convert = labels_as_tensor if self.are_images else as_tensor
         with tf.init_scope():
-            return labels_as_tensor(self.labels)
+            given = [part for part in (self.y, self.sample_weight) if part is not None]
+            return tuple(tf.nest.map_structure(convert, part) for part in given)
 
     def _gather(self, first: tf.Tensor, steps: int) -> tuple[Group, ...]:
         """Return the group that begins at the step `first`."""
-        full, partial = divmod(len(self.images), self.batch_size)
+        full, partial = divmod(self.examples, self.batch_size)
         in_epoch = first % self.steps_per_epoch
         end = (in_epoch // steps + 1) * steps
         if self.sampling == "replacement":
@@ -177,7 +181,7 @@ class Batches:
 
     def _group(self, indices: tf.Tensor, first: tf.Tensor, count: tf.Tensor) -> Group:
         """Return the batches at `indices`, `[steps, batch]`. Only the first `count` are trained on."""
-        x, y = self._examples_at(indices)
+        x, *rest = self._examples_at(indices)
         if self.augment is not None:
             augmented = tf.map_fn(
                 lambda batch: self.augmented(*batch),
@@ -185,28 +189,36 @@ class Batches:
                 fn_output_signature=tf.TensorSpec(x.shape[1:], x.dtype),
             )
             x = tf.concat([augmented, x[count:]], axis=0)
-        return tf.cast(count, tf.int32), (x, y)
+        return tf.cast(count, tf.int32), (x, *rest)
 
     def _shuffled(self, step: tf.Tensor, count: int | tf.Tensor) -> tf.Tensor:
         """Return `count` indices of the epoch's permutation, from those of `step` on.
 
         The permutation is not built. After its end, its last index is repeated.
         """
-        last = tf.constant(len(self.images) - 1, tf.int64)
+        last = tf.constant(self.examples - 1, tf.int64)
         position = step % self.steps_per_epoch * self.batch_size + tf.range(count, dtype=tf.int64)
         return tf.random.experimental.index_shuffle(
             tf.minimum(position, last), seed=[self.seed, step // self.steps_per_epoch], max_index=last
         )
 
-    def _examples_at(self, indices: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Return the images and labels at `indices`, of any shape."""
-        if isinstance(self.images, np.memmap):
-            x = tf.numpy_function(self._read, [indices], self.images.dtype, stateful=False)
+    def _examples_at(self, indices: tf.Tensor) -> tuple[Any, ...]:
+        """Return the parts of the batches at `indices`, of any shape."""
+
+        def gather(array: NDArray[Any], rows: tf.Tensor | None) -> tf.Tensor:
+            if rows is None:
+                found = tf.numpy_function(self._read, [indices], array.dtype, stateful=False)
+            else:
+                found = tf.gather(rows, indices)
+            if rows is None or array.ndim > 2:
+                found = tf.reshape(found, tf.concat([tf.shape(indices), array.shape[1:]], 0))
+            return tf.ensure_shape(found, [*indices.shape, *array.shape[1:]])
+
+        if self._is_mapped:
+            x = gather(self.x, None)
         else:
-            x = tf.gather(self._images, indices)
-        shape = self.images.shape[1:]
-        x = tf.reshape(x, tf.concat([tf.shape(indices), shape], 0))
-        return tf.ensure_shape(x, [*indices.shape, *shape]), tf.gather(self._labels, indices)
+            x = tf.nest.map_structure(gather, self.x, self._inputs)
+        return x, *tf.nest.map_structure(lambda rows: tf.gather(rows, indices), self._targets)
 
     def _read(self, indices: NDArray[np.int64]) -> NDArray[Any]:
         """Return the images at `indices` from the file.
@@ -214,29 +226,40 @@ class Batches:
         The memory map is slower, and can bring megabytes around an image into the memory.
         """
         file, start = self._file
-        size = self.images[0].nbytes
+        size = self.x[0].nbytes
         offsets = (start + indices.ravel() * size).tolist()
         content = b"".join([os.pread(file.fileno(), size, offset) for offset in offsets])
-        return np.frombuffer(content, self.images.dtype)
+        return np.frombuffer(content, self.x.dtype)
 
     @functools.cached_property
     def _file(self) -> tuple[FileIO, int]:
         """The file of the mapped images, and the offset of the first image in it."""
-        images: Any = self.images
+        images = self.x
         map_start = images.offset - images.offset % mmap.ALLOCATIONGRANULARITY
         in_map = images.ctypes.data - np.frombuffer(images._mmap, np.uint8).ctypes.data
         return Path(images.filename).open("rb", buffering=0), map_start + in_map
 
 
+def packed(*parts: Any) -> Any:
+    """Return the parts of a batch, `x`, `y` and `sample_weight`, in the form that `fit` gives them."""
+    return keras.utils.pack_x_y_sample_weight(*parts)
+
+
 def in_order(
-    images: NDArray[Any], labels: NDArray[Any], batch_size: int = EVALUATION_BATCH_SIZE
+    x: Any,
+    y: Any = None,
+    sample_weight: Any = None,
+    *,
+    batch_size: int = EVALUATION_BATCH_SIZE,
+    are_images: bool = True,
 ) -> tf.data.Dataset:
     """Return all examples once, in their order, for evaluation, in batches as `Batches.epoch` has."""
-    x, y = as_tensor(images), labels_as_tensor(labels)
+    batches = Batches(x, y, batch_size, sample_weight=sample_weight, are_images=are_images)
 
     @without_autograph
-    def batch(first: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        return scale(x[first : first + batch_size]), y[first : first + batch_size]
+    def batch(first: tf.Tensor) -> Any:
+        part = tf.range(first, tf.minimum(first + batch_size, batches.examples))
+        return packed(*batches.prepare(*batches._examples_at(part)))
 
-    starts = tf.data.Dataset.range(0, len(images), batch_size)
+    starts = tf.data.Dataset.range(0, batches.examples, batch_size)
     return starts.map(batch).prefetch(tf.data.AUTOTUNE)

@@ -10,7 +10,7 @@ from kerasmlp.loops.callback_list import CallbackList
 from kerasmlp.loops.epochs import by_batches, run_epochs
 from kerasmlp.loops.interface import History, ResumableLoop, Training, TrainStep, build_metrics
 from kerasmlp.loops.program import make_program, train_function
-from kerasmlp.loops.step import train_step
+from kerasmlp.loops.step import parts, train_step
 
 
 def traced(step: TrainStep) -> ResumableLoop:
@@ -50,7 +50,7 @@ def compiled(model: keras.Model, step: TrainStep) -> Callable[[Any, int], dict[s
 
     def run(batches: Any, steps: tf.Tensor) -> dict[str, Any]:
         def body(done: tf.Tensor) -> tuple[tf.Tensor]:
-            one_step(*next(batches))
+            one_step(*parts(next(batches)))
             return (done + 1,)
 
         tf.while_loop(lambda done: done < steps, body, [tf.constant(0)])

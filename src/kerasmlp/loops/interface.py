@@ -7,6 +7,8 @@ from typing import Any, Protocol
 import keras
 import tensorflow as tf
 
+from kerasmlp.loops.step import has_own_step
+
 Logs = dict[str, Any]
 """Metrics by name."""
 History = dict[str, list[float]]
@@ -96,15 +98,25 @@ class ResumableLoop:
 
 
 def build(model: keras.Model, train: TrainingData) -> None:
-    """Create all variables of model and optimizer, so that one trace serves the whole run."""
-    if not model.built:
-        x = train.epoch(0).element_spec[0]
-        model(tf.nest.map_structure(lambda spec: keras.KerasTensor(spec.shape, spec.dtype), x))
+    """Create all variables of model and optimizer, so that one trace serves the whole run.
+
+    Nothing is trained. Keras does the same with the first batch, since the shapes of variables may
+    depend on its values' shapes.
+    """
+    if not model.built or has_own_step(model):
+        spec = train.epoch(0).element_spec
+        if has_own_step(model):
+            tf.function(model.train_step, autograph=False).get_concrete_function(spec)
+        else:
+            x, *_ = keras.utils.unpack_x_y_sample_weight(next(iter(train.epoch(0))))
+            shapes = tf.nest.map_structure(lambda part: keras.KerasTensor(part.shape, part.dtype), x)
+            model(shapes)
     if not model.optimizer.built:
         model.optimizer.build(model.trainable_variables)
 
 
 def build_metrics(model: keras.Model, train: TrainingData) -> None:
     """Create the variables of the metrics. Keras creates them with the first batch."""
-    evaluate = tf.function(lambda *batch: model.test_step(batch), autograph=False)
-    evaluate.get_concrete_function(*train.epoch(0).element_spec)
+    if not has_own_step(model):  # `build` has traced it
+        evaluate = tf.function(lambda batch: model.test_step(batch), autograph=False)
+        evaluate.get_concrete_function(train.epoch(0).element_spec)

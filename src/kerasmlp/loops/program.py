@@ -22,10 +22,10 @@ class Groups(Protocol):
     def groups(self, steps: int, initial_step: int = 0) -> tf.data.Dataset:
         """Return the batches from `initial_step` on, in groups of `steps`. `load` loads a group."""
 
-    def load(self, group: Any, steps: int) -> tuple[tuple[tf.Tensor, tuple[tf.Tensor, ...]], ...]:
+    def load(self, group: Any, steps: int) -> tuple[tuple[tf.Tensor, tuple[Any, ...]], ...]:
         """Return for each shape of batch: how many steps to take, and the batches, stacked."""
 
-    def prepare(self, *batch: tf.Tensor) -> tuple[tf.Tensor, ...]:
+    def prepare(self, x: Any, *rest: Any) -> tuple[Any, ...]:
         """Return a batch of a group as the train step takes it."""
 
 
@@ -48,7 +48,8 @@ class Program:
 
         def take(count: tf.Tensor, parts: tuple[tf.Tensor, ...]) -> dict[str, Any]:
             def body(number: tf.Tensor) -> tuple[tf.Tensor]:
-                step(model, *data.prepare(*(part[number] for part in parts)))
+                batch = tf.nest.map_structure(lambda part: part[number], parts)
+                step(model, *data.prepare(*batch))
                 return (number + 1,)
 
             tf.while_loop(lambda number: number < count, body, [tf.constant(0)])

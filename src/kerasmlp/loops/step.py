@@ -7,10 +7,20 @@ import keras
 import tensorflow as tf
 
 
+def parts(batch: Any) -> tuple[Any, ...]:
+    """Return the parts of a batch of a dataset: x, or x and y, or x, y and sample weights."""
+    return tuple(part for part in keras.utils.unpack_x_y_sample_weight(batch) if part is not None)
+
+
+def has_own_step(model: keras.Model) -> bool:
+    """Return whether the class of `model` has a `train_step` of its own, which `fit` takes."""
+    return type(model).train_step is not keras.Model.train_step
+
+
 def compute_gradients(
     model: keras.Model,
     x: Any,
-    y: Any,
+    y: Any = None,
     sample_weight: Any = None,
     compute_loss: Callable[..., tf.Tensor] | None = None,
 ) -> tuple[tf.Tensor, Any, list[tf.Tensor]]:
@@ -27,8 +37,14 @@ def compute_gradients(
     return loss, y_pred, tape.gradient(scaled_loss, model.trainable_variables)
 
 
-def train_step(model: keras.Model, x: Any, y: Any, sample_weight: Any = None) -> tf.Tensor:
-    """Train `model` on one batch, as in the handbook. Return the loss of the batch, a scalar."""
+def train_step(model: keras.Model, x: Any, y: Any = None, sample_weight: Any = None) -> Any:
+    """Train `model` on one batch, as in the handbook. Return the loss of the batch, a scalar.
+
+    If the class of the model has a `train_step` of its own, take that, as `fit` does, and return what it
+    returns.
+    """
+    if has_own_step(model):
+        return model.train_step(keras.utils.pack_x_y_sample_weight(x, y, sample_weight))
     loss, y_pred, gradients = compute_gradients(model, x, y, sample_weight)
     model.optimizer.apply(gradients, model.trainable_variables)
     update_metrics(model, loss, x, y, y_pred, sample_weight)
@@ -36,7 +52,12 @@ def train_step(model: keras.Model, x: Any, y: Any, sample_weight: Any = None) ->
 
 
 def update_metrics(
-    model: keras.Model, loss: tf.Tensor, x: Any, y: Any, y_pred: Any, sample_weight: Any = None
+    model: keras.Model,
+    loss: tf.Tensor,
+    x: Any,
+    y: Any = None,
+    y_pred: Any = None,
+    sample_weight: Any = None,
 ) -> None:
     """Add a batch to the compiled metrics and to the mean loss of `model`."""
     # The loss of an epoch is the mean over its examples: a smaller last batch weighs less.

@@ -66,12 +66,12 @@ def _dashboards(
     task: Task, record: Record, stopwatch: callbacks.Stopwatch, batch_losses: callbacks.BatchLosses
 ) -> dict[str, keras.callbacks.Callback]:
     events, batches = record.events, task.batches
-    sample = Examples(batches.images[:SAMPLE], batches.labels[:SAMPLE])
+    sample = Examples(batches.x[:SAMPLE], batches.y[:SAMPLE])
     shown = task.validation and task.validation.first(VALIDATION)
     augment = functools.partial(batches.augmented, step=0) if batches.augment else None
     return {
         "scalars": tensorboard.Scalars(events, sample, stopwatch, batch_losses),
-        "graphs": tensorboard.Graph(events, batches.input_spec),
+        "graphs": tensorboard.Graph(events, batches.epoch(0).element_spec[0]),
         "histograms": tensorboard.Histograms(events, sample),
         "images": tensorboard.Images(events, sample, shown, augment),
         "pr_curves": tensorboard.PRCurves(events, shown),

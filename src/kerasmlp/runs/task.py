@@ -89,7 +89,7 @@ def _model(settings: Settings, data: MNISTLoader, batches: Batches) -> MLP:
         steps = responsive_steps(
             model.count_params(),
             settings.batch_size,
-            batches.images[0].nbytes,
+            batches.x[0].nbytes,
             batches.steps_per_epoch,
             STEP_SECONDS if settings.strategy == "none" else DISTRIBUTED_STEP_SECONDS,
         )
