@@ -1,5 +1,6 @@
 """The command that compares training loops: whether they agree, if not why, and what each costs."""
 
+import contextlib
 import dataclasses
 import sys
 from collections.abc import Sequence
@@ -87,14 +88,21 @@ def _compare(settings: Settings) -> bool:
 
     from kerasmlp.data import MNISTLoader
 
-    with cli.quiet_start(settings.verbose):
-        data = MNISTLoader(settings.data)
-    start = comparison.handbook_start(data, settings.batch_size, settings.seed, settings.model)
-    with comparison.report.folder(settings.output) as folder:
+    with contextlib.ExitStack() as stack:
+        with cli.quiet_start(settings.verbose):
+            data = settings.data if ":" in settings.data else MNISTLoader(settings.data)
+            name = data if isinstance(data, str) else data.name
+            if settings.model is None and isinstance(data, str):
+                raise ValueError("--model: expected the model for the data of --data")
+            model = settings.model or comparison.handbook_model(data)
+            start = stack.enter_context(
+                comparison.start_from(model, data, settings.batch_size, settings.seed)
+            )
+        folder = stack.enter_context(comparison.report.folder(settings.output))
         found = comparison.compare_rows(
             start, rows, settings.epochs, settings.repeats, settings.time_limit
         )
-        print(f"data: {data.name}")
+        print(f"data: {name}")
         found.show(Console())
         with cli.quiet_start(settings.verbose):  # TensorBoard's writer imports TensorFlow
             comparison.report.write(found, folder)

@@ -12,4 +12,4 @@ from .process import (
 )
 from .result import Comparison as Comparison
 from .row import Row as Row
-from .start import handbook_start as handbook_start
+from .start import handbook_model as handbook_model, start_from as start_from

@@ -6,14 +6,23 @@ says nothing, and is left out.
 """
 
 import dataclasses
-from collections.abc import Iterable
+import itertools
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from kerasmlp.comparison.reference import Batch
+from kerasmlp.comparison.other_batches import Other
 from kerasmlp.comparison.rounding import StepBound
 from kerasmlp.comparison.verdict import State, same
-from kerasmlp.comparison.wrong_steps import WrongStep, wrong_steps
+from kerasmlp.comparison.wrong_losses import with_other_losses
+from kerasmlp.comparison.wrong_steps import (
+    Evidence,
+    WrongStep,
+    with_forward_passes,
+    with_other_data,
+    with_other_variables,
+)
+from kerasmlp.comparison.wrong_updates import with_other_updates
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,6 +40,18 @@ class Cause:
         return f"{self.names[0]} ({sure}: it gives the loop's step {how})"
 
 
+def wrong_steps(evidence: Evidence) -> Iterator[WrongStep]:
+    """Yield each mistake, the more specific ones of a kind first."""
+    families = (
+        with_other_losses,
+        with_other_updates,
+        with_other_variables,
+        with_forward_passes,
+        with_other_data,
+    )
+    return itertools.chain.from_iterable(family(evidence) for family in families)
+
+
 @dataclasses.dataclass(frozen=True)
 class Experiment:
     """Compares wrong steps of the reference with a wrong step of a loop, which ends in `received`.
@@ -41,27 +62,28 @@ class Experiment:
 
     right: StepBound
     received: State
+    evidence: Evidence
     compared: int | None = None
 
-    def find_cause(self, other_batches: Iterable[tuple[str, Batch]] = ()) -> Cause | None:
+    def find_cause(self, others: Iterable[Other] = ()) -> Cause | None:
         """Return why the step of the loop is wrong; None if no known cause explains it.
 
-        The other batches are tried last, each with the cause that it would be.
+        Other batches are tried last, each with the cause that it would be.
         """
-        right = self.right
-        model = right.rounding.reference.model
         prefix = "" if self.compared is None else "with the loop's own optimizer, "
         found: dict[bool, dict[str, str]] = {True: {}, False: {}}
-        for wrong in wrong_steps(model, right.before, right.expected, self.received, right.batches):
+        for wrong in wrong_steps(self.evidence):
+            if wrong.kind in found[True]:
+                continue
             exact = self._test(wrong)
             if exact is not None:
                 found[exact].setdefault(wrong.kind, prefix + wrong.name)
         for exact, names in found.items():
             if names:
                 return Cause(tuple(names.values()), exact)
-        if len(right.batches) == 1:
-            for name, batch in other_batches:
-                exact = self._test(WrongStep("batches", name, batches=[batch]))
+        if len(self.right.batches) == 1:
+            for name, batches in others:
+                exact = self._test(WrongStep("batches", name, batches=batches))
                 if exact is not None:
                     return Cause((name,), exact)
         return None
@@ -74,8 +96,9 @@ class Experiment:
         right = self.right
         reference = right.rounding.reference
         batches = right.batches if wrong.batches is None else wrong.batches
+        before = right.before if wrong.before is None else wrong.before(right.before)
         try:
-            after = reference.take(wrong.step, right.before, batches)
+            after = reference.take(wrong.step, before, batches)
         except Exception:  # this mistake is not possible with this model, loss or optimizer
             return None
         compared = slice(self.compared)
@@ -84,7 +107,7 @@ class Experiment:
             return None
         if same(found, received):
             return True
-        bound = StepBound(right.rounding, right.before, batches, after, wrong.step)
+        bound = StepBound(right.rounding, before, batches, after, wrong.step)
         return False if bound.deviation(self.received, self.compared).is_rounding else None
 
 

@@ -1,33 +1,50 @@
-"""What both checks of a loop share: the check through its hooks, and the check of short calls."""
+"""What both checks of a loop share: the one that follows it, and the one of short calls."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from kerasmlp.comparison.causes import Cause
+import keras
+
+from kerasmlp.comparison.causes import Cause, Experiment
+from kerasmlp.comparison.epoch_metrics import EpochMetrics
+from kerasmlp.comparison.reference import Batch, values
 from kerasmlp.comparison.rounding import Rounding, StepBound
 from kerasmlp.comparison.verdict import Divergence, State, same
-from kerasmlp.data import Batches
+from kerasmlp.comparison.watching import OwnOptimizers
+from kerasmlp.comparison.wrong_steps import Evidence
+from kerasmlp.data import Epochs
 
 
 class Checker:
     """Compares executions of a loop, which should use `train`, with the same steps of the reference.
 
-    Its public attributes are those of a `Trajectory`. A loop with its own optimizer leaves that of the
-    model unchanged. Then the reference goes on with its own optimizer state, and only the weights are
-    compared.
+    Its public attributes are those of a `Trajectory`, and `metrics`: those of the reference for each
+    epoch. A loop with its own optimizer leaves that of the model unchanged. Then the reference goes on
+    with its own optimizer state, and only the weights are compared.
     """
 
-    def __init__(self, rounding: Rounding, train: Batches, initial: State) -> None:
+    def __init__(
+        self,
+        rounding: Rounding,
+        train: Epochs,
+        initial: State,
+        model: keras.Model,
+        own_optimizers: OwnOptimizers,
+    ) -> None:
         super().__init__()
+        self._own_optimizers = own_optimizers
+        self._optimizer_of_model = model.optimizer
         self.divergence: Divergence | None = None
+        self.undecided: str | None = None
         self.steps = 0
         self.measured = 0
         self.share = 0.0
         self.has_own_optimizer = False
-        self.reports_metrics = True
+        self.metrics: list[EpochMetrics] = []
         self._rounding = rounding
         self._reference = rounding.reference
         self._weights = rounding.reference.weights
         self._initial = initial
+        self._optimizer = initial[self._weights :]  # of the reference, if the loop has its own
         self._train = train
 
     @property
@@ -36,10 +53,39 @@ class Checker:
         return self._weights if self.has_own_optimizer else None
 
     def _find_own_optimizer(self, before: State, after: State) -> None:
-        """Set `has_own_optimizer`: whether only the weights changed in what the loop did first."""
-        weights = self._weights
-        unused = same(before[weights:], after[weights:])
+        """Set `has_own_optimizer`: whether only the weights changed in what the loop did first.
+
+        Callbacks may have set the learning rate.
+        """
+        weights, paths = self._weights, self._reference.paths
+        kept = [i for i in range(weights, len(paths)) if not paths[i].endswith("learning_rate")]
+        unused = same([before[i] for i in kept], [after[i] for i in kept])
         self.has_own_optimizer = unused and not same(before[:weights], after[:weights])
+
+    def _agrees(self, expected: State, received: State) -> bool:
+        return same(expected[: self._compared], received[: self._compared])
+
+    def _experiment(self, right: StepBound, received: State, drawn: Sequence[Batch] = ()) -> Experiment:
+        """Return the experiment that looks for the cause of a wrong execution, which has just ended."""
+        used, weights = self._optimizer_of_model, self._weights
+        known = received
+        if self.has_own_optimizer and self._own_optimizers.found:
+            used = self._own_optimizers.found[-1]
+            own = values(used.variables)
+            known = [*received[:weights], *right.before[weights:]]
+            if [value.shape for value in own] == [value.shape for value in received[weights:]]:
+                known[weights:] = own
+        evidence = Evidence(
+            model=self._reference.model,
+            initial=self._initial,
+            before=right.before,
+            expected=right.expected,
+            received=known,
+            batches=right.batches,
+            drawn=drawn,
+            optimizer=used,
+        )
+        return Experiment(right, received, evidence, self._compared)
 
     def _measure(
         self, step: int, right: StepBound, received: State, find_cause: Callable[[], Cause | None]

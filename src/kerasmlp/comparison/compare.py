@@ -10,7 +10,8 @@ from kerasmlp.comparison.cost import measure_costs
 from kerasmlp.comparison.progress import RowProgress
 from kerasmlp.comparison.result import Comparison
 from kerasmlp.comparison.row import BUILT_IN, Row
-from kerasmlp.comparison.start import Data, Start, as_arrays
+from kerasmlp.comparison.start import Start, start_from
+from kerasmlp.comparison.user_data import Data
 
 if TYPE_CHECKING:
     import keras
@@ -29,22 +30,33 @@ def compare_loops(
     repeats: int = 5,
     time_limit: float = 300.0,
     output: str | Path | None = None,
+    validation_data: Data | None = None,
+    class_weight: Mapping[int, float] | None = None,
+    callbacks: "Sequence[keras.callbacks.Callback]" = (),
 ) -> Comparison:
     """Compare training loops: whether they agree with Keras' own steps, and what each costs.
 
     Args:
         make_model: a function without arguments that returns a compiled Keras model, or its name,
             `package.module:name`.
-        data: a source as `--data` takes it; a loader; `(x, y)`; or `((x, y), (x_test, y_test))`.
+        data: a source as `--data` takes it; a loader; `(x, y)`, `(x, y, sample_weight)` or x alone, each
+            with arrays in any structure of dicts and lists; `((x, y), (x_test, y_test))`, in tuples; or a
+            `tf.data.Dataset` of batches with a fixed order. Only images of a source or a loader are
+            scaled.
         loops: the rows by name. Each is `fit`, `graph` or `eager`, optionally with `+jit` and `@N`; or a
             loop with the signature of `kerasmlp.loops.Loop`. `kerasmlp.loops.traced(step)` makes a loop
             of a train step. By default, the three built-in loops. The first one must be built in.
         epochs: epochs in which the steps are compared.
-        batch_size: examples in a batch.
+        batch_size: examples in a batch. A dataset has its own.
         seed: seed of the initial weights and the order of the batches.
         repeats: epochs to time, after one that warms up. 0 measures no cost.
         time_limit: seconds without a message, after which the process of a row is stopped.
         output: the new folder for the report. None for no report.
+        validation_data: data that the loops get as their validation data. By default the test data. What
+            loops report of them is compared, and that the validation changes nothing.
+        class_weight: a weight for each class, as in `fit`. The loops get sample weights.
+        callbacks: callbacks that alter the training, such as `LearningRateScheduler`. Each loop gets
+            copies of them, and the reference too.
 
     Raises:
         ValueError: the data, a row or the model is wrong.
@@ -56,8 +68,19 @@ def compare_loops(
         Row.parse(loop, name) if isinstance(loop, str) else Row(name, loop)
         for name, loop in (loops or {name: name for name in BUILT_IN}).items()
     ]
-    start = Start(make_model, *as_arrays(data), batch_size, seed)
-    with contextlib.nullcontext() if output is None else report.folder(output) as folder:
+    with contextlib.ExitStack() as stack:
+        start = stack.enter_context(
+            start_from(
+                make_model,
+                data,
+                batch_size,
+                seed,
+                validation_data=validation_data,
+                class_weight=class_weight,
+                callbacks=callbacks,
+            )
+        )
+        folder = None if output is None else stack.enter_context(report.folder(output))
         result = compare_rows(start, rows, epochs, repeats, time_limit)
         if folder is not None:
             report.write(result, folder)
@@ -101,14 +124,14 @@ def compare_rows(
         "batch_size": start.batch_size,
         "seed": start.seed,
         "repeats": repeats,
-        "training_examples": len(start.train[0]),
+        "training_examples": start.examples,
         "steps_per_epoch": start.steps_per_epoch,
     }
     return Comparison(tuple(outcomes), settings)
 
 
 def _check(start: Start, rows: Sequence[Row], epochs: int) -> None:
-    examples = len(start.train[0])
+    examples = start.examples
     names = [row.name for row in rows]
     twice = {name for name in names if names.count(name) > 1}
     wrong = None

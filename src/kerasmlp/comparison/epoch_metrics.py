@@ -3,68 +3,94 @@
 import itertools
 import math
 import statistics
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
-from kerasmlp.comparison.reference import assign
+from kerasmlp import loops
+from kerasmlp.comparison.reference import RIGHT, Batch, Reference, assign, values
 from kerasmlp.comparison.verdict import Divergence, State
-from kerasmlp.loops import Logs
+from kerasmlp.loops import History, Logs
 
 
 class EpochMetrics:
-    """The metrics of the reference after each step of an epoch. They are reset when it starts."""
+    """The metrics of the reference after each step of an epoch. They are reset when it starts.
 
-    def __init__(self, model: keras.Model) -> None:
-        self._model = model
+    Attributes:
+        results: the metrics at the end of the epoch, those of the validation data included.
+        spread: how far rounding moves each metric, beyond that of its own sum.
+    """
+
+    def __init__(self, reference: Reference, batches: Callable[[], tf.data.Dataset]) -> None:
+        self._reference, self._model = reference, reference.model
+        self._batches = batches
         self._after_steps = [self.values()]
         self._batch_sizes: list[int] = []
+        self._begin: State | None = None
+        self.results: dict[str, float] = {}
+        self.spread: dict[str, float] = {}
 
     def values(self) -> State:
         """Return the values of the variables of the metrics."""
         return [np.array(variable) for variable in self._model.metrics_variables]
 
-    def restore(self, values: State) -> None:
-        assign(self._model.metrics_variables, values)
+    def restore(self, to: State) -> None:
+        assign(self._model.metrics_variables, to)
 
-    def add_execution(self, examples: int) -> None:
-        """Add the metrics after an execution that the reference took on this number of examples."""
-        values = self.values()
-        if len(values) != len(self._after_steps[0]):  # Keras creates the variables in the first step
-            self._after_steps = [[np.zeros_like(value) for value in values]]
-        self._after_steps.append(values)
-        self._batch_sizes.append(examples)
+    def add_execution(self, before: State, batches: Sequence[Batch]) -> None:
+        """Add the metrics after an execution that the reference took from `before`."""
+        self._begin = before if self._begin is None else self._begin
+        now = self.values()
+        if len(now) != len(self._after_steps[0]):  # Keras creates the variables in the first step
+            self._after_steps = [[np.zeros_like(value) for value in now]]
+        self._after_steps.append(now)
+        self._batch_sizes.append(sum(loops.batch_length(batch) for batch in batches))
 
     @property
     def last(self) -> State:
         """The values after the last execution."""
         return self._after_steps[-1]
 
-    def compare(self, logs: Logs, step: int, epochs: list[State]) -> Divergence | None:
+    def end(self, at: State) -> None:
+        """End the epoch in the state `at`, with a validation if there are data for it."""
+        self.results = self._results(self.last)
+        self.results |= self._reference.validate(at)
+
+    def compare(self, logs: Logs, step: int, epochs: "Sequence[EpochMetrics]") -> Divergence | None:
         """Return the first metric in `logs`, of the epoch's end, that differs by more than rounding.
 
-        `step` is the number of the last step; `epochs` has the values at the end of each epoch so far.
+        `step` is the number of the last step; `epochs` has the metrics of the epochs so far.
         """
-        for name, expected in self._results(self.last).items():
-            if name not in logs:
-                return Divergence(step, f"metric {name} is not reported at the end of the epoch")
-            received, bound = float(logs[name]), self._bound(name, expected)
+        for name in self.known(logs):
+            expected, received = self.results[name], float(logs[name])
+            bound = self._bound(name, expected) + self.spread.get(name, 0.0)
             size = abs(received - expected)
             if not size <= bound:
-                cause = self._cause(name, received, epochs)
+                cause = next(self._causes(name, received, epochs), None)
                 return Divergence(step, f"metric {name} of the epoch", size, bound, cause)
         return None
 
-    def are_reported(self, logs: Logs) -> bool:
-        """Return whether `logs` has a metric of the model that was updated since the epoch's start."""
-        start = self._results([np.zeros_like(value) for value in self.last])
-        return any(name in logs and float(logs[name]) != value for name, value in start.items())
+    def known(self, logs: Logs) -> list[str]:
+        """Return the names of the metrics in `logs` that the reference has too."""
+        return [name for name in self.results if name in logs and np.size(logs[name]) == 1]
 
-    def _results(self, values: State) -> dict[str, float]:
+    def are_updated(self, logs: Logs) -> bool:
+        """Return whether `logs` has a metric that was updated since the epoch's start."""
+        start = self._results([np.zeros_like(value) for value in self.last])
+        return any(float(logs[name]) != start.get(name) for name in self.known(logs))
+
+    def _results(self, of: State) -> dict[str, float]:
         """Return the metrics for these values of their variables."""
         current = self.values()
-        self.restore(values)
-        results = {name: float(value) for name, value in self._model.get_metrics_result().items()}
+        self.restore(of)
+        results = {
+            name: float(value)
+            for name, value in self._model.get_metrics_result().items()
+            if np.size(value) == 1
+        }
         self.restore(current)
         return results
 
@@ -75,27 +101,97 @@ class EpochMetrics:
         """
         rounding = 2.0**-24 * (64 + len(self._batch_sizes)) * max(1.0, abs(value))
         examples = sum(self._batch_sizes)
-        return rounding if name == "loss" else rounding + max(1.0, examples / 1000) / examples
+        if name.endswith("loss"):
+            return rounding + (1e-5 * abs(value) if name.startswith("val_") else 0.0)
+        return rounding + max(1.0, examples / 1000) / examples
 
-    def _cause(self, name: str, received: float, epochs: list[State]) -> str | None:
-        """Return the known mistake that gives the metric that was received."""
+    def _causes(self, name: str, received: float, epochs: "Sequence[EpochMetrics]") -> Iterator[str]:
+        """Yield the known mistakes that give the metric that was received."""
+        for mistake, value in self._mistakes(name, epochs):
+            if abs(value - received) <= 1e-5 * max(1.0, abs(received)):
+                yield f"{mistake} (very likely: it gives the reported number to 5 digits)"
+        expected = self.results[name]
+        if name.endswith("loss") and expected and math.isfinite(received / expected):
+            factor = float(f"{received / expected:.4g}")
+            if abs(factor * expected - received) <= 1e-5 * abs(received) and factor == float(
+                f"{factor:.2g}"
+            ):
+                yield f"the reported number is {factor:g} times the right one"
+
+    def _mistakes(self, name: str, epochs: "Sequence[EpochMetrics]") -> Iterator[tuple[str, float]]:
+        if name.startswith("val_"):
+            trained = self.results.get(name.removeprefix("val_"), math.nan)
+            yield "the metrics of the validation are those of the training data", trained
+            return
         of_steps = [
             self._results([after - before for before, after in zip(*pair, strict=True)])[name]
             for pair in itertools.pairwise(self._after_steps)
         ]
-        total = [np.sum(values, axis=0, dtype=values[0].dtype) for values in zip(*epochs, strict=True)]
+        last = (each.last for each in epochs)
+        total = [np.sum(parts, axis=0, dtype=parts[0].dtype) for parts in zip(*last, strict=True)]
+        yield "the metric is never updated", self._results(self._after_steps[0])[name]
+        yield "metrics are not reset at the start of an epoch", self._results(total)[name]
         mean = statistics.fmean(of_steps)
-        mistakes = {
-            "the metric is never updated": self._results(self._after_steps[0])[name],
-            "metrics are not reset at the start of an epoch": self._results(total)[name],
-            "the last partial batch is weighted wrongly: a mean of batch means": mean,
-            "the last batch of the epoch is left out of the metrics": (
-                self._results(self._after_steps[-2])[name] if len(of_steps) > 1 else math.nan
-            ),
-            "the metric is that of the last batch, not the mean of the epoch": of_steps[-1],
-            "the metric is the sum over the batches, not the mean": sum(of_steps),
+        yield "the last partial batch is weighted wrongly: a mean of batch means", mean
+        if len(of_steps) > 1:
+            left_out = self._results(self._after_steps[-2])[name]
+            yield "the last batch of the epoch is left out of the metrics", left_out
+        yield "the metric is that of the last batch, not the mean of the epoch", of_steps[-1]
+        yield "the metric is the sum over the batches, not the mean", sum(of_steps)
+        for training in (True, False):
+            flag = f"training={training}"
+            after = self._after_the_updates(training).get(name, math.nan)
+            yield f"metrics are taken after the update, with {flag}", after
+        for training in (False,):
+            before = self._before_the_updates(training).get(name, math.nan)
+            yield f"metrics are taken from a forward pass with training={training}", before
+
+    def _after_the_updates(self, training: bool) -> dict[str, float]:
+        """Return the metrics if each step computed them after its update."""
+        return self._with_passes(
+            lambda batch: RIGHT.take(self._model, batch), lambda batch: None, training
+        )
+
+    def _before_the_updates(self, training: bool) -> dict[str, float]:
+        return self._with_passes(
+            lambda batch: None, lambda batch: RIGHT.take(self._model, batch), training
+        )
+
+    def _with_passes(
+        self, before: Callable[[Any], None], after: Callable[[Any], None], training: bool
+    ) -> dict[str, float]:
+        """Take the epoch again; the metrics of each step are those of a forward pass of its own."""
+        current, variables = self.values(), self._reference.variables
+        assert self._begin is not None
+        self._reference.restore(self._begin)
+        self.restore([np.zeros_like(value) for value in current])
+        for batch in self._batches():
+            before(batch)
+            at, (x, y, weight) = values(variables), keras.utils.unpack_x_y_sample_weight(batch)
+            y_pred = self._model(x, training=training)
+            loss = self._model.compute_loss(x, y, y_pred, weight, training=True)
+            loops.update_metrics(self._model, loss, x, y, y_pred, weight)
+            assign(variables, at)
+            after(batch)
+        results = self._results(self.values())
+        self.restore(current)
+        return results
+
+
+def compare_history(
+    history: History, epochs: Sequence[EpochMetrics], steps_per_epoch: int
+) -> Divergence | None:
+    """Return the first metric that a loop returned and that differs from the reference's."""
+    steps = len(epochs) * steps_per_epoch
+    for name, received in history.items():
+        if epochs and name in epochs[0].results and len(received) not in (len(epochs), steps):
+            what = f"the loop returned {len(received)} values of {name} for {len(epochs)} epochs"
+            return Divergence(steps, what, cause="the loop returns wrong metrics")
+    for number, metrics in enumerate(epochs):
+        of_epoch = {
+            name: values[number] for name, values in history.items() if len(values) == len(epochs)
         }
-        for mistake, value in mistakes.items():
-            if abs(value - received) <= 1e-5 * max(1.0, abs(received)):
-                return f"{mistake} (very likely: it gives the reported number to 5 digits)"
-        return None
+        step = (number + 1) * steps_per_epoch
+        if found := metrics.compare(of_epoch, step, epochs[: number + 1]):
+            return found
+    return None

@@ -1,7 +1,9 @@
 """Keras' own train step, taken from any state: what the steps of a loop are compared with."""
 
+import contextlib
 import dataclasses
-from collections.abc import Callable, Sequence
+import functools
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
@@ -10,13 +12,13 @@ import tensorflow as tf
 from kerasmlp import loops
 from kerasmlp.comparison.verdict import State
 
-Batch = tuple[Any, Any]
-"""Examples and labels."""
+Batch = Any
+"""A batch as a dataset delivers it: x, `(x, y)` or `(x, y, sample_weight)`."""
 
 
-def own_gradients(model: keras.Model, x: Any, y: Any) -> list[Any]:
+def own_gradients(model: keras.Model, batch: Batch) -> list[Any]:
     """Return the gradients of the trainable variables, as the optimizer expects them."""
-    return loops.compute_gradients(model, x, y)[2]
+    return loops.compute_gradients(model, *loops.parts(batch))[2]
 
 
 def dense(gradients: list[Any]) -> list[Any]:
@@ -31,29 +33,84 @@ def apply_gradients(model: keras.Model, gradients: list[Any]) -> None:
 
 @dataclasses.dataclass(frozen=True)
 class Step:
-    """A train step in two parts. Weights that the first part changed are restored before the second."""
+    """A train step, without its metrics: the gradients, then the update, then whatever is `after`."""
 
-    gradients: Callable[[keras.Model, Any, Any], list[Any]] = own_gradients
+    gradients: Callable[[keras.Model, Batch], list[Any]] = own_gradients
     apply: Callable[[keras.Model, list[Any]], None] = apply_gradients
+    after: Callable[[keras.Model, Batch], None] | None = None
+
+    def take(self, model: keras.Model, batch: Batch, between: Callable[[], None] | None = None) -> None:
+        """Take the step. `between` is called before the update."""
+        if loops.has_own_step(model):
+            self._take_own(model, batch, between)
+            return
+        gradients = self.gradients(model, batch)
+        if between:
+            between()
+        self.apply(model, gradients)
+        if self.after:
+            self.after(model, batch)
+
+    def _take_own(self, model: keras.Model, batch: Batch, between: Callable[[], None] | None) -> None:
+        """Take the `train_step` of the model's class. Its gradients are what it applies."""
+        if self is not RIGHT:
+            raise ValueError("this step is not known for a model with its own train_step")
+        calls = [between] if between else []
+        with calls_before_apply(model, lambda: calls.pop()() if calls else None):
+            model.train_step(batch)
 
 
 RIGHT = Step()
 """The step that `fit` takes, without its metrics."""
 
 
+@contextlib.contextmanager
+def calls_before_apply(model: keras.Model, call: Callable[[], None]) -> Iterator[None]:
+    """A context in which `call` is called before an optimizer of `model` changes weights."""
+
+    def calling(apply: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(apply)
+        def wrapped(*args: Any, **named: Any) -> Any:
+            call()
+            return apply(*args, **named)
+
+        return wrapped
+
+    found = optimizers(model)
+    for optimizer in found:
+        optimizer.apply = calling(optimizer.apply)
+    try:
+        yield
+    finally:
+        for optimizer in found:
+            del optimizer.apply
+
+
+def optimizers(model: keras.Model) -> list[Any]:
+    """Return the compiled optimizer, and others that the model has, as a GAN does."""
+    others = [each for each in vars(model).values() if isinstance(each, keras.optimizers.Optimizer)]
+    return list({id(each): each for each in (model.optimizer, *others)}.values())
+
+
 def variables(model: keras.Model) -> list[Any]:
     """Return what a step changes, without metrics: weights, statistics, seeds, optimizer variables."""
-    return [*model.variables, *model.optimizer.variables]
+    own = [variable for optimizer in optimizers(model) for variable in optimizer.variables]
+    return [*model.variables, *own]
 
 
 def state(model: keras.Model) -> State:
     """Return the values of `variables`."""
-    return [variable.numpy() for variable in variables(model)]
+    return values(variables(model))
 
 
-def restore(model: keras.Model, values: State) -> None:
-    """Set `variables` to `values`."""
-    assign(variables(model), values)
+def values(of: Sequence[Any]) -> State:
+    """Return the values of variables."""
+    return [variable.numpy() for variable in of]
+
+
+def restore(model: keras.Model, to: State) -> None:
+    """Set `variables` to these values."""
+    assign(variables(model), to)
 
 
 def assign(variables: Sequence[Any], values: Sequence[Any]) -> None:
@@ -67,17 +124,28 @@ class Reference:
 
     Attributes:
         model: compiled and built. It belongs to this object, and has the metrics of its steps.
-        paths: the paths of the variables of a state.
-        weights: number of variables of the model, which come first in a state.
-        train_step: takes one step on `(x, y)`, metrics included.
+        callbacks: drive the training as those of the loop do.
+        validation: batches to evaluate on at the end of each epoch; None for no validation.
+        variables: what a state has the values of; the variables of the model come first.
+        paths: the paths of `variables`.
+        weights: number of variables of the model.
+        train_step: takes one step on a batch, metrics included.
     """
 
-    def __init__(self, model: keras.Model) -> None:
-        self.model = model
+    def __init__(
+        self,
+        model: keras.Model,
+        callbacks: Sequence[keras.callbacks.Callback] = (),
+        validation: tf.data.Dataset | None = None,
+    ) -> None:
+        self.model, self.validation = model, validation
+        self.drives = bool(callbacks)
+        self.callbacks = keras.callbacks.CallbackList(list(callbacks), model=model, verbose=0)
+        self.variables = variables(model)
         self.weights = len(model.variables)
-        self.paths = [variable.path for variable in variables(model)]
+        self.paths = [variable.path for variable in self.variables]
         self.train_step = tf.function(
-            lambda x, y: loops.train_step(model, x, y),
+            model.train_step,
             jit_compile=model.jit_compile,
             autograph=False,
             reduce_retracing=True,
@@ -85,20 +153,39 @@ class Reference:
 
     def train(self, before: State, batches: Sequence[Batch]) -> State:
         """Return the state after one step on each batch, starting from `before`."""
-        restore(self.model, before)
-        for x, y in batches:
-            self.train_step(x, y)
-        return state(self.model)
+        self.restore(before)
+        for batch in batches:
+            self.train_step(batch)
+        return values(self.variables)
 
-    def finalize(self, values: State) -> State:
-        """Return the state at the end of a training, after a last step that ends in `values`."""
-        restore(self.model, values)
+    def restore(self, to: State) -> None:
+        assign(self.variables, to)
+
+    def hear(self, at: State, hook: str, *arguments: Any) -> State:
+        """Return the state after the callbacks heard a hook in the state `at`."""
+        if not self.drives:
+            return at
+        self.restore(at)
+        getattr(self.callbacks, f"on_{hook}")(*arguments)
+        return values(self.variables)
+
+    def validate(self, at: State) -> dict[str, float]:
+        """Return the metrics of the validation data in the state `at`, as `fit` names them."""
+        if self.validation is None:
+            return {}
+        self.restore(at)
+        found = self.model.evaluate(self.validation, return_dict=True, verbose=0)
+        return {f"val_{name}": float(value) for name, value in found.items()}
+
+    def finalize(self, at: State) -> State:
+        """Return the state at the end of a training, after a last step that ends in `at`."""
+        self.restore(at)
         self.model.optimizer.finalize_variable_values(self.model.trainable_variables)
-        return state(self.model)
+        return values(self.variables)
 
     def take(self, step: Step, before: State, batches: Sequence[Batch]) -> State:
         """Return the state after `step` on each batch, starting from `before`. Metrics are unchanged."""
-        restore(self.model, before)
-        for x, y in batches:
-            step.apply(self.model, step.gradients(self.model, x, y))
-        return state(self.model)
+        self.restore(before)
+        for batch in batches:
+            step.take(self.model, batch)
+        return values(self.variables)

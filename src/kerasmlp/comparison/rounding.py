@@ -31,6 +31,8 @@ import tensorflow as tf
 
 from kerasmlp.comparison.reference import RIGHT, Batch, Reference, Step, assign, dense, restore, state
 from kerasmlp.comparison.verdict import State
+from kerasmlp.data import Epochs, packed
+from kerasmlp.loops import has_own_step, parts
 
 LAMBDA = 8.0
 PERTURBATION = 16.0
@@ -73,18 +75,18 @@ class Rounding:
         longest_sum: the number of terms of the longest sum in a step.
     """
 
-    def __init__(self, reference: Reference, batch_size: int, inputs: Any) -> None:
+    def __init__(self, reference: Reference, train: Epochs) -> None:
         self.reference = reference
         self._model = model = reference.model
         self.unit_roundoff = max(_unit_roundoff(layer.compute_dtype) for layer in (model, *model.layers))
-        self.longest_sum = longest_sum(model, batch_size, inputs)
+        self.longest_sum = longest_sum(model, train.batch_size, train.epoch(0).element_spec)
         options = {"autograph": False, "reduce_retracing": True}
         self._perturbed_right_step = tf.function(
-            lambda x, y, seed: self._take_perturbed(RIGHT, x, y, seed), **options
+            lambda batch, seed: self._take_perturbed(RIGHT, batch, seed), **options
         )
         self._changed_step = tf.function(self._take_with_program_difference, **options)
         self._programs = [
-            tf.function(lambda x, y: RIGHT.gradients(model, x, y), jit_compile=jit_compile, **options)
+            tf.function(lambda batch: RIGHT.gradients(model, batch), jit_compile=jit_compile, **options)
             for jit_compile in (False, True)
         ]
 
@@ -92,21 +94,22 @@ class Rounding:
         self, step: Step, before: State, batches: Sequence[Batch], draw: int
     ) -> State:
         restore(self._model, before)
-        for number, (x, y) in enumerate(batches):
+        for number, batch in enumerate(batches):
             seed = tf.constant([draw, number])
             if step is RIGHT:
-                self._perturbed_right_step(x, y, seed)
+                self._perturbed_right_step(batch, seed)
             else:
-                self._take_perturbed(step, x, y, seed)
+                self._take_perturbed(step, batch, seed)
         return state(self._model)
 
-    def _take_perturbed(self, step: Step, x: Any, y: Any, seed: tf.Tensor) -> None:
+    def _take_perturbed(self, step: Step, batch: Batch, seed: tf.Tensor) -> None:
         """Take a step with randomly changed weights and inputs."""
         distance = PERTURBATION * self.unit_roundoff
         values = self._perturb_weights(seed, distance)
-        gradients = step.gradients(self._model, _perturbed(x, seed, distance), y)
-        assign(self._model.trainable_variables, values)
-        step.apply(self._model, gradients)
+        x, *rest = parts(batch)
+        x = tf.nest.map_structure(lambda part: _perturbed(part, seed, distance), x)
+        weights = self._model.trainable_variables
+        step.take(self._model, packed(x, *rest), lambda: assign(weights, values))
 
     def _perturb_weights(self, seed: tf.Tensor, distance: float) -> list[tf.Tensor]:
         """Change the weights at random, and return the old values."""
@@ -118,19 +121,22 @@ class Rounding:
 
     def after_changed_steps(self, before: State, batches: Sequence[Batch], draw: int) -> State:
         restore(self._model, before)
-        for number, (x, y) in enumerate(batches):
+        for number, batch in enumerate(batches):
             values = state(self._model)
             try:
-                self._changed_step(x, y, tf.constant([draw, number]))
+                self._changed_step(batch, tf.constant([draw, number]))
             except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError):
                 # XLA cannot compile this model, so there is only one program. The weights may have been
                 # changed before the error.
                 restore(self._model, values)
-                self.reference.train_step(x, y)
+                self.reference.train_step(batch)
         return state(self._model)
 
-    def _take_with_program_difference(self, x: Any, y: Any, seed: tf.Tensor) -> None:
+    def _take_with_program_difference(self, batch: Batch, seed: tf.Tensor) -> None:
         """Take a step with the difference of the two programs added to the gradients."""
+        if has_own_step(self._model):  # its gradients are not known
+            RIGHT.take(self._model, batch)
+            return
         variables = self._model.variables
         values = [tf.identity(variable.value) for variable in variables]
         self._perturb_weights(seed, NEARBY)
@@ -138,11 +144,11 @@ class Rounding:
         of_programs = []
         for program in self._programs:
             assign(variables, nearby)
-            of_programs.append(dense(program(x, y)))
+            of_programs.append(dense(program(batch)))
         assign(variables, values)
         gradients = [
             right if right is None else right + LAMBDA * (other - one)
-            for right, one, other in zip(dense(self._programs[0](x, y)), *of_programs, strict=True)
+            for right, one, other in zip(dense(self._programs[0](batch)), *of_programs, strict=True)
         ]
         RIGHT.apply(self._model, gradients)
 
@@ -239,17 +245,20 @@ def _perturbed(value: Any, seed: tf.Tensor, distance: float) -> Any:
     return value * (1 + tf.cast(draw * distance, value.dtype))
 
 
-def longest_sum(model: keras.Model, batch_size: int, inputs: Any) -> int:
+def longest_sum(model: keras.Model, batch_size: int, batch: Any) -> int:
     """Return a bound on the number of terms of the longest sum in a step.
 
     A sum goes over the inputs of a unit; or, in the gradient of a kernel, over the examples of a batch
     and the positions (of an image, of a sequence) to which the kernel is applied. So the operations of
-    the forward pass are looked at, whatever layers make them. `inputs` is the spec of a batch's inputs.
+    the forward pass are looked at, whatever layers make them. `batch` is the spec of a batch.
     """
     fixed = tf.nest.map_structure(
-        lambda spec: tf.TensorSpec([batch_size, *spec.shape[1:]], spec.dtype), inputs
+        lambda spec: tf.TensorSpec([batch_size, *spec.shape[1:]], spec.dtype), batch
     )
-    forward = tf.function(lambda x: model(x, training=False), autograph=False)
+    own = has_own_step(model)
+    forward = tf.function(
+        model.train_step if own else lambda of: model(parts(of)[0], training=False), autograph=False
+    )
     operations = forward.get_concrete_function(fixed).graph.get_operations()
     kernels = ("MatMul", "Conv", "Einsum", "Gather")
     outputs = [
@@ -260,8 +269,8 @@ def longest_sum(model: keras.Model, batch_size: int, inputs: Any) -> int:
         if output.shape.rank
     ]
     if any("While" in operation.type for operation in operations):  # a layer over a sequence
-        outputs += [spec.shape for spec in tf.nest.flatten(fixed) if spec.shape.rank > 2]
-        outputs += [tf.TensorShape([*spec.shape, 1]) for spec in tf.nest.flatten(fixed)]
+        outputs += [spec.shape for spec in tf.nest.flatten(parts(fixed)[0]) if spec.shape.rank > 2]
+        outputs += [tf.TensorShape([*spec.shape, 1]) for spec in tf.nest.flatten(parts(fixed)[0])]
     positions = [math.prod(size or 1 for size in shape[:-1]) for shape in outputs]
     units = [math.prod(weight.shape[:-1]) for weight in model.trainable_variables]
     return max(batch_size, *units, *positions)

@@ -9,7 +9,6 @@ from typing import Any
 from kerasmlp.comparison.process import Process, Talk, import_by_name
 from kerasmlp.comparison.row import BUILT_IN, Row
 from kerasmlp.comparison.start import Start
-from kerasmlp.data import Batches
 from kerasmlp.distribute import distribution, free_addresses, tf_config
 from kerasmlp.loops import Loop, traced
 
@@ -62,5 +61,4 @@ def train_as_worker(
     """Train as worker number `worker`. The chief, worker 0, is the process of the row."""
     os.environ["TF_CONFIG"] = tf_config(addresses, worker)
     workers = distribution("multiworker")
-    train = Batches(*start.train, start.batch_size, start.seed)
-    workers.loop(str(row.loop))(row.compile(start.new_model()), train, None, epochs, [])
+    workers.loop(str(row.loop))(row.compile(start.new_model()), start.batches(), None, epochs, [])

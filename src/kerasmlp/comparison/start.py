@@ -1,24 +1,22 @@
 """What every row starts from: the model, the data, the batch size and the seed."""
 
+import contextlib
 import dataclasses
 import functools
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-
-from kerasmlp.comparison.process import import_by_name
+from kerasmlp.comparison.process import dumps, import_by_name, loads
+from kerasmlp.comparison.user_data import Data, Parts, as_data, with_class_weight
 from kerasmlp.data import MNISTLoader
 
 if TYPE_CHECKING:
     import keras
+    import tensorflow as tf
 
-Arrays = tuple[NDArray[Any], NDArray[Any]]
-"""Examples and their labels."""
-Data = str | Path | MNISTLoader | Arrays | tuple[Arrays, Arrays]
-"""A source as `--data` takes it, a loader, training arrays, or training and test arrays."""
+    from kerasmlp.data import Batches, SavedDataset
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,19 +25,70 @@ class Start:
 
     Attributes:
         make_model: returns a compiled model; or the name of the function, `package.module:name`.
-        test: examples and labels for the evaluation and the predictions.
+        train: `(x,)`, `(x, y)` or `(x, y, sample_weight)`; or a saved dataset.
+        test: the same, for the evaluation and the predictions.
         seed: seed of the initial weights and the order of the batches.
+        validation: data that loops get as their validation data; None for none.
+        callbacks: callbacks that drive each loop, and the reference.
+        are_images: whether the inputs are images: bytes are scaled to [0, 1].
     """
 
     make_model: "str | Callable[[], keras.Model]"
-    train: Arrays
-    test: Arrays
+    train: "Parts | SavedDataset"
+    test: "Parts | SavedDataset"
     batch_size: int
     seed: int
+    validation: "Parts | SavedDataset | None" = None
+    callbacks: "Sequence[keras.callbacks.Callback]" = ()
+    are_images: bool = False
+
+    @property
+    def examples(self) -> int:
+        """Number of training examples."""
+        return self.train.examples
 
     @property
     def steps_per_epoch(self) -> int:
-        return -(-len(self.train[0]) // self.batch_size)
+        if isinstance(self.train, Parts):
+            return -(-self.examples // self.batch_size)
+        return self.train.steps_per_epoch
+
+    def batches(self) -> "Batches | SavedDataset":
+        """Return the training batches."""
+        if not isinstance(self.train, Parts):
+            return dataclasses.replace(self.train)
+        from kerasmlp.data import Batches
+
+        x, y, sample_weight = self.train.padded
+        return Batches(
+            x,
+            y,
+            self.batch_size,
+            self.seed,
+            sample_weight=sample_weight,
+            are_images=self.are_images,
+        )
+
+    def validation_batches(self) -> "tf.data.Dataset | None":
+        """Return the validation data in batches; None for no validation."""
+        return None if self.validation is None else self._in_order(self.validation)
+
+    def test_batches(self, examples: int | None = None) -> "tf.data.Dataset":
+        """Return the test data in batches; not many more than the first `examples`."""
+        batches = self._in_order(self.test)
+        size = self.batch_size if isinstance(self.test, Parts) else self.test.batch_size
+        return batches if examples is None else batches.take(-(-examples // size))
+
+    def _in_order(self, data: "Parts | SavedDataset") -> "tf.data.Dataset":
+        if not isinstance(data, Parts):
+            return data.dataset()
+        from kerasmlp.data import in_order
+
+        return in_order(*data.padded, batch_size=self.batch_size, are_images=self.are_images)
+
+    def new_callbacks(self) -> "list[keras.callbacks.Callback]":
+        """Return new copies of the callbacks."""
+        return list(loads(dumps(list(self.callbacks))))
 
     def new_model(self) -> "keras.Model":
         """Return a new compiled model. A `ValueError` says why the function makes no usable one."""
@@ -54,47 +103,53 @@ class Start:
             wrong = f"expected a compiled keras.Model; received {type(model).__name__}"
         elif not model.compiled or model.optimizer is None:
             wrong = "expected a compiled model; received one without compile()"
-        elif type(model).train_step is not keras.Model.train_step:
-            wrong = (
-                "expected a model that fit trains with Keras' own step; received a model of the class"
-                f" {type(model).__name__}, which has its own train_step"
-            )
         if wrong:
             raise ValueError(f"{what}: {wrong}")
         return model
 
 
-def handbook_start(data: MNISTLoader, batch_size: int, seed: int, model: str | None) -> Start:
-    """Return a start with the model function that `model` names; None for the handbook's MLP."""
-    make_model = model or functools.partial(_handbook_mlp, data.image_shape, data.classes)
-    return Start(make_model, *as_arrays(data), batch_size, seed)
+@contextlib.contextmanager
+def start_from(
+    make_model: "str | Callable[[], keras.Model]",
+    data: Data,
+    batch_size: int,
+    seed: int,
+    *,
+    validation_data: Data | None = None,
+    class_weight: Mapping[int, float] | None = None,
+    callbacks: "Sequence[keras.callbacks.Callback]" = (),
+) -> Iterator[Start]:
+    """A context with the start of a comparison on data of any form that `fit` takes.
+
+    A `ValueError` says what is wrong with the data.
+    """
+    with tempfile.TemporaryDirectory(prefix="kerasmlp-") as folder:
+        train, test, are_images = as_data(data, Path(folder) / "train")
+        validation = test
+        if validation_data is not None:
+            validation, _, _ = as_data(validation_data, Path(folder) / "validation")
+        if class_weight is not None:
+            train = with_class_weight(train, class_weight, Path(folder) / "weighted")
+        if not isinstance(train, Parts):
+            batch_size = train.batch_size
+        yield Start(
+            make_model,
+            train,
+            train if test is None else test,
+            batch_size,
+            seed,
+            validation,
+            tuple(callbacks),
+            are_images,
+        )
+
+
+def handbook_model(data: MNISTLoader) -> "Callable[[], keras.Model]":
+    """Return the function that makes the handbook's MLP for images like those of `data`."""
+    return functools.partial(_handbook_mlp, data.image_shape, data.classes)
 
 
 def _handbook_mlp(image_shape: tuple[int, int, int], classes: int) -> "keras.Model":
     from kerasmlp.models import compiled_mlp
 
     return compiled_mlp(image_shape, classes, jit_compile=False, steps_per_execution=1)
-
-
-def as_arrays(data: Data) -> tuple[Arrays, Arrays]:
-    """Return training arrays and test arrays, by default the training arrays.
-
-    A `ValueError` says what is wrong with the data.
-    """
-    if isinstance(data, str | Path):
-        data = MNISTLoader(str(data))
-    if isinstance(data, MNISTLoader):
-        return (data.train_data, data.train_label), (data.test_data, data.test_label)
-    if len(data) != 2:
-        raise ValueError(
-            f"data: expected (x, y) or ((x, y), (x_test, y_test)); received {len(data)} parts"
-        )
-    has_test = all(isinstance(part, tuple | list) and len(part) == 2 for part in data)
-    arrays = [(np.asarray(x), np.asarray(y)) for x, y in (data if has_test else [data])]
-    for x, y in arrays:
-        if x.ndim == 0 or y.ndim == 0 or len(x) != len(y) or len(x) == 0:
-            raise ValueError(
-                "data: expected the same number of examples and labels, at least one; received arrays"
-                f" of the shapes {x.shape} and {y.shape}"
-            )
-    return arrays[0], arrays[-1]

@@ -14,7 +14,6 @@ from kerasmlp.comparison.row import Row
 from kerasmlp.comparison.running import running
 from kerasmlp.comparison.start import Start
 from kerasmlp.comparison.verdict import Cost
-from kerasmlp.data import Batches, in_order
 from kerasmlp.loops import build
 
 EVALUATIONS = 3
@@ -28,9 +27,8 @@ def time_row(talk: Talk, start: Start, row: Row, repeats: int) -> Cost:
     """
     with running(row, start, 1 + repeats) as loop:
         model = row.compile(start.new_model())
-        train = Batches(*start.train, start.batch_size, start.seed)
+        train, test = start.batches(), start.test_batches()
         build(model, train)
-        test = in_order(*start.test)
         timer = _EpochTimer(talk, synchronize=row.strategy != "multiworker")
         talk.send("ready")
         timer.wait_and_start()

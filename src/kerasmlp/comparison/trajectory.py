@@ -6,22 +6,21 @@ from typing import Any
 
 import keras
 import numpy as np
-from numpy.typing import NDArray
 
 from kerasmlp import loops
 from kerasmlp.callbacks import BatchLosses
 from kerasmlp.comparison.checker import Checker
-from kerasmlp.comparison.own_optimizers import OwnOptimizers
+from kerasmlp.comparison.epoch_metrics import EpochMetrics, compare_history
+from kerasmlp.comparison.follower import Follower
 from kerasmlp.comparison.process import Talk
 from kerasmlp.comparison.reference import Reference, restore, state
 from kerasmlp.comparison.rounding import Rounding
 from kerasmlp.comparison.row import Row
 from kerasmlp.comparison.running import running
-from kerasmlp.comparison.start import Arrays, Start
-from kerasmlp.comparison.verdict import State, Trajectory
-from kerasmlp.comparison.with_hooks import StepChecker
-from kerasmlp.comparison.without_hooks import CallChecker
-from kerasmlp.data import Batches, in_order
+from kerasmlp.comparison.short_calls import ShortCalls
+from kerasmlp.comparison.start import Start
+from kerasmlp.comparison.verdict import Divergence, State, Trajectory, same
+from kerasmlp.comparison.watching import OwnOptimizers, drawing
 from kerasmlp.loops import History, Logs
 
 PREDICTIONS = 1000
@@ -35,13 +34,14 @@ def check_row(talk: Talk, start: Start, row: Row, first: Row, epochs: int) -> Tr
     Sends the initial state of this row, receives the one to start from, then sends the steps done.
     """
     with running(row, start, epochs) as loop:
-        reference, model = first.compile(start.new_model()), row.compile(start.new_model())
-        train = Batches(*start.train, start.batch_size, start.seed)
-        loops.build(model, train)
+        model, reference = row.compile(start.new_model()), first.compile(start.new_model())
+        loops.build(model, start.batches())
         talk.send(state(model))
         initial = talk.receive()
-        callbacks = [_SendProgress(talk)]
-        return check_loop(loop, model, reference, train, start.test, epochs, initial, callbacks)
+        validates = row.strategy == "none"
+        return check_loop(
+            loop, model, reference, start, epochs, initial, [_SendProgress(talk)], validates=validates
+        )
 
 
 class _SendProgress(keras.callbacks.Callback):
@@ -62,38 +62,56 @@ def check_loop(
     loop: loops.Loop,
     model: keras.Model,
     reference: keras.Model,
-    train: Batches,
-    test: Arrays,
+    start: Start,
     epochs: int,
     initial: State | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
+    *,
+    validates: bool = True,
 ) -> Trajectory:
     """Train `model` with a loop, and compare its steps with those of a reference.
 
     Args:
         reference: the same model, which may be compiled in another way.
-        test: examples and labels for the predictions at the end.
+        start: what the loop trains on.
         initial: the state to start from. None for that of `model`.
+        callbacks: they hear the loop too.
+        validates: whether the loop gets the validation data.
     """
+    train, validation = start.batches(), start.validation_batches() if validates else None
     for each in (model, reference):
         loops.build(each, train)
     initial = state(model) if initial is None else initial
     for each in (model, reference):
         restore(each, initial)
-    inputs = train.epoch(0).element_spec[0]
-    losses, rounding = _Losses(), Rounding(Reference(reference), train.batch_size, inputs)
-    steps = StepChecker(rounding, train, initial)
-    heard = [losses, steps, *callbacks]
-    _begin(heard, model, train, epochs)
+    driven = Reference(reference, start.new_callbacks(), validation)
+    rounding = Rounding(driven, train)
+    losses = _Losses()
     with OwnOptimizers(model) as own_optimizers:
-        history = _history(loop(model, train, None, epochs, heard))
+        follower = Follower(
+            rounding, train, initial, model, own_optimizers, lambda: losses.on_train_batch_end(0)
+        )
+        heard = [losses, follower, *callbacks]
+        _begin(heard, model, train.steps_per_epoch, epochs)
+        seen = drawing(follower.before_draw, follower.after_draw, but_of=validation)
+        with seen:
+            returned = loop(model, train, validation, epochs, [*heard, *start.new_callbacks()])
+        history = _history(returned)
         losses.on_train_end()
-        steps.check_end(model, epochs)
-        final, weights, predictions = state(model), len(model.variables), _predictions(model, test)
-        checker: Checker = steps
-        if not steps.steps and steps.divergence is None:  # the loop called no batch hooks
-            checker = CallChecker(rounding, train, initial)
-            checker.check(loop, model, epochs, own_optimizers)
+        follower.check_end(epochs)
+        final, predictions = state(model), _predictions(model, start)
+        checker: Checker = follower
+        end_is_seen = False
+        if follower.is_hidden:
+            checker = calls = ShortCalls(rounding, train, initial, loop, model, own_optimizers)
+            calls.check(epochs, start.new_callbacks, final)
+            end_is_seen = calls.end_is_seen
+    if checker.divergence is None:
+        checker.divergence = _divergence_of_nothing(initial, final, own_optimizers)
+    checker.divergence = checker.divergence or compare_history(
+        history, checker.metrics, train.steps_per_epoch
+    )
+    weights = len(model.variables)
     return Trajectory(
         losses=losses.all,
         history=history,
@@ -101,11 +119,14 @@ def check_loop(
         optimizer=final[weights:],
         predictions=predictions,
         divergence=checker.divergence,
+        undecided=checker.undecided,
         steps=checker.steps,
+        steps_in_all=epochs * train.steps_per_epoch,
+        end_is_seen=end_is_seen,
         measured=checker.measured,
         share=checker.share,
         has_own_optimizer=checker.has_own_optimizer,
-        reports_metrics=checker.reports_metrics and bool(history),
+        reports_metrics=_reports_metrics(history, checker.metrics),
         unit_roundoff=rounding.unit_roundoff,
         longest_sum=rounding.longest_sum,
         jit_compile=bool(model.jit_compile),
@@ -114,13 +135,31 @@ def check_loop(
 
 
 def _begin(
-    callbacks: Sequence[keras.callbacks.Callback], model: keras.Model, train: Batches, epochs: int
+    callbacks: Sequence[keras.callbacks.Callback], model: keras.Model, steps: int, epochs: int
 ) -> None:
     """Call the hooks of the start. A loop need not call them."""
     for callback in callbacks:
-        callback.set_params({"steps": train.steps_per_epoch, "epochs": epochs, "verbose": 0})
+        callback.set_params({"steps": steps, "epochs": epochs, "verbose": 0})
         callback.set_model(model)
         callback.on_train_begin()
+
+
+def _divergence_of_nothing(
+    initial: State, final: State, own_optimizers: OwnOptimizers
+) -> Divergence | None:
+    """Return how a loop that left the model as it was differs from one that trains it."""
+    if not same(initial, final):
+        return None
+    if others := own_optimizers.other_weights:
+        what = f"the loop trains another model, not the one that it is given: {', '.join(others[:3])}"
+        return Divergence(1, what, cause="the loop trains another model")
+    return Divergence(1, "the loop changes no variable of the model", cause="the loop trains nothing")
+
+
+def _reports_metrics(history: History, epochs: Sequence[EpochMetrics]) -> bool:
+    """Return whether the loop returned metrics of the model, and updated them."""
+    first = {name: received[0] for name, received in history.items() if received}
+    return bool(epochs) and epochs[0].are_updated(first)
 
 
 class _Losses(BatchLosses):
@@ -153,9 +192,20 @@ def _history(returned: Any) -> History:
             "expected the loop to return the metrics of each epoch: a dict of lists, or Keras' History;"
             f" received {type(history).__name__}"
         )
-    return {name: [float(value) for value in values] for name, values in history.items()}
+    return {
+        name: [float(value) for value in received]
+        for name, received in history.items()
+        if np.ndim(received) == 1 and np.asarray(received).dtype.kind in "fiub"
+    }
 
 
-def _predictions(model: keras.Model, test: Arrays) -> NDArray[Any]:
-    images, labels = (array[:PREDICTIONS] for array in test)
-    return np.concatenate([np.array(model(x, training=False)) for x, _ in in_order(images, labels)])
+def _predictions(model: keras.Model, start: Start) -> list[Any]:
+    """Return the outputs for the first test examples; none if the model cannot be called."""
+    found: list[list[Any]] = []
+    for batch in start.test_batches(PREDICTIONS):
+        try:
+            outputs = model(loops.parts(batch)[0], training=False)
+        except Exception:  # a model with a train step of its own need not have outputs
+            return []
+        found.append([np.array(output) for output in keras.tree.flatten(outputs)])
+    return [np.concatenate(arrays) for arrays in zip(*found, strict=True)]

@@ -1,7 +1,6 @@
 """The verdict on a loop, and the findings that it is based on. Imports no TensorFlow."""
 
 import dataclasses
-import math
 import statistics
 from typing import Any, Literal
 
@@ -10,13 +9,14 @@ from numpy.typing import NDArray
 
 State = list[NDArray[Any]]
 """The values of all variables that a step changes, except metrics: the model's, then the optimizer's."""
-Verdict = Literal["identical", "equal", "diverges", "failed"]
+Verdict = Literal["identical", "equal", "diverges", "undecided", "failed"]
 """The verdict on a loop:
 
 - identical: losses, metrics, weights, optimizer and predictions have the same bits as the first row's.
 - equal: each step that was compared is Keras' own step, within rounding.
 - diverges: a step differs from Keras' own step by more than rounding.
-- failed: the loop raised an error, hung, died, or returned no metrics.
+- undecided: the truth cannot be had; the reason says why, for example random draws outside Keras' seeds.
+- failed: the loop raised an error, hung, or died.
 """
 
 
@@ -51,9 +51,12 @@ class Trajectory:
         losses: the loss of each step. Empty if the loop does not compute it with `compute_loss`.
         history: the metrics of each epoch, as the loop returned them.
         weights, optimizer: the state at the end. The weights include statistics and seeds.
-        predictions: of the trained model on the first 1,000 test examples, `[examples, ...]`.
+        predictions: for each output of the trained model, those for the first 1,000 test examples.
         divergence: the first difference from Keras' own steps. None if there is only rounding.
+        undecided: why the right steps are not known. None if they are.
         steps: number of steps that were compared with Keras' own.
+        steps_in_all: number of steps of the training.
+        end_is_seen: whether, for a loop that hides its steps, the end of the training was compared.
         measured: number of executions that were not identical, and for which the bound was measured.
         share: the largest difference in a step, as a share of the bound on rounding.
         reports_metrics: whether the loop returns metrics, and updates those of the model.
@@ -65,9 +68,12 @@ class Trajectory:
     history: dict[str, list[float]]
     weights: State
     optimizer: State
-    predictions: NDArray[Any]
+    predictions: State
     divergence: Divergence | None
+    undecided: str | None
     steps: int
+    steps_in_all: int
+    end_is_seen: bool
     measured: int
     share: float
     has_own_optimizer: bool
@@ -76,6 +82,13 @@ class Trajectory:
     longest_sum: int
     jit_compile: bool
     steps_per_execution: int
+
+    @property
+    def seen(self) -> str:
+        """What was compared, in words."""
+        if self.steps == self.steps_in_all:
+            return f"{self.steps:,} of {self.steps_in_all:,} steps"
+        return f"{self.steps:,} steps" + (", and the end" if self.end_is_seen else "")
 
     def ends_like(self, other: "Trajectory") -> bool:
         """Return whether the states at the end are the same, bit for bit."""
@@ -134,36 +147,19 @@ def judge(name: str, trajectory: Trajectory | str, first: Trajectory | str | Non
     """Return the verdict on the loop of a row. A text instead of a trajectory says how it failed."""
     if isinstance(trajectory, str):
         return Outcome(name, "failed", trajectory, None)
-    divergence, is_identical = trajectory.divergence, False
-    if isinstance(first, Trajectory) and trajectory.ends_like(first):
-        reports = trajectory.reports_metrics
-        divergence = divergence or (_returned_metrics_differ(trajectory, first) if reports else None)
-        is_identical = (
-            (trajectory.losses == first.losses or not trajectory.losses or not first.losses)
-            and (trajectory.history == first.history or not reports)
-            and trajectory.predictions.tobytes() == first.predictions.tobytes()
-        )
+    divergence, undecided = trajectory.divergence, trajectory.undecided
+    if undecided is not None and (divergence is None or divergence.size is not None):
+        return Outcome(name, "undecided", undecided, trajectory)
     if divergence is not None:
         return Outcome(name, "diverges", str(divergence), trajectory)
+    is_identical = (
+        isinstance(first, Trajectory)
+        and trajectory.ends_like(first)
+        and (trajectory.losses == first.losses or not trajectory.losses or not first.losses)
+        and all(first.history.get(key, of) == of for key, of in trajectory.history.items())
+        and same(trajectory.predictions, first.predictions)
+    )
     return Outcome(name, "identical" if is_identical else "equal", None, trajectory)
-
-
-def _returned_metrics_differ(trajectory: Trajectory, first: Trajectory) -> Divergence | None:
-    """Return where the returned metrics differ from the first row's although the final states are equal.
-
-    Where the final states differ by rounding, the metrics may differ too. For these loops only the
-    metrics that they pass to `on_epoch_end` are checked, against the loop's own steps.
-    """
-    for name, values in first.history.items():
-        received = trajectory.history.get(name, [])
-        if len(received) != len(values):
-            what = f"the loop returned {len(received)} values of {name} for {len(values)} epochs"
-            return Divergence(trajectory.steps, what, cause="the loop returns wrong metrics")
-        for epoch, (one, other) in enumerate(zip(values, received, strict=True)):
-            if not math.isclose(one, other, rel_tol=1e-5, abs_tol=1e-6):
-                what = f"the returned {name} of epoch {epoch + 1} ({other:.6g}, expected {one:.6g})"
-                return Divergence(trajectory.steps, what, abs(one - other))
-    return None
 
 
 def same(first: State, second: State) -> bool:
@@ -180,7 +176,7 @@ def differences(one: Trajectory, other: Trajectory) -> dict[str, float | None]:
         "losses": _largest([np.array(one.losses)], [np.array(other.losses)]),
         "weights": _largest(one.weights, other.weights),
         "optimizer": _largest(one.optimizer, other.optimizer),
-        "predictions": _largest([one.predictions], [other.predictions]),
+        "predictions": _largest(one.predictions, other.predictions),
     }
 
 

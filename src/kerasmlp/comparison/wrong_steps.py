@@ -2,232 +2,206 @@
 
 import dataclasses
 import functools
-import inspect
-import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
-from numpy.typing import NDArray
 
-from kerasmlp.comparison.reference import (
-    RIGHT,
-    Batch,
-    Step,
-    apply_gradients,
-    assign,
-    dense,
-    own_gradients,
-)
+from kerasmlp import loops
+from kerasmlp.comparison.reference import RIGHT, Batch, Step, assign, own_gradients
 from kerasmlp.comparison.verdict import State
-
-EPSILONS = (1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3)
-"""Values of an optimizer's epsilon that are tried."""
-_Change = tuple[str, NDArray[Any], NDArray[Any], NDArray[Any]]
-"""The path of a trainable variable; its value before the step, after the right one, after the loop's."""
 
 
 @dataclasses.dataclass(frozen=True)
 class WrongStep:
-    """A mistake, and the step that it leads to, or the batches (None for the right ones).
+    """A mistake, and the step that it leads to.
 
     Mistakes of one kind are variants of each other. Of several that explain a step, the first is named.
+
+    Attributes:
+        batches: the batches that it takes; None for the right ones.
+        before: returns the state from which it is taken, given the right one; None for the right one.
     """
 
     kind: str
     name: str
     step: Step = RIGHT
     batches: Sequence[Batch] | None = None
+    before: Callable[[State], State] | None = None
 
 
-def wrong_steps(
-    model: keras.Model, before: State, expected: State, received: State, batches: Sequence[Batch]
-) -> Iterator[WrongStep]:
-    """Yield each mistake, the more specific ones of a kind first.
+@dataclasses.dataclass(frozen=True)
+class Evidence:
+    """What is known of a wrong step of a loop.
 
-    The right step goes from `before` to `expected`; that of the loop to `received`.
+    Attributes:
+        model: the reference's.
+        initial: the state before the first step.
+        before, expected: the right step goes from `before` to `expected`.
+        received: the state after the loop's step. The optimizer's part is that of the optimizer which
+            the loop uses, if it is one like the compiled one.
+        batches: the right ones.
+        drawn: the batches that the loop drew from a dataset for the step, as far as they were seen.
+        optimizer: the optimizer that the loop uses, as it is now.
     """
-    batch_size = tf.nest.flatten(batches[0][1])[0].shape[0]
-    trainable = {variable.path for variable in model.trainable_variables}
-    changes = [
-        (variable.path, old, right, new)
-        for variable, old, right, new in zip(model.variables, before, expected, received, strict=False)
-        if variable.path in trainable
-    ]
-    yield from _wrong_forward_passes()
-    yield from _wrong_losses(batch_size)
-    if isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer):
-        kind = "loss scale"
-        name = "gradients are not unscaled under mixed precision"
-        yield WrongStep(kind, name, Step(apply=_apply_without_unscaling))
-        name = "the loss is not scaled under mixed precision, but the gradients are unscaled"
-        yield WrongStep(kind, name, Step(_gradients_of_unscaled_loss))
-    yield WrongStep("update", "each update is applied twice", Step(apply=_apply_twice))
-    yield WrongStep("batches", "the batch is used twice", batches=2 * list(batches))
-    yield from _other_hyper_parameters(model, changes)
+
+    model: keras.Model
+    initial: State
+    before: State
+    expected: State
+    received: State
+    batches: Sequence[Batch]
+    drawn: Sequence[Batch]
+    optimizer: Any
+
+    @property
+    def batch_size(self) -> int:
+        return loops.batch_length(self.batches[0])
+
+    def changes(self, *, trainable: bool = True) -> Iterator[tuple[Any, Any, Any, Any]]:
+        """Yield each variable of the model that is trained (or not), and its values.
+
+        They are those before the step, after the right one, and after the loop's.
+        """
+        trained = {variable.path for variable in self.model.trainable_variables}
+        states = self.before, self.expected, self.received
+        for variable, *values in zip(self.model.variables, *states, strict=False):
+            if (variable.path in trained) == trainable:
+                yield variable, *values
+
+
+def with_forward_passes(evidence: Evidence) -> Iterator[WrongStep]:
+    """Yield mistakes in what a step does to statistics and seeds."""
+
+    def twice(model: keras.Model, batch: Batch) -> list[Any]:
+        model(loops.parts(batch)[0], training=True)
+        return own_gradients(model, batch)
+
+    def again(model: keras.Model, batch: Batch) -> None:
+        model(loops.parts(batch)[0], training=True)
+
+    def then_again(model: keras.Model, batch: Batch) -> list[Any]:
+        gradients = own_gradients(model, batch)
+        again(model, batch)
+        return gradients
+
+    def kept(model: keras.Model, batch: Batch) -> list[Any]:
+        old = [tf.identity(variable.value) for variable in model.non_trainable_variables]
+        gradients = own_gradients(model, batch)
+        assign(model.non_trainable_variables, old)
+        return gradients
+
+    name = "the model is called twice with training=True: that moves statistics or seeds twice"
+    for step in (Step(then_again), Step(twice), Step(after=again)):
+        yield WrongStep("passes", name, step)
+    yield WrongStep(
+        "kept", "statistics are not moved: what the forward pass changes is undone", Step(kept)
+    )
+
+
+def with_other_variables(evidence: Evidence) -> Iterator[WrongStep]:
+    """Yield mistakes in which weights are trained, and from which state."""
     frozen = [
-        path
-        for path, old, right, new in changes
+        variable
+        for variable, old, right, new in evidence.changes()
         if np.array_equal(old, new) and not np.array_equal(old, right)
     ]
-    if frozen:
-        name = f"these variables are not trained: {', '.join(frozen)}"
+    if frozen and len(frozen) < len(evidence.model.trainable_variables):
+        name = f"these variables are not trained: {', '.join(each.path for each in frozen)}"
         yield WrongStep("frozen", name, _without_training(frozen))
-    for factor in (0.5, 2.0, 1 / batch_size, batch_size):
-        name = f"the gradients are {factor:g} times the right ones"
-        yield WrongStep("factor", name, _with_scaled_gradients(factor))
+    elif frozen:
+        yield WrongStep("frozen", "no variable is trained in this step", _without_training(frozen))
+    thawed = [
+        variable
+        for variable, old, right, new in evidence.changes(trainable=False)
+        if np.array_equal(old, right) and not np.array_equal(old, new) and old.dtype.kind == "f"
+    ]
+    if thawed:
+        name = f"frozen variables are trained: {', '.join(each.path for each in thawed)}"
+        yield WrongStep("thawed", name, _training_too(thawed, evidence))
+    weights = len(evidence.model.variables)
+    reset = [*evidence.before[:weights], *evidence.initial[weights:]]
+    lost = "the optimizer is made anew: its state is lost"
+    yield WrongStep("anew", lost, before=lambda right: [*right[:weights], *reset[weights:]])
+    again = "the weights are set back to their initial values"
+    yield WrongStep("reset", again, before=lambda right: [*evidence.initial[:weights], *right[weights:]])
 
 
-def _wrong_forward_passes() -> Iterator[WrongStep]:
-    no_flag = "training=True is missing in the call of the model"
-    yield WrongStep("training", no_flag, _with_loss(training=False))
-    yield WrongStep("penalties", "regularisation losses are left out", _with_loss(penalties=False))
-    neither = "training=True is missing, and regularisation losses are left out"
-    yield WrongStep("training and penalties", neither, _with_loss(training=False, penalties=False))
+def with_other_data(evidence: Evidence) -> Iterator[WrongStep]:
+    """Yield mistakes in the batch, other than another one."""
+    batches = list(evidence.batches)
+    yield WrongStep("batches", "the batch is used twice", batches=2 * batches)
+    for factor in (255.0, 1 / 255.0):
+        scale = functools.partial(_scaled, factor=factor)
+        scaled = [_with_parts(batch, x=scale) for batch in batches]
+        yield WrongStep("inputs", f"the inputs are multiplied by {factor:.4g}", batches=scaled)
+    for shift in (1, -1):
+        roll = functools.partial(tf.roll, shift=shift, axis=0)
+        rolled = [_with_parts(batch, y=roll) for batch in batches]
+        yield WrongStep(
+            "labels", "the labels are those of other examples: shifted by one", batches=rolled
+        )
+    if len(loops.parts(batches[0])) == 3:
+        name = "sample weights are left out (class weights are sample weights)"
+        yield WrongStep("weights", name, batches=[loops.parts(batch)[:2] for batch in batches])
+    if len(evidence.drawn) > 1:
+        count = len(evidence.drawn)
+        for factor, how in ((1 / count, "mean"), (1.0, "sum")):
+            name = f"the gradients of {count} batches are accumulated before an update (their {how})"
+            yield WrongStep("accumulated", name, _accumulated(evidence.drawn, factor))
 
 
-def _wrong_losses(batch_size: int) -> Iterator[WrongStep]:
-    summed = "the loss is the sum over the batch, not the mean"
-    yield WrongStep("sum", summed, _with_loss(factor=batch_size))
-    summed = "the loss is the sum over the batch, with regularisation losses"
-    yield WrongStep("sum", summed, _with_scaled_gradients(batch_size))
-    broadcast = "labels are broadcast: each prediction is compared with every label"
-    yield WrongStep("broadcast", broadcast, _with_loss(_broadcast))
-    twice = "softmax is taken twice: from_logits=True on probabilities"
-    yield WrongStep("logits", twice, _with_loss(functools.partial(_with_logits, from_logits=True)))
-    never = "logits are taken for probabilities: from_logits=True is missing"
-    yield WrongStep("logits", never, _with_loss(functools.partial(_with_logits, from_logits=False)))
+def _without_training(frozen: list[Any]) -> Step:
+    def apply(model: keras.Model, gradients: list[Any]) -> None:
+        old = [tf.identity(variable.value) for variable in frozen]
+        RIGHT.apply(model, gradients)
+        assign(frozen, old)
+
+    return Step(apply=apply)
 
 
-class _WithoutPenalties:
-    """A model whose layers add no losses. All else is that of the model."""
+def _training_too(thawed: list[Any], evidence: Evidence) -> Step:
+    """Return a step that trains more variables, with a new optimizer like that of the loop."""
 
-    losses: tuple[Any, ...] = ()
-
-    def __init__(self, model: keras.Model) -> None:
-        self._model = model
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._model, name)
-
-
-def _data_loss(model: keras.Model, y: Any, y_pred: Any) -> Any:
-    """Return the loss of the model, as Keras computes it, without the losses of layers."""
-    compute_loss = type(model).compute_loss
-    return compute_loss(_WithoutPenalties(model), None, y, y_pred, None, training=True)
-
-
-def _broadcast(model: keras.Model, y: Any, y_pred: Any) -> Any:
-    count = tf.shape(y)[0]
-    predictions = tf.tile(y_pred, [count, *[1] * (len(y_pred.shape) - 1)])
-    return _data_loss(model, tf.repeat(y, count, axis=0), predictions)
-
-
-def _with_logits(model: keras.Model, y: Any, y_pred: Any, *, from_logits: bool) -> Any:
-    loss = keras.losses.get(model.loss)
-    if isinstance(loss, keras.losses.Loss):
-        if loss.get_config()["from_logits"] == from_logits:
-            raise ValueError("the loss of the model is this one")
-        loss = type(loss).from_config({**loss.get_config(), "from_logits": from_logits})
-    elif from_logits and "from_logits" in inspect.signature(loss).parameters:
-        loss = functools.partial(loss, from_logits=True)  # the functions take probabilities by default
-    else:
-        raise ValueError("the loss of the model has no logits")
-    return keras.ops.mean(loss(y, tf.identity(y_pred)))  # Keras finds the logits of the original tensor
-
-
-def _with_loss(
-    loss_of: Callable[[keras.Model, Any, Any], Any] = _data_loss,
-    *,
-    training: bool = True,
-    penalties: bool = True,
-    factor: float = 1,
-) -> Step:
-    """Return the step with `factor` times `loss_of(model, y, y_pred)` as the loss.
-
-    With `penalties`, the losses of layers are added.
-    """
-
-    def gradients(model: keras.Model, x: Any, y: Any) -> list[Any]:
+    def gradients(model: keras.Model, batch: Batch) -> list[Any]:
+        trained = [*model.trainable_variables, *thawed]
         with tf.GradientTape() as tape:
-            y_pred = model(x, training=training)
-            loss = loss_of(model, y, y_pred) * factor
-            if penalties and model.losses:
-                loss += tf.add_n(
-                    [tf.cast(tf.reduce_sum(penalty), loss.dtype) for penalty in model.losses]
-                )
-            scaled = model.optimizer.scale_loss(loss)
-        return tape.gradient(scaled, model.trainable_variables)
+            for variable in thawed:
+                tape.watch(variable.value)
+            x, *rest = loops.parts(batch)
+            y_pred = model(x, training=True)
+            loss = model.compute_loss(x, *rest[:1], y_pred, *rest[1:], training=True)
+        return tape.gradient(loss, [variable.value for variable in trained])
+
+    def apply(model: keras.Model, gradients: list[Any]) -> None:
+        used = evidence.optimizer
+        optimizer = type(used).from_config(used.get_config())
+        optimizer.apply(gradients, [*model.trainable_variables, *thawed])
+
+    return Step(gradients, apply)
+
+
+def _accumulated(batches: Sequence[Batch], factor: float) -> Step:
+    def gradients(model: keras.Model, batch: Batch) -> list[Any]:
+        of_batches = [own_gradients(model, each) for each in batches]
+        return [
+            tf.add_n([tf.convert_to_tensor(g) for g in gs]) * factor
+            for gs in zip(*of_batches, strict=True)
+        ]
 
     return Step(gradients)
 
 
-def _with_scaled_gradients(factor: float) -> Step:
-    return Step(lambda *batch: [gradient * factor for gradient in dense(own_gradients(*batch))])
+def _with_parts(batch: Batch, **change: Callable[[Any], Any]) -> Batch:
+    """Return the batch with functions applied to the tensors of its parts `x` and `y`."""
+    parts = dict(zip(("x", "y", "sample_weight"), loops.parts(batch), strict=False))
+    for name, function in change.items():
+        if name in parts:
+            parts[name] = tf.nest.map_structure(function, parts[name])
+    return tuple(parts.values())
 
 
-def _gradients_of_unscaled_loss(model: keras.Model, x: Any, y: Any) -> list[Any]:
-    return [each / model.optimizer.dynamic_scale for each in dense(own_gradients(model, x, y))]
-
-
-def _apply_without_unscaling(model: keras.Model, gradients: list[Any]) -> None:
-    model.optimizer.inner_optimizer.apply(gradients, model.trainable_variables)
-
-
-def _apply_twice(model: keras.Model, gradients: list[Any]) -> None:
-    apply_gradients(model, gradients)
-    apply_gradients(model, gradients)
-
-
-def _other_hyper_parameters(model: keras.Model, changes: Sequence[_Change]) -> Iterator[WrongStep]:
-    optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
-    for epsilon in EPSILONS:
-        if epsilon != getattr(optimizer, "epsilon", epsilon):
-            name = f"another epsilon of the optimizer: {epsilon:g}, not {optimizer.epsilon:g}"
-            yield WrongStep("epsilon", name, _with_hyper_parameter(optimizer, "epsilon", epsilon))
-    right = float(optimizer.learning_rate)
-    ratio = _update_ratio(changes)
-    if ratio > 0 and abs(ratio - 1) > 1e-5:
-        # The measured rate has rounding errors; a rate that somebody wrote has few digits.
-        rate = float(f"{right * ratio:.4g}")
-        name = f"another learning rate: {rate:g}, not {right:g}"
-        step = _with_hyper_parameter(optimizer, "learning_rate", rate)
-        yield WrongStep("learning rate", name, step)
-
-
-def _with_hyper_parameter(optimizer: Any, name: str, value: float) -> Step:
-    def apply(model: keras.Model, gradients: list[Any]) -> None:
-        right = float(getattr(optimizer, name))
-        setattr(optimizer, name, value)
-        try:
-            apply_gradients(model, gradients)
-        finally:
-            setattr(optimizer, name, right)
-
-    return Step(apply=apply)
-
-
-def _update_ratio(changes: Sequence[_Change]) -> float:
-    """Return the median ratio of the loop's updates to the right ones, over the larger updates.
-
-    NaN if there are none.
-    """
-    ratios = [np.zeros(0)]
-    for _, old, right, new in changes:
-        update = right - old
-        large = np.abs(update) > 0.5 * np.abs(update).max(initial=0.0)
-        ratios.append((new - old)[large].astype(np.float64) / update[large])
-    found = np.concatenate(ratios)
-    return float(np.median(found)) if found.size else math.nan
-
-
-def _without_training(frozen: list[str]) -> Step:
-    def apply(model: keras.Model, gradients: list[Any]) -> None:
-        variables = [variable for variable in model.trainable_variables if variable.path in frozen]
-        old = [tf.identity(variable.value) for variable in variables]
-        apply_gradients(model, gradients)
-        assign(variables, old)
-
-    return Step(apply=apply)
+def _scaled(x: Any, factor: float) -> Any:
+    return x * tf.cast(factor, x.dtype) if x.dtype.is_floating else x

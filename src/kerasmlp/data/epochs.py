@@ -10,7 +10,13 @@ import tensorflow as tf
 
 
 class Epochs(abc.ABC):
-    """Training data whose batches depend only on the numbers of the epoch and the step."""
+    """Training data whose batches depend only on the numbers of the epoch and the step.
+
+    Attributes:
+        batch_size: examples in a batch. The last batch of an epoch may have fewer.
+    """
+
+    batch_size: int
 
     @property
     @abc.abstractmethod

@@ -9,9 +9,13 @@ from .interface import (
     TrainingData as TrainingData,
     TrainStep as TrainStep,
     build as build,
+    build_metrics as build_metrics,
 )
 from .step import (
+    batch_length as batch_length,
     compute_gradients as compute_gradients,
+    has_own_step as has_own_step,
+    parts as parts,
     train_step as train_step,
     update_metrics as update_metrics,
 )

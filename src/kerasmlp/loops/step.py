@@ -12,6 +12,11 @@ def parts(batch: Any) -> tuple[Any, ...]:
     return tuple(part for part in keras.utils.unpack_x_y_sample_weight(batch) if part is not None)
 
 
+def batch_length(batch: Any) -> int:
+    """Return the number of examples in a batch of a dataset."""
+    return int(tf.shape(tf.nest.flatten(parts(batch)[0])[0])[0])
+
+
 def has_own_step(model: keras.Model) -> bool:
     """Return whether the class of `model` has a `train_step` of its own, which `fit` takes."""
     return type(model).train_step is not keras.Model.train_step

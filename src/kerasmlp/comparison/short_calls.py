@@ -1,0 +1,223 @@
+"""A loop that hides its steps in a graph: short calls of it are compared with the same steps.
+
+1. A call in which each epoch has one step. The state can be seen whenever the loop asks for an epoch.
+2. A call on the first steps of an epoch, and one on two epochs of two steps.
+3. The real run is held by its end, as far as rounding lets it tell something (see `whole_run`).
+"""
+
+import functools
+from collections.abc import Callable, Sequence
+
+import keras
+import tensorflow as tf
+
+from kerasmlp import loops
+from kerasmlp.comparison.causes import Cause, Experiment
+from kerasmlp.comparison.checker import Checker
+from kerasmlp.comparison.follower import Follower
+from kerasmlp.comparison.other_batches import PARTIAL_DROPPED
+from kerasmlp.comparison.randomness import draws_outside_seeds
+from kerasmlp.comparison.reference import Batch, restore, state
+from kerasmlp.comparison.rounding import Rounding, StepBound
+from kerasmlp.comparison.verdict import Divergence, State
+from kerasmlp.comparison.watching import OwnOptimizers
+from kerasmlp.comparison.whole_run import WholeRun
+from kerasmlp.data import Epochs
+
+SHORT_EPOCHS = 64
+"""At most so many steps are looked at one by one."""
+FIRST_STEPS = 8
+"""Steps of the call on the beginning of an epoch."""
+
+
+class ShortCalls(Checker):
+    """Calls a loop, which has just trained `model`, for a few steps at a time."""
+
+    def __init__(
+        self,
+        rounding: Rounding,
+        train: Epochs,
+        initial: State,
+        loop: loops.Loop,
+        model: keras.Model,
+        own_optimizers: OwnOptimizers,
+    ) -> None:
+        super().__init__(rounding, train, initial, model, own_optimizers)
+        self._loop, self._model = loop, model
+        self._find_own_optimizer(initial, state(model))
+        self.failure: str | None = None
+        self.end_is_seen = False
+
+    def check(
+        self,
+        epochs: int,
+        callbacks: Callable[[], Sequence[keras.callbacks.Callback]],
+        final: State,
+    ) -> None:
+        """Check the short calls, then the training that has just ended in the state `final`.
+
+        `callbacks` returns new callbacks for a call.
+        """
+        per_epoch = self._train.steps_per_epoch
+        done = self._own_optimizers.iterations()
+        first = next(iter(self._train.epoch(0)))
+        self.undecided = draws_outside_seeds(self._reference, self._initial, first)
+        try:
+            self._check_short_epochs(min(SHORT_EPOCHS, epochs * per_epoch), callbacks)
+            self._check_parts()
+        except Exception as error:
+            self.failure = f"{type(error).__name__}: {error}"
+        if self.divergence is None:
+            self._check_end(WholeRun(self._rounding, self._train, epochs, self._initial), final, done)
+        if self.divergence is None and not self.steps and not self.end_is_seen:
+            self.undecided = self.undecided or (
+                "the loop hides its steps in a graph, rounding is too large at its end, and it cannot be"
+                f" called for a few steps: {self.failure}"
+            )
+
+    def _restart(self) -> None:
+        self._own_optimizers.reset()
+        restore(self._model, self._initial)
+
+    def _check_short_epochs(
+        self, count: int, callbacks: Callable[[], Sequence[keras.callbacks.Callback]]
+    ) -> None:
+        """Check a call for `count` epochs of one step each: the first steps of the training."""
+        self._restart()
+        per_epoch = self._train.steps_per_epoch
+        quiet, train = (_Part(self._train, lambda epoch: divmod(epoch, per_epoch), 1) for _ in range(2))
+        follower = Follower(self._rounding, quiet, self._initial, self._model, self._own_optimizers)
+        train.follower = follower
+        self._loop(self._model, train, None, count, list(callbacks()))
+        follower.check_end(count)
+        self.steps, self.measured, self.share = follower.steps, follower.measured, follower.share
+        self.divergence = follower.divergence
+
+    def _check_parts(self) -> None:
+        if self.divergence is not None or self._reference.drives:
+            return
+        per_epoch = self._train.steps_per_epoch
+        first = range(min(FIRST_STEPS, per_epoch))
+        if not self._agree_on(first, 1):
+            at = next(n for n in range(1, len(first) + 1) if not self._agree_on(range(n), 1))
+            self._check_call(range(at), 1, self._cause_within_an_epoch)
+        else:
+            self._check_call((0, per_epoch - 1)[:per_epoch], 2, self._cause_between_epochs)
+
+    def _agree_on(self, steps: Sequence[int], epochs: int) -> bool:
+        """Return whether a call on these steps of each epoch ends as it should."""
+        batches, expected, received = self._call(steps, epochs)
+        if self._agrees(expected, received):
+            return True
+        right = StepBound(self._rounding, self._initial, batches, expected)
+        return right.deviation(received, self._compared).is_rounding
+
+    def _call(self, steps: Sequence[int], epochs: int) -> tuple[list[Batch], State, State]:
+        """Call the loop; return the batches, the state in which it should end, and that in which it does."""
+        part = _Part(self._train, lambda epoch: (epoch, steps[0]), len(steps), tuple(steps))
+        batches = [batch for epoch in range(epochs) for batch in part.epoch(epoch)]
+        self._restart()
+        self._loop(self._model, part, None, epochs, [])
+        received = state(self._model)
+        expected = self._reference.train(self._initial, batches)
+        return batches, self._reference.finalize(expected), received
+
+    def _check_call(
+        self, steps: Sequence[int], epochs: int, causes: Callable[[Experiment], Cause | None]
+    ) -> None:
+        batches, expected, received = self._call(steps, epochs)
+        self.steps = max(self.steps, len(batches))
+        if not self._agrees(expected, received):
+            right = StepBound(self._rounding, self._initial, batches, expected)
+            call = self._experiment(right, received)
+            step = len(steps) if epochs == 1 else self._train.steps_per_epoch + 1
+            self._measure(step, right, received, lambda: causes(call))
+
+    def _check_end(self, right: WholeRun, final: State, done: int) -> None:
+        self.metrics = right.metrics
+        if done and done != right.steps:
+            what = f"the loop ended after {done} steps, not after {right.steps}"
+            self.divergence = Divergence(min(done, right.steps) + 1, what)
+            return
+        self.end_is_seen = right.is_telling
+        found = right.deviation(final, self._compared)
+        if self.end_is_seen and not found.is_rounding:
+            what = f"{found.variable}, at the end of training,"
+            self.divergence = Divergence(right.steps, what, found.size, found.bound)
+
+    def _cause_within_an_epoch(self, call: Experiment) -> Cause | None:
+        """Return why the first steps of an epoch are wrong although each alone is right."""
+        batches = list(call.right.batches)
+        mistakes: dict[str, list[Batch]] = {}
+        for at in range(len(batches)):
+            number = f"batch {at + 1} of the epoch"
+            mistakes[f"{number} is used twice"] = [*batches[: at + 1], *batches[at:]]
+            mistakes[f"{number} is used twice, and the next one is left out"] = [
+                *batches[: at + 1],
+                batches[at],
+                *batches[at + 2 :],
+            ]
+            mistakes[f"{number} is left out"] = [*batches[:at], *batches[at + 1 :]]
+            mistakes[f"the loop stops learning after {at} steps"] = batches[:at]
+        return self._first_that_fits(call, mistakes)
+
+    def _cause_between_epochs(self, call: Experiment) -> Cause | None:
+        """Return why two epochs are wrong although single steps are right."""
+        batches = list(call.right.batches)
+        half = len(batches) // 2
+        return self._first_that_fits(
+            call,
+            {
+                "another order of the batches: those of the first epoch are repeated": 2
+                * batches[:half],
+                PARTIAL_DROPPED: [batches[0], batches[half]],
+                "the loop trains one epoch only": batches[:half],
+            },
+        )
+
+    def _first_that_fits(self, call: Experiment, mistakes: dict[str, list[Batch]]) -> Cause | None:
+        """Return the first mistake that gives the state of the loop: the batches that it leads to."""
+        for name, others in mistakes.items():
+            wrong = self._reference.finalize(self._reference.train(self._initial, others))
+            if self._agrees(wrong, call.received):
+                return Cause((name,), exact=True)
+            bound = StepBound(self._rounding, self._initial, others, wrong)
+            if others and bound.deviation(call.received, self._compared).is_rounding:
+                return Cause((name,), exact=False)
+        return None
+
+
+class _Part(Epochs):
+    """Training data with only some of the steps of each epoch.
+
+    Args:
+        place: returns, for an epoch of the part, the epoch of `train` and the first step in it.
+        steps: the steps of the epoch; None for `count` steps from the first one on.
+    """
+
+    follower: Follower | None = None
+
+    def __init__(
+        self,
+        train: Epochs,
+        place: Callable[[int], tuple[int, int]],
+        count: int,
+        steps: tuple[int, ...] | None = None,
+    ) -> None:
+        self._train, self._place, self._count, self._steps = train, place, count, steps
+        self.batch_size = train.batch_size
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return self._count
+
+    def epoch(self, epoch: int | tf.Variable, first_step: int = 0) -> tf.data.Dataset:
+        of_train, first = self._place(int(epoch))
+        batches = self._train.epoch(of_train)
+        steps = self._steps or tuple(range(first, first + self._count))
+        chosen = [batches.skip(step).take(1) for step in steps[first_step:]]
+        dataset = functools.reduce(tf.data.Dataset.concatenate, chosen)
+        if self.follower is not None:
+            self.follower.before_draw()
+            self.follower.after_draw(next(iter(dataset)))
+        return dataset

@@ -1,0 +1,230 @@
+"""The known mistakes from the gradients to the weights, each as the wrong step that it leads to."""
+
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from kerasmlp.comparison.reference import RIGHT, Batch, Step, dense, own_gradients, restore
+from kerasmlp.comparison.wrong_steps import Evidence, WrongStep
+
+EPSILONS = (1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3)
+"""Values of an optimizer's epsilon that are tried."""
+_NO_SETTINGS = ("name", "loss_scale_factor", "gradient_accumulation_steps")
+Arrays = list[NDArray[Any]]
+
+
+def with_other_updates(evidence: Evidence) -> Iterator[WrongStep]:
+    """Yield mistakes in the optimizer, and in how it is used."""
+    model = evidence.model
+    if isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer):
+        kind = "loss scale"
+        name = "gradients are not unscaled under mixed precision"
+        yield WrongStep(kind, name, Step(apply=_apply_without_unscaling))
+        name = "the loss is not scaled under mixed precision, but the gradients are unscaled"
+        yield WrongStep(kind, name, Step(_gradients_of_unscaled_loss))
+    yield WrongStep("update", "each update is applied twice", Step(apply=_apply_twice))
+    yield from _other_settings(evidence)
+    optimizer = _inner(model.optimizer)
+    for epsilon in EPSILONS:
+        if epsilon != getattr(optimizer, "epsilon", epsilon):
+            name = f"another epsilon of the optimizer: {epsilon:g}, not {optimizer.epsilon:g}"
+            yield WrongStep("epsilon", name, _with_setting(optimizer, "epsilon", epsilon))
+    for name in ("clipnorm", "global_clipnorm", "clipvalue", "weight_decay"):
+        if getattr(optimizer, name, None):
+            without = f"another {name.replace('_', ' ')}: None, not {getattr(optimizer, name):g}"
+            yield WrongStep(name, without, _with_setting(optimizer, name, None))
+    right = float(optimizer.learning_rate)
+    rate = _rounded(right * _update_ratio(evidence))
+    if rate > 0 and abs(rate / right - 1) > 1e-5:
+        name = f"another learning rate: {rate:g}, not {right:g}"
+        yield WrongStep("learning rate", name, _with_setting(optimizer, "learning_rate", rate))
+    yield from _other_gradients(evidence)
+
+
+def _other_settings(evidence: Evidence) -> Iterator[WrongStep]:
+    """Yield the step with the optimizer that the loop uses, if it differs from the compiled one."""
+    compiled, used = _inner(evidence.model.optimizer), _inner(evidence.optimizer)
+    if type(used) is not type(compiled):
+        names = {"optimizer": f"another optimizer: {type(used).__name__}, not {type(compiled).__name__}"}
+    else:
+        right, other = compiled.get_config(), used.get_config()
+        names = {
+            key: f"another {_described(key)}: {_value(other[key])}, not {_value(value)}"
+            for key, value in right.items()
+            if key not in _NO_SETTINGS and not _equal(value, other.get(key))
+        }
+    if names:
+        kind = next(iter(names)).replace("_", " ")
+        yield WrongStep(kind, "; ".join(names.values()), Step(apply=_applied_by(used)))
+
+
+def _described(setting: str) -> str:
+    return "epsilon of the optimizer" if setting == "epsilon" else setting.replace("_", " ")
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, dict):
+        return f"{value.get('class_name')}"
+    return f"{value:g}" if isinstance(value, float) else f"{value}"
+
+
+def _equal(one: Any, other: Any) -> bool:
+    if isinstance(one, float) and isinstance(other, float):
+        return math.isclose(one, other, rel_tol=1e-6)
+    return bool(one == other)
+
+
+def _applied_by(used: Any) -> Callable[[keras.Model, list[Any]], None]:
+    """Return the update by a new optimizer like `used`, with the slots of the compiled one."""
+
+    def apply(model: keras.Model, gradients: list[Any]) -> None:
+        compiled = _inner(model.optimizer)
+        optimizer = type(used).from_config(used.get_config())
+        optimizer.build(model.trainable_variables)
+        if len(optimizer.variables) == len(compiled.variables):
+            for one, other in zip(optimizer.variables, compiled.variables, strict=True):
+                if not one.path.endswith("learning_rate") and one.shape == other.shape:
+                    one.assign(other)
+        optimizer.apply(gradients, model.trainable_variables)
+        if len(optimizer.variables) == len(compiled.variables):
+            for one, other in zip(optimizer.variables, compiled.variables, strict=True):
+                if one.shape == other.shape:
+                    other.assign(one)
+
+    return apply
+
+
+def _other_gradients(evidence: Evidence) -> Iterator[WrongStep]:
+    """Yield the steps with scaled or clipped gradients that the loop's update points to."""
+    implied = _implied_gradients(evidence)
+    if implied is None:
+        return
+    right, received = implied
+    ratios = [_median_ratio(one, other) for one, other in zip(right, received, strict=True)]
+    norms = [float(np.linalg.norm(gradient)) for gradient in right]
+    known = [
+        (ratio, norm) for ratio, norm in zip(ratios, norms, strict=True) if math.isfinite(ratio) and norm
+    ]
+    if not known:
+        return
+    factor = float(np.median([ratio for ratio, _ in known]))
+    if abs(factor) > 0 and abs(factor - 1) > 1e-4:
+        total = math.sqrt(sum(norm**2 for norm in norms))
+        clip = _rounded(factor * total, 2)
+        if factor < 1 and abs(clip / (factor * total) - 1) < 1e-3:
+            name = f"gradients are clipped by global norm {clip:g}"
+            yield WrongStep("clipped", name, _clipped(lambda gs: tf.clip_by_global_norm(gs, clip)[0]))
+        scale = _rounded(factor, 3)
+        scale = scale if abs(scale / factor - 1) < 1e-3 else _rounded(factor)
+        of_size = " (1 / batch size)" if abs(scale * evidence.batch_size - 1) < 1e-3 else ""
+        name = f"the gradients are {scale:g}{of_size} times the right ones"
+        scaled = Step(lambda *of: [None if g is None else g * scale for g in dense(own_gradients(*of))])
+        yield WrongStep("factor", name, scaled)
+    clips = [ratio * norm for ratio, norm in known if ratio < 1 - 1e-4]
+    if clips:
+        clip = _rounded(float(np.median(clips)), 2)
+        name = f"gradients are clipped by norm {clip:g}, variable by variable"
+        yield WrongStep("clipped", name, _clipped(lambda gs: [tf.clip_by_norm(g, clip) for g in gs]))
+    largest = _rounded(max(float(np.abs(gradient).max(initial=0)) for gradient in received), 2)
+    if largest:
+        name = f"gradients are clipped by value {largest:g}"
+        step = _clipped(lambda gs: [tf.clip_by_value(g, -largest, largest) for g in gs])
+        yield WrongStep("clipped", name, step)
+
+
+def _clipped(clip: Callable[[list[Any]], list[Any]]) -> Step:
+    return Step(lambda *of: clip(dense(own_gradients(*of))))
+
+
+def _implied_gradients(evidence: Evidence) -> tuple[Arrays, Arrays] | None:
+    """Return the right gradients, and those that the loop seems to have applied.
+
+    The first moment of an optimizer tells them, or the velocity, or without either the update itself.
+    """
+    model = evidence.model
+    optimizer = _inner(model.optimizer)
+    restore(model, evidence.before)
+    found = own_gradients(model, evidence.batches[0])
+    scale = float(model.optimizer.scale_loss(1.0))
+    right = [np.zeros(0) if g is None else g.numpy() / scale for g in dense(found)]
+    restore(model, evidence.before)
+    weights = len(model.variables)
+    slots = [variable.path for variable in model.optimizer.variables]
+    momentum = [n for n, path in enumerate(slots) if path.endswith("_momentum")]
+    velocity = [n for n, path in enumerate(slots) if path.endswith("_velocity")]
+    power = 1.0
+    if len(momentum) == len(right):
+        chosen, decay = momentum, getattr(optimizer, "beta_1", getattr(optimizer, "momentum", 0.0))
+    elif len(velocity) == len(right):
+        chosen, decay, power = velocity, getattr(optimizer, "rho", 0.0), 0.5
+    else:
+        numbers = {variable.path: n - weights for n, variable in enumerate(model.variables)}
+        chosen, decay = [numbers[each.path] for each in model.trainable_variables], 1.0
+    applied = []
+    for gradient, number in zip(right, chosen, strict=True):
+        old, expected, received = (
+            state[weights + number].astype(np.float64)
+            for state in (evidence.before, evidence.expected, evidence.received)
+        )
+        with np.errstate(all="ignore"):
+            ratio = (received - decay * old) / (expected - decay * old)
+            ratio = np.sign(ratio) * np.abs(ratio) ** power
+        applied.append(np.where(np.isfinite(ratio), gradient * ratio, 0.0))
+    return right, applied
+
+
+def _median_ratio(right: NDArray[Any], received: NDArray[Any]) -> float:
+    """Return the median ratio over the larger elements. NaN if there are none."""
+    large = np.abs(right) > 0.5 * np.abs(right).max(initial=0.0)
+    return float(np.median(received[large] / right[large])) if large.any() else math.nan
+
+
+def _update_ratio(evidence: Evidence) -> float:
+    """Return the median ratio of the loop's updates to the right ones; NaN if there are none."""
+    ratios = [np.zeros(0)]
+    for _, old, right, new in evidence.changes():
+        update = right - old
+        large = np.abs(update) > 0.5 * np.abs(update).max(initial=0.0)
+        ratios.append((new - old)[large].astype(np.float64) / update[large])
+    found = np.concatenate(ratios)
+    return float(np.median(found)) if found.size else math.nan
+
+
+def _rounded(value: float, digits: int = 4) -> float:
+    """Return a measured number as somebody wrote it: with few digits."""
+    return float(f"{value:.{digits}g}")
+
+
+def _inner(optimizer: Any) -> Any:
+    return getattr(optimizer, "inner_optimizer", optimizer)
+
+
+def _with_setting(optimizer: Any, name: str, value: Any) -> Step:
+    def apply(model: keras.Model, gradients: list[Any]) -> None:
+        right = getattr(optimizer, name)
+        right = float(right) if name == "learning_rate" else right
+        setattr(optimizer, name, value)
+        try:
+            RIGHT.apply(model, gradients)
+        finally:
+            setattr(optimizer, name, right)
+
+    return Step(apply=apply)
+
+
+def _gradients_of_unscaled_loss(model: keras.Model, batch: Batch) -> list[Any]:
+    return [each / model.optimizer.dynamic_scale for each in dense(own_gradients(model, batch))]
+
+
+def _apply_without_unscaling(model: keras.Model, gradients: list[Any]) -> None:
+    model.optimizer.inner_optimizer.apply(gradients, model.trainable_variables)
+
+
+def _apply_twice(model: keras.Model, gradients: list[Any]) -> None:
+    RIGHT.apply(model, gradients)
+    RIGHT.apply(model, gradients)
