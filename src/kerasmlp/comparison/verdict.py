@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 
 State = list[NDArray[Any]]
 """The values of all variables that a step changes, except metrics: the model's, then the optimizer's."""
-Verdict = Literal["identical", "equal", "diverges", "failed"]
+Verdict = Literal["identical", "equal", "diverges", "undecided", "failed"]
 """The verdict on a loop:
 
 - identical: losses, metrics, weights, optimizer and predictions have the same bits as the first row's.
 - equal: each step that was compared is Keras' own step, within rounding.
 - diverges: a step differs from Keras' own step by more than rounding.
+- undecided: the truth cannot be had; the reason says why, for example random draws outside Keras' seeds.
 - failed: the loop raised an error, hung, died, or returned no metrics.
 """
 
