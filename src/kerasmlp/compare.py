@@ -14,7 +14,7 @@ from kerasmlp.runs import POSITIVE, SEED, at_least, between, check, default_data
 class Settings:
     """Compare training loops with Keras' own steps and with each other, and measure what each costs.
 
-    The exit status is 0 if all loops agree, 1 if a loop diverges or fails, and 2 if the input is wrong.
+    The exit status is 0 if all loops agree, 1 if one does not, and 2 if the input is wrong.
 
     Args:
         loops: The rows: fit, graph, eager or package.module:name. +jit compiles a row with XLA, and @N
@@ -95,13 +95,13 @@ def _compare(settings: Settings) -> bool:
             start, rows, settings.epochs, settings.repeats, settings.time_limit
         )
         print(f"data: {data.name}")
-        found.show(Console())
+        found.show_tables(Console())
         with cli.quiet_start(settings.verbose):  # TensorBoard's writer imports TensorFlow
             comparison.report.write(found, folder)
     if settings.explain:
         print(comparison.report.explanation(found))
     print(f"report: {folder}")
-    print("the loops agree" if found.agree else "the loops do not agree")
+    print(found.summary)
     return found.agree
 
 
