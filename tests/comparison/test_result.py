@@ -1,6 +1,8 @@
 """The tables and notes of a comparison."""
 
+import base64
 import dataclasses
+import html
 import io
 import re
 
@@ -170,3 +172,18 @@ def test_a_long_name_folds():
 def test_the_repr_of_a_comparison_is_short():
     outcomes = Outcome("fit", "identical", None, None), Outcome("mine", "diverges", "step 1", None)
     assert repr(Comparison(outcomes, {})) == "Comparison(fit: identical, mine: diverges)"
+
+
+def test_a_notebook_shows_the_tables_and_the_figure():
+    outcomes = (*SEVEN, *(row(name, "undecided", reason="random") for name in HOSTILE))
+    block = Comparison(outcomes, {})._repr_html_()
+    assert re.fullmatch(r"<div><pre>.*</pre><img [^<>]*></div>", block, re.DOTALL)
+    (picture,) = re.findall(r'src="data:image/png;base64,([^"]+)"', block)
+    assert base64.b64decode(picture).startswith(b"\x89PNG")
+    tags = set(re.findall(r"</?(\w+)", block))
+    assert tags == {"div", "pre", "span", "img"}
+    text = html.unescape(re.sub(r"<[^>]+>", "", block))
+    for name in HOSTILE:
+        assert f"{name} undecided: random" in text
+    assert "4 of 13 loops agree" in text
+    assert cells(text, "Seconds per epoch")["graph"][-2] == "about the same"

@@ -1,5 +1,6 @@
-"""The result of a comparison. Imports no TensorFlow."""
+"""The result of a comparison: how it is printed, and how a notebook shows it. Imports no TensorFlow."""
 
+import base64
 import dataclasses
 import io
 from typing import Any
@@ -62,3 +63,14 @@ class Comparison:
         text = io.StringIO()
         self.show(Console(file=text, width=_WIDTH, no_color=True))
         return text.getvalue()
+
+    def _repr_html_(self) -> str:
+        """Return the tables and the figure, which a notebook shows."""
+        from kerasmlp.comparison import figure  # imports matplotlib
+
+        console = Console(record=True, file=io.StringIO(), width=_WIDTH)
+        self.show(console)
+        text = console.export_html(inline_styles=True, code_format="<pre>{code}</pre>")
+        picture = base64.b64encode(figure.png(self)).decode()
+        source = f"data:image/png;base64,{picture}"
+        return f'<div>{text}<img alt="{self.summary}" style="max-width: 100%" src="{source}"></div>'
