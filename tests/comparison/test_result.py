@@ -55,7 +55,7 @@ def test_the_tables_fit_in_80_columns():
 
 
 def test_the_table_of_agreement():
-    assert cells(printed(*SEVEN), "Agreement with Keras' own steps") == {
+    assert cells(printed(*SEVEN), "Agreement, within a bound on rounding") == {
         "fit": ["identical", "4", "none"],
         "graph": ["identical", "4", "none"],
         "fit+jit": ["equal", "4", "40% of the bound"],

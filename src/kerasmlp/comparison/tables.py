@@ -51,8 +51,8 @@ def _table(title: str, *heads: str) -> Table:
 
 
 def _agreement(outcomes: Sequence[Outcome]) -> Table:
-    heads = ("verdict", "steps compared", "largest difference\nin a step")
-    table = _table("Agreement with Keras' own steps, within a bound on rounding", *heads)
+    heads = ("verdict", "steps compared", "largest difference\nfrom Keras' own step")
+    table = _table("Agreement, within a bound on rounding", *heads)
     for outcome in outcomes:
         found = outcome.trajectory
         cells = ("-", "-") if found is None else (_seen(found), _largest(found))
