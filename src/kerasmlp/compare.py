@@ -15,7 +15,7 @@ from kerasmlp.runs import POSITIVE, SEED, at_least, between, check, default_data
 class Settings:
     """Compare training loops with Keras' own steps and with each other, and measure what each costs.
 
-    The exit status is 0 if all loops agree, 1 if a loop diverges or fails, and 2 if the input is wrong.
+    The exit status is 0 if all loops agree, 1 if one does not, and 2 if the input is wrong.
 
     Args:
         loops: The rows: fit, graph, eager or package.module:name. +jit compiles a row with XLA, and @N
@@ -90,11 +90,14 @@ def _compare(settings: Settings) -> bool:
 
     with contextlib.ExitStack() as stack:
         with cli.quiet_start(settings.verbose):
-            data = settings.data if ":" in settings.data else MNISTLoader(settings.data)
-            name = data if isinstance(data, str) else data.name
-            if settings.model is None and isinstance(data, str):
+            data: str | MNISTLoader = settings.data
+            name: str = settings.data
+            model: Any = settings.model
+            if ":" not in settings.data:
+                data = MNISTLoader(settings.data)
+                name, model = data.name, model or comparison.handbook_model(data)
+            if model is None:
                 raise ValueError("--model: expected the model for the data of --data")
-            model = settings.model or comparison.handbook_model(data)
             start = stack.enter_context(
                 comparison.start_from(model, data, settings.batch_size, settings.seed)
             )
@@ -103,13 +106,13 @@ def _compare(settings: Settings) -> bool:
             start, rows, settings.epochs, settings.repeats, settings.time_limit
         )
         print(f"data: {name}")
-        found.show(Console())
+        found.show_tables(Console())
         with cli.quiet_start(settings.verbose):  # TensorBoard's writer imports TensorFlow
             comparison.report.write(found, folder)
     if settings.explain:
         print(comparison.report.explanation(found))
     print(f"report: {folder}")
-    print("the loops agree" if found.agree else "the loops do not agree")
+    print(found.summary)
     return found.agree
 
 

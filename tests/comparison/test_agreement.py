@@ -10,11 +10,10 @@ from kerasmlp.comparison.process import RemoteError
 from kerasmlp.comparison.progress import RowProgress
 from kerasmlp.comparison.row import Row
 from kerasmlp.comparison.start import Start
-from kerasmlp.comparison.verdict import Trajectory
 
 ROWS = [Row("fit", "fit"), Row("mine", "nowhere:mine")]
 START = Start("nowhere:model", (np.zeros(4), np.zeros(4)), (np.zeros(4), np.zeros(4)), 2, 0)
-TRAJECTORY = Trajectory([], {}, [], [], np.zeros(0), None, 2, 0, 0.0, False, True, 2.0**-24, 4, False, 1)
+TRAJECTORY = outcomes.trajectory()
 
 
 def check_with(monkeypatch, process):

@@ -24,6 +24,7 @@ def check_agreement(
 
     def check_row(row: Row) -> Trajectory | str:
         is_first = row is rows[0]
+        progress.starting(row.name)
         try:
             function = "kerasmlp.comparison.trajectory:check_row"
             with Process(function, start, row, rows[0], epochs) as process:
@@ -32,12 +33,15 @@ def check_agreement(
                 if is_first:
                     initial.set_result(own)
                 process.send(initial.result())
+                progress.done(row.name, 0)
                 while not isinstance(message := process.receive(time_limit), Trajectory):
                     progress.done(row.name, message)
+                progress.stopped(row.name, "trained")
                 return message
         except RemoteError as error:
             if is_first and not initial.done():
                 initial.set_exception(error)
+            progress.stopped(row.name, "failed")
             return str(error)
 
     progress.phase("agreement", epochs * start.steps_per_epoch)

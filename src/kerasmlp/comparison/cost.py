@@ -23,7 +23,7 @@ def measure_costs(
 
     The rows take turns, one epoch each, so that other load on the machine affects all of them.
     """
-    progress.phase("cost", 1 + repeats)
+    progress.phase("cost", repeats + 2)
     costs: dict[str, Cost] = {}
     failures: dict[str, str] = {}
     with contextlib.ExitStack() as stack:
@@ -34,6 +34,8 @@ def measure_costs(
             for row, outcome in zip(rows, outcomes, strict=True)
             if outcome.verdict != "failed"
         }
+        for name in running:
+            progress.starting(name)
         # Turn -1: the process is ready. Then follow the warm-up, the timed epochs and the evaluation.
         for turn in range(-1, repeats + 2):
             for name, process in list(running.items()):
@@ -44,6 +46,7 @@ def measure_costs(
                         progress.ended(name, f"{cost.median:.3g} s per epoch")
                 except RemoteError as error:
                     failures[name] = str(error)
+                    progress.ended(name, "not measured")
                 if name in costs or name in failures:
                     running.pop(name).kill()
                 progress.done(name, turn + 1)

@@ -60,6 +60,7 @@ class Follower(Checker, keras.callbacks.Callback):
         self._updates = own_optimizers.iterations()
         self._executions = 0
         self._next_step = 0
+        self._ends = False  # so that the state may be finalised
         self._stops_at: int | None = None  # the step at which a callback of the reference stops
 
     # What a loop does
@@ -160,6 +161,8 @@ class Follower(Checker, keras.callbacks.Callback):
             return
         before = self._reference.hear(self._own(before), "train_batch_begin", in_epoch)
         expected = self._reference.train(before, batches)
+        if self._ends and not self.has_own_optimizer:
+            expected = self._reference.finalize(expected)
         self.metrics[-1].add_execution(before, batches)
         self._optimizer = expected[self._weights :]
         self._next_step += len(batches)
@@ -211,7 +214,8 @@ class Follower(Checker, keras.callbacks.Callback):
 
     def check_end(self, epochs: int) -> None:
         """Compare the state at the end of the training with the end of `fit`. Call it after the loop."""
-        if not self._hears_batches:
+        self._ends = True
+        if not self._hears_batches and (self._drawn or not self.steps):
             self._look()
         now = values(self._variables)
         if not self.steps or self.is_hidden:

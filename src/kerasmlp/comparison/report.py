@@ -6,10 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from matplotlib.figure import Figure
 from tensorboard.plugins.scalar.summary_v2 import scalar_pb
 
+from kerasmlp.comparison import figure
 from kerasmlp.comparison.result import Comparison
 from kerasmlp.comparison.verdict import differences
 from kerasmlp.runs import environment, run_folder
@@ -40,7 +39,7 @@ def folder(output: str | Path | None) -> Iterator[Path]:
 def write(comparison: Comparison, folder: Path) -> None:
     """Write `comparison.json`, `comparison.png` and a TensorBoard run for each row into `folder`."""
     run_folder.write_json(folder / "comparison.json", as_json(comparison))
-    figure(comparison).savefig(folder / "comparison.png", dpi=120)
+    (folder / "comparison.png").write_bytes(figure.png(comparison))
     _write_events(comparison, folder)
 
 
@@ -90,41 +89,6 @@ def explanation(comparison: Comparison) -> str:
         if (found := outcome.trajectory) is not None
     ]
     return "\n".join(lines)
-
-
-def figure(comparison: Comparison) -> Figure:
-    """Return the figure: the loss of each step, its difference from the first row, and the costs."""
-    drawn = Figure(figsize=(11, 7), layout="constrained")
-    grid = drawn.add_gridspec(2, 2, width_ratios=(2, 1))
-    losses, bars = drawn.add_subplot(grid[0, 0]), drawn.add_subplot(grid[:, 1])
-    gaps = drawn.add_subplot(grid[1, 0], sharex=losses)
-    scale = "linear"
-    first = comparison.outcomes[0].trajectory
-    for number, outcome in enumerate(comparison.outcomes):
-        trajectory = outcome.trajectory
-        if trajectory is not None and trajectory.losses:
-            steps = np.arange(1, len(trajectory.losses) + 1)
-            pattern = ("-", "--", ":")[number % 3]
-            style: dict[str, Any] = {"color": f"C{number}", "linewidth": 1, "linestyle": pattern}
-            losses.plot(steps, trajectory.losses, label=outcome.name, **style)
-            if first is not None and number and first.losses:
-                both = min(len(steps), len(first.losses))
-                gap = np.abs(np.subtract(trajectory.losses[:both], first.losses[:both]))
-                scale = "log" if gap.any() else scale
-                label = outcome.name if gap.any() else f"{outcome.name}: 0 at every step"
-                gaps.plot(steps[:both], gap, label=label, **style)
-        if outcome.cost is not None:
-            seconds, median = outcome.cost.seconds_per_epoch, outcome.cost.median
-            spread = [[median - min(seconds)], [max(seconds) - median]]
-            bars.barh(outcome.name, median, xerr=spread, color=f"C{number}")
-    losses.set(ylabel="loss of each step", yscale="log")
-    gaps.set(xlabel="step", ylabel=f"difference from {comparison.outcomes[0].name}", yscale=scale)
-    bars.set(xlabel="seconds per epoch: median, minimum, maximum")
-    bars.invert_yaxis()
-    for axes in (losses, gaps):
-        if axes.lines:
-            axes.legend(fontsize="small")
-    return drawn
 
 
 def _write_events(comparison: Comparison, folder: Path) -> None:
