@@ -4,11 +4,10 @@
 """
 
 import argparse
-import collections
-import dataclasses
 import os
 import sys
 import time
+from collections import Counter
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -36,52 +35,44 @@ def outcome_of(case: Case) -> Outcome:
     return judge("it", found, None)
 
 
-@dataclasses.dataclass
-class Tally:
-    """What was found of the programs of a kind."""
-
-    right: int = 0
-    agree: int = 0
-    mistakes: int = 0
-    found: int = 0
-    named: int = 0
+def problem(case: Case, outcome: Outcome) -> str | None:
+    """Return what is wrong with the outcome of a case; None if it is right."""
+    divergence = outcome.trajectory.divergence if outcome.trajectory else None
+    expected = case.verdicts or (("diverges",) if case.cause else ("identical", "equal"))
+    if outcome.verdict not in expected:
+        return f"expected {' or '.join(expected)}"
+    if case.step and divergence and divergence.step != case.step:
+        return f"expected step {case.step}"
+    if outcome.verdict == "diverges" and case.cause and case.cause not in str(divergence):
+        return f"expected the cause: {case.cause}"
+    return None
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", help="part of the name of a program")
-    only = parser.parse_args().only or ""
+    parser.add_argument("--only", default="", help="part of the name of a program")
+    parser.add_argument("--verbose", action="store_true", help="print each program")
+    arguments = parser.parse_args()
     from mistakes import MISTAKES
     from programs import PROGRAMS
 
-    wrong = False
-    total: dict[str, float] = collections.Counter()
-    for name, case in {**PROGRAMS, **MISTAKES}.items():
-        if only not in name:
-            continue
-        begin = time.perf_counter()
-        outcome = outcome_of(case)
-        seconds = time.perf_counter() - begin
-        divergence = outcome.trajectory and outcome.trajectory.divergence
-        seen = outcome.trajectory.seen if outcome.trajectory else ""
-        if case.cause is None:
-            ok = outcome.verdict in (case.verdicts or ("identical", "equal"))
-            total["right"] += 1
-            total["right agree"] += ok
-        else:
-            ok = outcome.verdict in (case.verdicts or ("diverges",))
-            named = ok and case.cause in str(divergence)
-            total["mistakes"] += 1
-            total["found"] += ok
-            total["named"] += named
-            if ok and case.step is not None and divergence and divergence.step != case.step:
-                print(f"    STEP {divergence.step}, expected {case.step}")
-            if ok and not named:
-                print(f"    NOT NAMED, expected: {case.cause}")
-        wrong = wrong or not ok
-        print(f"{'ok ' if ok else 'BAD'} {name}: {outcome.verdict} ({seen}; {seconds:.1f} s) {outcome.reason or ''}"[:400], flush=True)
-    print(dict(total))
-    return int(wrong)
+    counts: dict[str, Counter[str]] = {}
+    for what, cases in (("right", PROGRAMS), ("mistake", MISTAKES)):
+        for name, case in cases.items():
+            if arguments.only not in f"{what}: {name}":
+                continue
+            begin = time.perf_counter()
+            outcome = outcome_of(case)
+            wrong = problem(case, outcome)
+            counts.setdefault(what, Counter())[wrong.partition(":")[0] if wrong else "as it should be"] += 1
+            if wrong or arguments.verbose:
+                seconds = time.perf_counter() - begin
+                seen = outcome.trajectory.seen if outcome.trajectory else "nothing"
+                print(f"{'BAD' if wrong else 'ok'} {what}: {name} ({seconds:.1f} s): {outcome.verdict}, {seen}")
+                print(f"    {wrong or ''} {outcome.reason or ''}"[:500], flush=True)
+    for what, found in counts.items():
+        print(what, dict(found))
+    return 0
 
 
 if __name__ == "__main__":

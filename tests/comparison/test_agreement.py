@@ -5,6 +5,7 @@ import threading
 import numpy as np
 import pytest
 
+import outcomes
 from kerasmlp.comparison import agreement
 from kerasmlp.comparison.process import RemoteError
 from kerasmlp.comparison.progress import RowProgress

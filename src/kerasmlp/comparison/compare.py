@@ -39,10 +39,10 @@ def compare_loops(
     Args:
         make_model: a function without arguments that returns a compiled Keras model, or its name,
             `package.module:name`.
-        data: a source as `--data` takes it; a loader; `(x, y)`, `(x, y, sample_weight)` or x alone, each
-            with arrays in any structure of dicts and lists; `((x, y), (x_test, y_test))`, in tuples; or a
-            `tf.data.Dataset` of batches with a fixed order. Only images of a source or a loader are
-            scaled.
+        data: a source as `--data` takes it; a loader; `(x, y)`, `(x, y, sample_weight)` or x alone,
+            with arrays in any structure of dicts and lists; `((x, y), (x_test, y_test))`, in tuples;
+            or a `tf.data.Dataset` of batches with a fixed order. Only images of a source or a loader
+            are scaled.
         loops: the rows by name. Each is `fit`, `graph` or `eager`, optionally with `+jit` and `@N`; or a
             loop with the signature of `kerasmlp.loops.Loop`. `kerasmlp.loops.traced(step)` makes a loop
             of a train step. By default, the three built-in loops. The first one must be built in.

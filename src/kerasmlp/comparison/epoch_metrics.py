@@ -76,8 +76,18 @@ class EpochMetrics:
         return None
 
     def known(self, logs: Logs) -> list[str]:
-        """Return the names of the metrics in `logs` that the reference has too."""
-        return [name for name in self.results if name in logs and np.size(logs[name]) == 1]
+        """Return the names of the metrics in `logs` that the reference has too.
+
+        The losses of several outputs are left out: how Keras weighs their batches depends on whether a
+        batch's size is known in the graph, so `fit` reports other numbers than `train_step`.
+        """
+        return [
+            name
+            for name in self.results
+            if name in logs
+            and np.size(logs[name]) == 1
+            and (not name.endswith("_loss") or name == "val_loss")
+        ]
 
     def are_updated(self, logs: Logs) -> bool:
         """Return whether `logs` has a metric that was updated since the epoch's start."""

@@ -27,11 +27,11 @@ MEASURE_EVERY = 20
 class Follower(Checker, keras.callbacks.Callback):
     """Lets the reference take each step of a loop too, from the same state, and compares the results.
 
-    The state of a loop can be seen when it calls a hook for a batch, and when it asks for the next batch.
-    If it calls `on_train_batch_end`, then each call is an execution. Loops of users call few of the
-    hooks, and number epochs and batches from 0 or 1, or over all epochs. So the numbers are only read
-    with several steps in an execution. If it calls no batch hooks, an execution is what changed the state
-    before the next batch is drawn.
+    The state of a loop can be seen when it calls a hook for a batch, and when it asks for the next
+    batch. If it calls `on_train_batch_end`, then each call is an execution. Loops of users call few of
+    the hooks, and number epochs and batches from 0 or 1, or over all epochs. So the numbers are only
+    read with several steps in an execution. If it calls no batch hooks, an execution is what changed the
+    state before the next batch is drawn.
 
     The callbacks of the reference hear each hook as from `fit`, and may change the state too.
     """
@@ -114,7 +114,7 @@ class Follower(Checker, keras.callbacks.Callback):
         updates = self._own_optimizers.iterations()
         taken, drawn = updates - self._updates, len(self._drawn)
         self._updates = updates
-        if (not drawn and (taken or not (drawing or self.steps))) or taken > max(2 * drawn, 1):
+        if not self._is_seen(taken, drawn, drawing):
             self.is_hidden = True
             return
         self._begin_epoch()
@@ -128,6 +128,15 @@ class Follower(Checker, keras.callbacks.Callback):
             self._after = now  # a callback changed it, as that of the reference
         else:
             self.divergence = self._outside(now)
+
+    def _is_seen(self, taken: int, drawn: int, drawing: bool) -> bool:
+        """Return whether a change can be one execution, or a change outside of the steps.
+
+        Not if it has many more updates than batches were drawn, or none that Keras' optimizers count.
+        """
+        if not drawn:
+            return not taken and (drawing or self.steps > 0)
+        return taken <= 2 * drawn if taken else drawn <= 2
 
     def _outside(self, now: State) -> Divergence:
         return outside.divergence(

@@ -1,4 +1,4 @@
-"""Batches that a loop may have trained on instead of the right one, each with the cause that it would be."""
+"""Batches that a loop may have trained on instead of the right one, and the cause that each would be."""
 
 from collections.abc import Iterator, Sequence
 
@@ -18,7 +18,7 @@ Other = tuple[str, list[Batch]]
 def drawn_batches(
     train: Epochs, step: int, drawn: Sequence[Batch], right: Sequence[Batch]
 ) -> Iterator[Other]:
-    """Yield what the loop drew from a dataset for the execution that begins at `step`, if it is wrong."""
+    """Yield what the loop drew for the execution that begins at `step`, if it is wrong."""
     if not drawn or len(right) != 1 or _same(drawn[-1], right[0]):
         return
     for cause, batches in later_batches(train, step):

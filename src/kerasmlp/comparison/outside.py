@@ -87,9 +87,9 @@ def _causes(
     if reference.validation is not None and is_found(
         _after_passes(reference, expected, lambda: reference.validation)
     ):
-        yield "validation changes the state: the model is called with training=True on the validation data"
+        yield "validation changes the state: it calls the model with training=True"
     if is_found(_after_passes(reference, expected, lambda: train.epoch(0).take(1))):
-        yield "the model is called with training=True outside of its steps: that moves statistics or seeds"
+        yield "the model is called with training=True outside of its steps: statistics or seeds move"
     yield f"the loop changes the state outside its steps: {', '.join(path for path, _, _ in changed)}"
 
 

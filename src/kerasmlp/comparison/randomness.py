@@ -1,4 +1,4 @@
-"""Whether the truth can be had: a step that draws random numbers outside Keras' seeds differs from itself."""
+"""Whether the truth can be had: a step that draws outside Keras' seeds differs from itself."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -15,12 +15,15 @@ the bound for one step is tight. It is measured at the step itself. For each num
    inputs do not show it, so two correct programs are compared: the gradients of TensorFlow's kernels and
    of XLA, at weights with random relative changes of 2^-8. The step is taken with lambda times their
    difference added to its gradients. The root mean square of the resulting change is added.
-3. The arithmetic of the update: 16 u times the absolute value of the number and of its change.
+3. The arithmetic of the update: 16 u times the absolute value of the number and of its change. An
+   optimizer like Adam divides by 1 - beta_2^t, which loses digits in the first steps t: u / (1 - beta_2^t)
+   times the change is added.
 4. 16 times the smallest normal number. XLA replaces smaller numbers by zero, for example the moments of
    a pixel that is always blank.
 """
 
 import dataclasses
+import functools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -171,6 +174,19 @@ class StepBound:
         self.before, self.batches, self.expected = before, batches, expected
         self._inputs, self._programs = _RootMeanSquare(expected), _RootMeanSquare(expected)
 
+    @functools.cached_property
+    def _bias_correction(self) -> float:
+        """1 - beta_2^t of the first step; 1 for an optimizer without beta_2."""
+        optimizer = self.rounding.reference.model.optimizer
+        beta = getattr(getattr(optimizer, "inner_optimizer", optimizer), "beta_2", 0.0)
+        reference = self.rounding.reference
+        steps = next(
+            int(value)
+            for path, value in zip(reference.paths[::-1], self.before[::-1], strict=True)
+            if path.endswith("iteration")
+        )
+        return 1 - float(beta) ** (steps + 1)
+
     def deviation(self, received: State, variables: int | None = None) -> Deviation:
         """Return where `received` differs most from `expected`, in the first `variables` or in all."""
         for input_draws, program_draws in DRAWS:
@@ -215,6 +231,7 @@ class StepBound:
         factor = LAMBDA * math.sqrt(self.rounding.longest_sum) / PERTURBATION
         bound = factor * inputs + programs
         bound += PERTURBATION * unit_roundoff * (np.abs(right) + np.abs(right - old))
+        bound += unit_roundoff / self._bias_correction * np.abs(right - old)
         return np.nan_to_num(bound, nan=0.0) + PERTURBATION * _TINY
 
 

@@ -113,7 +113,7 @@ class ShortCalls(Checker):
         return right.deviation(received, self._compared).is_rounding
 
     def _call(self, steps: Sequence[int], epochs: int) -> tuple[list[Batch], State, State]:
-        """Call the loop; return the batches, the state in which it should end, and that in which it does."""
+        """Call the loop; return the batches, and the states in which it should end and does end."""
         part = _Part(self._train, lambda epoch: (epoch, steps[0]), len(steps), tuple(steps))
         batches = [batch for epoch in range(epochs) for batch in part.epoch(epoch)]
         self._restart()
