@@ -1,4 +1,4 @@
-"""The corpus: training programs, right ones and such with one mistake, and what the comparison says of them.
+"""The corpus: training programs, right ones and such with one mistake; and what is said of them.
 
 `python tests/comparison/corpus.py` prints the table that the README shows.
 """
@@ -41,7 +41,7 @@ def problem(case: Case, outcome: Outcome) -> str | None:
     expected = case.verdicts or (("diverges",) if case.cause else ("identical", "equal"))
     if outcome.verdict not in expected:
         return f"expected {' or '.join(expected)}"
-    if case.step and divergence and divergence.step != case.step:
+    if case.step and outcome.verdict == "diverges" and divergence.step != case.step:
         return f"expected step {case.step}"
     if outcome.verdict == "diverges" and case.cause and case.cause not in str(divergence):
         return f"expected the cause: {case.cause}"
@@ -64,12 +64,15 @@ def main() -> int:
             begin = time.perf_counter()
             outcome = outcome_of(case)
             wrong = problem(case, outcome)
-            counts.setdefault(what, Counter())[wrong.partition(":")[0] if wrong else "as it should be"] += 1
+            counts.setdefault(what, Counter())[
+                wrong.partition(":")[0] if wrong else "as it should be"
+            ] += 1
             if wrong or arguments.verbose:
                 seconds = time.perf_counter() - begin
                 seen = outcome.trajectory.seen if outcome.trajectory else "nothing"
-                print(f"{'BAD' if wrong else 'ok'} {what}: {name} ({seconds:.1f} s): {outcome.verdict}, {seen}")
-                print(f"    {wrong or ''} {outcome.reason or ''}"[:500], flush=True)
+                mark = "BAD" if wrong else "ok"
+                print(f"{mark} {what}: {name} ({seconds:.1f} s): {outcome.verdict}, {seen}")
+                print(f"    {wrong or ''}: {' '.join((outcome.reason or '').split())}"[:700], flush=True)
     for what, found in counts.items():
         print(what, dict(found))
     return 0

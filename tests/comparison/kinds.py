@@ -104,21 +104,22 @@ def two(optimizer=None, **compiled):
 
 
 def data_of(make_model):
-    """Training data of one of the five kinds: `(x, y)`."""
+    """Training data for a model of one of the kinds, by the name of its function: `(x, y)`."""
     random = np.random.default_rng(7)
     labels = random.integers(3, size=EXAMPLES)
-    if make_model in (dense, plain):
+    kind = make_model.__name__
+    if kind in ("dense", "plain"):
         x = random.normal(size=(EXAMPLES, 6)).astype("float32")
         x[np.arange(EXAMPLES), labels] += 2
         return x, labels
-    if make_model is convolution:
+    if kind == "convolution":
         x = random.normal(size=(EXAMPLES, 8, 8, 1)).astype("float32")
         return x + labels[:, None, None, None].astype("float32"), labels
-    if make_model is recurrent:
+    if kind == "recurrent":
         x = random.integers(1, VOCABULARY, size=(EXAMPLES, 7)).astype("int32")
         x[np.arange(7) >= random.integers(2, 8, size=EXAMPLES)[:, None]] = 0
         return x, (x[:, 0] > VOCABULARY // 2).astype("int32")
-    if make_model is subclass:
+    if kind == "subclass":
         x = random.normal(size=(EXAMPLES, 5)).astype("float32")
         return x, (x.sum(axis=1) + 0.5).astype("float32")
     x = {

@@ -65,7 +65,13 @@ class Checker:
     def _agrees(self, expected: State, received: State) -> bool:
         return same(expected[: self._compared], received[: self._compared])
 
-    def _experiment(self, right: StepBound, received: State, drawn: Sequence[Batch] = ()) -> Experiment:
+    def _experiment(
+        self,
+        right: StepBound,
+        received: State,
+        drawn: Sequence[Batch] = (),
+        unheard: State | None = None,
+    ) -> Experiment:
         """Return the experiment that looks for the cause of a wrong execution, which has just ended."""
         used, weights = self._optimizer_of_model, self._weights
         known = received
@@ -84,6 +90,7 @@ class Checker:
             batches=right.batches,
             drawn=drawn,
             optimizer=used,
+            unheard=right.before if unheard is None else unheard,
         )
         return Experiment(right, received, evidence, self._compared)
 

@@ -4,7 +4,6 @@ import itertools
 import math
 import statistics
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
 
 import keras
 import numpy as np
@@ -64,10 +63,10 @@ class EpochMetrics:
 
         `step` is the number of the last step; `epochs` has the metrics of the epochs so far.
         """
+        if not self.are_updated(logs):
+            return None  # the loop reports none
         for name in self.known(logs):
             expected, received = self.results[name], float(logs[name])
-            if received == self._at_start.get(name):
-                continue  # never updated: it is not reported
             bound = self._bound(name, expected) + self.spread.get(name, 0.0)
             size = abs(received - expected)
             if not size <= bound:
@@ -127,11 +126,7 @@ class EpochMetrics:
                 yield f"{mistake} (very likely: it gives the reported number to 5 digits)"
         expected = self.results[name]
         if name.endswith("loss") and expected and math.isfinite(received / expected):
-            factor = float(f"{received / expected:.4g}")
-            if abs(factor * expected - received) <= 1e-5 * abs(received) and factor == float(
-                f"{factor:.2g}"
-            ):
-                yield f"the reported number is {factor:g} times the right one"
+            yield f"the reported number is {received / expected:.3g} times the right one"
 
     def _mistakes(self, name: str, epochs: "Sequence[EpochMetrics]") -> Iterator[tuple[str, float]]:
         if name.startswith("val_"):
@@ -142,6 +137,7 @@ class EpochMetrics:
             self._results([after - before for before, after in zip(*pair, strict=True)])[name]
             for pair in itertools.pairwise(self._after_steps)
         ]
+        yield "the metric is never updated", self._at_start.get(name, math.nan)
         last = (each.last for each in epochs)
         total = [np.sum(parts, axis=0, dtype=parts[0].dtype) for parts in zip(*last, strict=True)]
         yield "metrics are not reset at the start of an epoch", self._results(total)[name]
@@ -154,25 +150,15 @@ class EpochMetrics:
         yield "the metric is the sum over the batches, not the mean", sum(of_steps)
         for training in (True, False):
             flag = f"training={training}"
-            after = self._after_the_updates(training).get(name, math.nan)
+            after = self._taken(training=training, after_update=True).get(name, math.nan)
             yield f"metrics are taken after the update, with {flag}", after
-        for training in (False,):
-            before = self._before_the_updates(training).get(name, math.nan)
-            yield f"metrics are taken from a forward pass with training={training}", before
+        before = self._taken(training=False).get(name, math.nan)
+        yield "metrics are taken from a forward pass with training=False", before
+        swapped = self._taken(training=True, swapped=True).get(name, math.nan)
+        yield "the arguments of the metric are swapped", swapped
 
-    def _after_the_updates(self, training: bool) -> dict[str, float]:
-        """Return the metrics if each step computed them after its update."""
-        return self._with_passes(
-            lambda batch: RIGHT.take(self._model, batch), lambda batch: None, training
-        )
-
-    def _before_the_updates(self, training: bool) -> dict[str, float]:
-        return self._with_passes(
-            lambda batch: None, lambda batch: RIGHT.take(self._model, batch), training
-        )
-
-    def _with_passes(
-        self, before: Callable[[Any], None], after: Callable[[Any], None], training: bool
+    def _taken(
+        self, *, training: bool, swapped: bool = False, after_update: bool = False
     ) -> dict[str, float]:
         """Take the epoch again; the metrics of each step are those of a forward pass of its own."""
         current, variables = self.values(), self._reference.variables
@@ -180,13 +166,16 @@ class EpochMetrics:
         self._reference.restore(self._begin)
         self.restore([np.zeros_like(value) for value in current])
         for batch in self._batches():
-            before(batch)
+            if after_update:
+                RIGHT.take(self._model, batch)
             at, (x, y, weight) = values(variables), keras.utils.unpack_x_y_sample_weight(batch)
             y_pred = self._model(x, training=training)
             loss = self._model.compute_loss(x, y, y_pred, weight, training=True)
-            loops.update_metrics(self._model, loss, x, y, y_pred, weight)
+            pair = (y_pred, y) if swapped else (y, y_pred)
+            loops.update_metrics(self._model, loss, x, *pair, weight)
             assign(variables, at)
-            after(batch)
+            if not after_update:
+                RIGHT.take(self._model, batch)
         results = self._results(self.values())
         self.restore(current)
         return results

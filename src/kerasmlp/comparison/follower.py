@@ -9,11 +9,11 @@ import keras
 from kerasmlp.comparison import outside
 from kerasmlp.comparison.checker import Checker
 from kerasmlp.comparison.epoch_metrics import EpochMetrics
-from kerasmlp.comparison.other_batches import PARTIAL_DROPPED, drawn_batches, later_batches
+from kerasmlp.comparison.other_batches import drawn_batches, later_batches
 from kerasmlp.comparison.randomness import draws_outside_seeds
 from kerasmlp.comparison.reference import Batch, values, variables
 from kerasmlp.comparison.rounding import Rounding, StepBound
-from kerasmlp.comparison.verdict import Divergence, State, same
+from kerasmlp.comparison.verdict import PARTIAL_DROPPED, Divergence, State, same
 from kerasmlp.comparison.watching import OwnOptimizers
 from kerasmlp.data import Epochs
 from kerasmlp.loops import Logs
@@ -43,13 +43,14 @@ class Follower(Checker, keras.callbacks.Callback):
         initial: State,
         model: keras.Model,
         own_optimizers: OwnOptimizers,
-        on_execution: Callable[[], None] = lambda: None,
+        on_execution: Callable[[], object] = lambda: None,
     ) -> None:
         super().__init__(rounding, train, initial, model, own_optimizers)
         self.is_hidden = False
         self._variables = variables(model)
         self._on_execution = on_execution
         self._after = initial  # what the loop's last step ended in; it should start with it
+        self._unheard = initial  # without what callbacks changed
         self._expected = self._reference.hear(initial, "train_begin")  # before its next step
         self._before: State | None = None  # as on_train_batch_begin saw it
         self._batches: Iterator[Batch] = iter(())  # of the epoch that has begun
@@ -84,7 +85,7 @@ class Follower(Checker, keras.callbacks.Callback):
         self._hears_batches = True
         self._begin_epoch()
         self._before = values(self._variables)
-        if not same(self._before, self._own(self._expected)):
+        if not self._agrees(self._expected, self._before):
             self.divergence = self._outside(self._before)
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
@@ -112,6 +113,8 @@ class Follower(Checker, keras.callbacks.Callback):
         if same(now, self._after):
             return
         updates = self._own_optimizers.iterations()
+        if updates == self._updates and self._drawn and not self._weights_changed(now):
+            return  # statistics and seeds only: more batches make an update
         taken, drawn = updates - self._updates, len(self._drawn)
         self._updates = updates
         if not self._is_seen(taken, drawn, drawing):
@@ -124,10 +127,17 @@ class Follower(Checker, keras.callbacks.Callback):
         elif drawn:
             self._execute(now, taken if taken == drawn else 1)
             self._on_execution()
-        elif same(now, self._own(self._expected)):
+        elif self._agrees(self._expected, now):
             self._after = now  # a callback changed it, as that of the reference
         else:
             self.divergence = self._outside(now)
+
+    def _weights_changed(self, now: State) -> bool:
+        trained = {variable.path for variable in self._reference.model.trainable_variables}
+        return any(
+            path in trained and not same([old], [new])
+            for path, old, new in zip(self._reference.paths, self._after, now, strict=True)
+        )
 
     def _is_seen(self, taken: int, drawn: int, drawing: bool) -> bool:
         """Return whether a change can be one execution, or a change outside of the steps.
@@ -180,7 +190,7 @@ class Follower(Checker, keras.callbacks.Callback):
         if self._is_measured() and not self._agrees(expected, after):
             metrics = self.metrics[-1].values()
             right = StepBound(self._rounding, before, batches, expected)
-            execution = self._experiment(right, after, self._drawn)
+            execution = self._experiment(right, after, self._drawn, self._unheard)
             others = itertools.chain(
                 drawn_batches(self._train, first, self._drawn, batches),
                 later_batches(self._train, first),
@@ -188,6 +198,7 @@ class Follower(Checker, keras.callbacks.Callback):
             self._measure(first + 1, right, after, lambda: execution.find_cause(others))
             self.metrics[-1].restore(metrics)
         self._drawn = []
+        self._unheard = self._own(after)
         logs = self._reference.model.get_metrics_result() if self._reference.drives else {}
         self._expected = self._reference.hear(
             self._own(after), "train_batch_end", in_epoch + len(batches) - 1, logs
@@ -232,12 +243,10 @@ class Follower(Checker, keras.callbacks.Callback):
             return
         if self.divergence is not None:
             return
-        steps = self._stops_at or epochs * self._train.steps_per_epoch
-        if self._next_step != steps:
-            what = f"the loop ended after {self._next_step} steps, not after {steps}"
-            in_epoch = self._next_step % self._train.steps_per_epoch
-            cause = PARTIAL_DROPPED if in_epoch == self._train.steps_per_epoch - 1 else None
-            self.divergence = Divergence(self._next_step + 1, what, cause=cause)
+        per_epoch = self._train.steps_per_epoch
+        steps = self._stops_at or epochs * per_epoch
+        self.divergence = Divergence.in_number(self._next_step, steps, per_epoch)
+        if self.divergence is not None:
             return
         self._end_epoch()
         if self.divergence is None:

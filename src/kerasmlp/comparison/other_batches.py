@@ -6,11 +6,10 @@ import numpy as np
 import tensorflow as tf
 
 from kerasmlp.comparison.reference import Batch
-from kerasmlp.comparison.verdict import same
+from kerasmlp.comparison.verdict import PARTIAL_DROPPED, same
 from kerasmlp.data import Epochs
 from kerasmlp.loops import batch_length
 
-PARTIAL_DROPPED = "the last, partial batch of the epoch is dropped"
 Other = tuple[str, list[Batch]]
 """A cause, and the batches that it leads to."""
 
@@ -41,14 +40,15 @@ def later_batches(train: Epochs, step: int) -> Iterator[Other]:
     for epoch in range(step // per_epoch + 2):
         for position, batch in enumerate(train.epoch(epoch)):
             other = epoch * per_epoch + position
+            this = f"this is the batch of step {other + 1} (batch {position + 1} of epoch {epoch + 1})"
             if other == step + 1 and (step + 1) % per_epoch == 0:
                 yield PARTIAL_DROPPED, [batch]
+            elif other == step - 1:
+                yield f"the batch is used twice: {this}", [batch]
+            elif other < step and position == step % per_epoch:
+                yield f"the same batches in each epoch: {this}", [batch]
             elif other != step:
-                cause = (
-                    f"other batches, or another order: this is the batch of step {other + 1}"
-                    f" (batch {position + 1} of epoch {epoch + 1})"
-                )
-                yield cause, [batch]
+                yield f"other batches, or another order: {this}", [batch]
 
 
 def _same(one: Batch, other: Batch) -> bool:

@@ -16,8 +16,8 @@ the bound for one step is tight. It is measured at the step itself. For each num
    of XLA, at weights with random relative changes of 2^-8. The step is taken with lambda times their
    difference added to its gradients. The root mean square of the resulting change is added.
 3. The arithmetic of the update: 16 u times the absolute value of the number and of its change. An
-   optimizer like Adam divides by 1 - beta_2^t, which loses digits in the first steps t: u / (1 - beta_2^t)
-   times the change is added.
+   optimizer like Adam divides by 1 - beta_2^t, which loses digits in the first steps t:
+   u / (1 - beta_2^t) times the change is added.
 4. 16 times the smallest normal number. XLA replaces smaller numbers by zero, for example the moments of
    a pixel that is always blank.
 """
@@ -203,19 +203,23 @@ class StepBound:
         for draw in range(self._programs.count, program_draws):
             self._programs.add(self.rounding.after_changed_steps(before, batches, draw))
 
+    def bounds(self) -> list[Any]:
+        """Return the bound for each number of a state, as far as it has been measured."""
+        states = self.before, self.expected, self._inputs.values(), self._programs.values()
+        return [
+            self._bound(*(np.atleast_1d(array.astype(np.float64)) for array in arrays))
+            if arrays[1].dtype.kind == "f"
+            else np.zeros(np.atleast_1d(arrays[1]).shape)
+            for arrays in zip(*states, strict=True)
+        ]
+
     def _largest(self, received: State, variables: int | None) -> Deviation:
         largest = Deviation("", 0.0, 0.0, -1.0)
-        states = self.before, self.expected, received, self._inputs.values(), self._programs.values()
         paths = self.rounding.reference.paths[:variables]
-        for path, arrays in zip(paths, zip(*states, strict=True), strict=False):
-            is_float = arrays[1].dtype.kind == "f"
-            as_float64 = (np.atleast_1d(array.astype(np.float64)) for array in arrays)
-            old, right, other, by_inputs, by_programs = as_float64
+        for path, *arrays, bound in zip(paths, self.expected, received, self.bounds(), strict=False):
+            right, other = (np.atleast_1d(array.astype(np.float64)) for array in arrays)
             difference = np.where(np.isnan(right) & np.isnan(other), 0.0, np.abs(other - right))
             difference = np.nan_to_num(difference, nan=np.inf)
-            bound = np.zeros_like(right)
-            if is_float:
-                bound = self._bound(old, right, by_inputs, by_programs)
             share = difference / np.maximum(bound, _TINY)
             if not share.size:
                 continue

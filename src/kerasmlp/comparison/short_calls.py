@@ -15,11 +15,10 @@ from kerasmlp import loops
 from kerasmlp.comparison.causes import Cause, Experiment
 from kerasmlp.comparison.checker import Checker
 from kerasmlp.comparison.follower import Follower
-from kerasmlp.comparison.other_batches import PARTIAL_DROPPED
 from kerasmlp.comparison.randomness import draws_outside_seeds
 from kerasmlp.comparison.reference import Batch, restore, state
 from kerasmlp.comparison.rounding import Rounding, StepBound
-from kerasmlp.comparison.verdict import Divergence, State
+from kerasmlp.comparison.verdict import PARTIAL_DROPPED, Divergence, State
 from kerasmlp.comparison.watching import OwnOptimizers
 from kerasmlp.comparison.whole_run import WholeRun
 from kerasmlp.data import Epochs
@@ -63,7 +62,10 @@ class ShortCalls(Checker):
         first = next(iter(self._train.epoch(0)))
         self.undecided = draws_outside_seeds(self._reference, self._initial, first)
         try:
-            self._check_short_epochs(min(SHORT_EPOCHS, epochs * per_epoch), callbacks)
+            if self._reference.drives:  # its callbacks count epochs
+                self._check_epochs(epochs, per_epoch, callbacks)
+            else:
+                self._check_epochs(min(SHORT_EPOCHS, epochs * per_epoch), 1, callbacks)
             self._check_parts()
         except Exception as error:
             self.failure = f"{type(error).__name__}: {error}"
@@ -79,13 +81,20 @@ class ShortCalls(Checker):
         self._own_optimizers.reset()
         restore(self._model, self._initial)
 
-    def _check_short_epochs(
-        self, count: int, callbacks: Callable[[], Sequence[keras.callbacks.Callback]]
+    def _check_epochs(
+        self,
+        count: int,
+        length: int,
+        callbacks: Callable[[], Sequence[keras.callbacks.Callback]],
     ) -> None:
-        """Check a call for `count` epochs of one step each: the first steps of the training."""
+        """Check a call for `count` epochs of `length` steps: the first steps of the training."""
         self._restart()
         per_epoch = self._train.steps_per_epoch
-        quiet, train = (_Part(self._train, lambda epoch: divmod(epoch, per_epoch), 1) for _ in range(2))
+
+        def place(epoch: int) -> tuple[int, int]:
+            return divmod(epoch * length, per_epoch)
+
+        quiet, train = (_Part(self._train, place, length) for _ in range(2))
         follower = Follower(self._rounding, quiet, self._initial, self._model, self._own_optimizers)
         train.follower = follower
         self._loop(self._model, train, None, count, list(callbacks()))
@@ -135,15 +144,15 @@ class ShortCalls(Checker):
 
     def _check_end(self, right: WholeRun, final: State, done: int) -> None:
         self.metrics = right.metrics
-        if done and done != right.steps:
-            what = f"the loop ended after {done} steps, not after {right.steps}"
-            self.divergence = Divergence(min(done, right.steps) + 1, what)
+        per_epoch = self._train.steps_per_epoch
+        if done and (found := Divergence.in_number(done, right.steps, per_epoch)):
+            self.divergence = found
             return
         self.end_is_seen = right.is_telling
-        found = right.deviation(final, self._compared)
-        if self.end_is_seen and not found.is_rounding:
-            what = f"{found.variable}, at the end of training,"
-            self.divergence = Divergence(right.steps, what, found.size, found.bound)
+        gap = right.deviation(final, self._compared)
+        if self.end_is_seen and not gap.is_rounding:
+            what = f"{gap.variable}, at the end of training,"
+            self.divergence = Divergence(right.steps, what, gap.size, gap.bound)
 
     def _cause_within_an_epoch(self, call: Experiment) -> Cause | None:
         """Return why the first steps of an epoch are wrong although each alone is right."""
@@ -159,7 +168,11 @@ class ShortCalls(Checker):
             ]
             mistakes[f"{number} is left out"] = [*batches[:at], *batches[at + 1 :]]
             mistakes[f"the loop stops learning after {at} steps"] = batches[:at]
-        return self._first_that_fits(call, mistakes)
+        together = (
+            "other batches, or another order: with one batch an epoch each step is right, with several"
+            " it is not"
+        )
+        return self._first_that_fits(call, mistakes) or Cause((together,), exact=False)
 
     def _cause_between_epochs(self, call: Experiment) -> Cause | None:
         """Return why two epochs are wrong although single steps are right."""
@@ -168,8 +181,7 @@ class ShortCalls(Checker):
         return self._first_that_fits(
             call,
             {
-                "another order of the batches: those of the first epoch are repeated": 2
-                * batches[:half],
+                "the same batches in each epoch: those of the first are repeated": 2 * batches[:half],
                 PARTIAL_DROPPED: [batches[0], batches[half]],
                 "the loop trains one epoch only": batches[:half],
             },
@@ -219,5 +231,6 @@ class _Part(Epochs):
         dataset = functools.reduce(tf.data.Dataset.concatenate, chosen)
         if self.follower is not None:
             self.follower.before_draw()
-            self.follower.after_draw(next(iter(dataset)))
+            for batch in dataset:
+                self.follower.after_draw(batch)
         return dataset

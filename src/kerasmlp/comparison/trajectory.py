@@ -89,7 +89,12 @@ def check_loop(
     losses = _Losses()
     with OwnOptimizers(model) as own_optimizers:
         follower = Follower(
-            rounding, train, initial, model, own_optimizers, lambda: losses.on_train_batch_end(0)
+            rounding,
+            train,
+            initial,
+            model,
+            own_optimizers,
+            lambda: [callback.on_train_batch_end(0) for callback in (losses, *callbacks)],
         )
         heard = [losses, follower, *callbacks]
         _begin(heard, model, train.steps_per_epoch, epochs)
@@ -102,14 +107,13 @@ def check_loop(
         final, predictions = state(model), _predictions(model, start)
         checker: Checker = follower
         end_is_seen = False
-        if follower.is_hidden:
+        nothing = _divergence_of_nothing(model, initial, final, own_optimizers)
+        if follower.is_hidden and nothing is None:
             checker = calls = ShortCalls(rounding, train, initial, loop, model, own_optimizers)
             calls.check(epochs, start.new_callbacks, final)
             end_is_seen = calls.end_is_seen
-    if checker.divergence is None:
-        checker.divergence = _divergence_of_nothing(initial, final, own_optimizers)
-    checker.divergence = checker.divergence or compare_history(
-        history, checker.metrics, train.steps_per_epoch
+    checker.divergence = (
+        checker.divergence or nothing or compare_history(history, checker.metrics, train.steps_per_epoch)
     )
     weights = len(model.variables)
     return Trajectory(
@@ -145,15 +149,17 @@ def _begin(
 
 
 def _divergence_of_nothing(
-    initial: State, final: State, own_optimizers: OwnOptimizers
+    model: keras.Model, initial: State, final: State, own_optimizers: OwnOptimizers
 ) -> Divergence | None:
-    """Return how a loop that left the model as it was differs from one that trains it."""
-    if not same(initial, final):
-        return None
+    """Return how a loop that left the weights as they were differs from one that trains them."""
+    trained = {variable.path for variable in model.trainable_variables}
+    for variable, old, new in zip(model.variables, initial, final, strict=False):
+        if variable.path in trained and not same([old], [new]):
+            return None
     if others := own_optimizers.other_weights:
         what = f"the loop trains another model, not the one that it is given: {', '.join(others[:3])}"
         return Divergence(1, what, cause="the loop trains another model")
-    return Divergence(1, "the loop changes no variable of the model", cause="the loop trains nothing")
+    return Divergence(1, "the loop changes no weight of the model", cause="the loop trains nothing")
 
 
 def _reports_metrics(history: History, epochs: Sequence[EpochMetrics]) -> bool:

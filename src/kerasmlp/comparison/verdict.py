@@ -20,6 +20,9 @@ Verdict = Literal["identical", "equal", "diverges", "undecided", "failed"]
 """
 
 
+PARTIAL_DROPPED = "the last, partial batch of the epoch is dropped"
+
+
 @dataclasses.dataclass(frozen=True)
 class Divergence:
     """The first difference between a loop and Keras' own steps that is more than rounding.
@@ -36,6 +39,22 @@ class Divergence:
     size: float | None = None
     bound: float = 0.0
     cause: str | None = None
+
+    @classmethod
+    def in_number(cls, done: int, right: int, per_epoch: int) -> "Divergence | None":
+        """Return the divergence of a loop that takes `done` steps, not `right`; None if they agree."""
+        if done == right:
+            return None
+        epochs, rest = divmod(abs(done - right), per_epoch)
+        what = f"the loop ended after {done} steps, not after {right}"
+        direction = "few" if done < right else "many"
+        if not rest:
+            cause = f"{'an epoch' if epochs == 1 else f'{epochs} epochs'} too {direction}"
+        elif done < right and done % per_epoch == per_epoch - 1:
+            cause = PARTIAL_DROPPED
+        else:
+            cause = f"the loop trains nothing after step {done}" if done < right else "steps too many"
+        return cls(min(done, right) + 1, what, cause=cause)
 
     def __str__(self) -> str:
         size = "" if self.size is None else f" differs by {self.size:.2g}"

@@ -11,6 +11,12 @@ import tensorflow as tf
 from kerasmlp.comparison.reference import Batch, Step, dense, own_gradients
 from kerasmlp.comparison.wrong_steps import Evidence, WrongStep
 
+_OPTIONS = (
+    ("from_logits", True, "softmax or sigmoid is taken twice: from_logits=True on probabilities"),
+    ("from_logits", False, "logits are taken for probabilities: from_logits=True is missing"),
+    ("label_smoothing", 0.0, "label smoothing is left out"),
+)
+"""Options of losses: the name, the wrong value, and what the mistake is."""
 LossOf = Callable[[keras.Model, Any, Any, Any], Any]
 """Takes the model, y, the predictions and the sample weights; returns the loss without penalties."""
 
@@ -21,9 +27,11 @@ def with_other_losses(evidence: Evidence) -> Iterator[WrongStep]:
     yield WrongStep(
         "training", "training=True is missing in the call of the model", _with_loss(training=False)
     )
-    yield WrongStep("penalties", "regularisation losses are left out", _with_loss(penalties=False))
+    yield WrongStep("penalties", "regularisation losses are left out", _with_loss(penalties=0.0))
+    twice = "regularisation losses are added twice"
+    yield WrongStep("penalties", twice, _with_loss(penalties=2.0))
     neither = "training=True is missing, and regularisation losses are left out"
-    yield WrongStep("training and penalties", neither, _with_loss(training=False, penalties=False))
+    yield WrongStep("training and penalties", neither, _with_loss(training=False, penalties=0.0))
     summed = "the loss is the sum over the batch, not the mean"
     yield WrongStep("sum", summed, _with_loss(factor=batch_size))
     summed = "the loss is the sum over the batch, with regularisation losses"
@@ -31,22 +39,20 @@ def with_other_losses(evidence: Evidence) -> Iterator[WrongStep]:
     yield WrongStep("sum", summed, scaled)
     broadcast = "labels are broadcast: each prediction is compared with every label"
     yield WrongStep("broadcast", broadcast, _with_loss(_broadcast))
-    twice = "softmax is taken twice: from_logits=True on probabilities"
-    yield WrongStep("logits", twice, _with_loss(_with_option(from_logits=True)))
-    never = "logits are taken for probabilities: from_logits=True is missing"
-    yield WrongStep("logits", never, _with_loss(_with_option(from_logits=False)))
-    yield WrongStep(
-        "smoothing", "label smoothing is left out", _with_loss(_with_option(label_smoothing=0.0))
-    )
-    outputs = _outputs(model)
-    if len(outputs) > 1:
-        alike = _with_loss(functools.partial(_of_outputs, dict.fromkeys(outputs, 1.0)))
-        yield WrongStep("loss weights", "loss weights are left out", alike)
-        weights = _loss_weights(model)
-        for output in outputs:
-            others = {name: 0.0 if name == output else weight for name, weight in weights.items()}
+    for option, value, name in _OPTIONS:
+        for output in _outputs(model):
+            loss_of = functools.partial(_of_outputs, options={output: {option: value}})
+            of_output = f" (output {output})" if output else ""
+            yield WrongStep(option, name + of_output, _with_loss(loss_of))
+    weights = _loss_weights(model)
+    if len(weights) > 1:
+        alike = dict.fromkeys(weights, 1.0)
+        loss_of = functools.partial(_of_outputs, weights=alike)
+        yield WrongStep("loss weights", "loss weights are left out", _with_loss(loss_of))
+        for output in weights:
+            loss_of = functools.partial(_of_outputs, weights={**weights, output: 0.0})
             name = f"the loss of the output {output} is left out"
-            yield WrongStep("output", name, _with_loss(functools.partial(_of_outputs, others)))
+            yield WrongStep("output", name, _with_loss(loss_of))
 
 
 class _WithoutPenalties:
@@ -73,73 +79,79 @@ def _broadcast(model: keras.Model, y: Any, y_pred: Any, sample_weight: Any) -> A
     return _data_loss(model, tf.repeat(y, count, axis=0), predictions, None)
 
 
-def _with_option(**options: Any) -> LossOf:
-    """Return the loss of the model with other options, such as `from_logits`."""
+def _outputs(model: keras.Model) -> list[Any]:
+    """Return the names, or numbers, of the outputs with a loss, as `compile` was given them.
 
-    def loss_of(model: keras.Model, y: Any, y_pred: Any, sample_weight: Any) -> Any:
-        loss = _loss(model.loss, options)
-        # Keras would find the logits of the original tensor.
-        return keras.ops.mean(loss(y, tf.identity(y_pred), sample_weight))
-
-    return loss_of
-
-
-def _loss(given: Any, options: dict[str, Any]) -> Any:
-    loss = keras.losses.get(given)
-    (option, value), *_ = options.items()
-    if isinstance(loss, keras.losses.Loss):
-        if loss.get_config()[option] == value:
-            raise ValueError("the loss of the model is this one")
-        return type(loss).from_config({**loss.get_config(), **options})
-    parameters = inspect.signature(loss).parameters
-    if parameters[option].default == value:
-        raise ValueError("the loss of the model is this one")
-
-    def with_options(y: Any, y_pred: Any, sample_weight: Any) -> Any:
-        values = loss(y, y_pred, **options)
-        return values if sample_weight is None else values * sample_weight
-
-    return with_options
-
-
-def _outputs(model: keras.Model) -> list[str]:
-    """Return the names of the outputs with a loss, as `compile` was given them; none for one output."""
+    A single output is None.
+    """
     loss = model.loss
     if isinstance(loss, dict):
         return list(loss)
-    return [str(number) for number in range(len(loss))] if isinstance(loss, list | tuple) else []
+    return list(range(len(loss))) if isinstance(loss, list | tuple) else [None]
 
 
-def _loss_weights(model: keras.Model) -> dict[str, float]:
+def _loss_weights(model: keras.Model) -> dict[Any, float]:
     outputs = _outputs(model)
-    weights = model.get_compile_config().get("loss_weights") or dict.fromkeys(outputs, 1.0)
-    if not isinstance(weights, dict):
-        weights = dict(zip(outputs, weights, strict=True))
+    given = (model.get_compile_config() or {}).get("loss_weights") or dict.fromkeys(outputs, 1.0)
+    weights = given if isinstance(given, dict) else dict(zip(outputs, given, strict=True))
     return {name: weights.get(name, 1.0) for name in outputs}
 
 
 def _of_outputs(
-    weights: dict[str, float], model: keras.Model, y: Any, y_pred: Any, sample_weight: Any
+    model: keras.Model,
+    y: Any,
+    y_pred: Any,
+    sample_weight: Any,
+    *,
+    weights: dict[Any, float] | None = None,
+    options: dict[Any, dict[str, Any]] | None = None,
 ) -> Any:
-    """Return the sum of the losses of the outputs, with these weights."""
+    """Return the sum of the losses of the outputs, with these weights, and these options of losses."""
     total = 0.0
-    for number, (name, weight) in enumerate(weights.items()):
-        given = model.loss[name] if isinstance(model.loss, dict) else model.loss[number]
-        loss = keras.losses.get(given)
-        one, other = (part[name] if isinstance(part, dict) else part[number] for part in (y, y_pred))
-        if not isinstance(loss, keras.losses.Loss):
-            if len(one.shape) == len(other.shape) - 1 and other.shape[-1] == 1:
-                one = one[..., None]
-            total += weight * keras.ops.mean(loss(one, other))
-        else:
-            total += weight * loss(one, other)
+    for output, weight in (weights or _loss_weights(model)).items():
+        given, labels, predictions = model.loss, y, y_pred
+        if output is not None:
+            given, labels, predictions = given[output], labels[output], predictions[output]
+        loss = _loss(given, (options or {}).get(output, {}))
+        predictions = tf.identity(predictions)  # without it, Keras would find its logits
+        total += weight * loss(labels, predictions, sample_weight)
     return total
 
 
+def _loss(given: Any, options: dict[str, Any]) -> Callable[[Any, Any, Any], Any]:
+    """Return a loss with other options. A `ValueError` says that it has them already."""
+    loss = keras.losses.get(given)
+    for option, value in options.items():
+        if isinstance(loss, keras.losses.Loss):
+            current = loss.get_config()[option]
+        else:
+            current = inspect.signature(loss).parameters[option].default
+        if current == value:
+            raise ValueError("the loss of the model is this one")
+    if isinstance(loss, keras.losses.Loss):
+        return type(loss).from_config({**loss.get_config(), **options})
+    return _FunctionLoss(functools.partial(loss, **options))
+
+
+class _FunctionLoss(keras.losses.Loss):
+    """A function as a loss, as Keras takes it: ranks are aligned, and the mean is taken."""
+
+    def __init__(self, function: Callable[[Any, Any], Any]) -> None:
+        super().__init__()
+        self._function = function
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        if len(y_true.shape) == len(y_pred.shape) - 1 and y_pred.shape[-1] == 1:
+            y_true = y_true[..., None]
+        elif len(y_true.shape) == len(y_pred.shape) and y_true.shape[-1] == 1 != y_pred.shape[-1]:
+            y_true = y_true[..., 0]
+        return self._function(y_true, y_pred)
+
+
 def _with_loss(
-    loss_of: LossOf = _data_loss, *, training: bool = True, penalties: bool = True, factor: float = 1
+    loss_of: LossOf = _data_loss, *, training: bool = True, penalties: float = 1.0, factor: float = 1
 ) -> Step:
-    """Return the step with `factor` times `loss_of` as the loss. With `penalties`, those are added."""
+    """Return the step with `factor` times `loss_of`, and `penalties` times the losses of layers."""
 
     def gradients(model: keras.Model, batch: Batch) -> list[Any]:
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(batch)
@@ -147,9 +159,8 @@ def _with_loss(
             y_pred = model(x, training=training)
             loss = loss_of(model, y, y_pred, sample_weight) * factor
             if penalties and model.losses:
-                loss += tf.add_n(
-                    [tf.cast(tf.reduce_sum(penalty), loss.dtype) for penalty in model.losses]
-                )
+                added = [tf.cast(tf.reduce_sum(penalty), loss.dtype) for penalty in model.losses]
+                loss += penalties * tf.add_n(added)
             scaled = model.optimizer.scale_loss(loss)
         return tape.gradient(scaled, model.trainable_variables)
 

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from kerasmlp import loops
 from kerasmlp.comparison.reference import RIGHT, Batch, Step, assign, own_gradients
-from kerasmlp.comparison.verdict import State
+from kerasmlp.comparison.verdict import State, same
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,6 +45,7 @@ class Evidence:
         batches: the right ones.
         drawn: the batches that the loop drew from a dataset for the step, as far as they were seen.
         optimizer: the optimizer that the loop uses, as it is now.
+        unheard: `before`, without what callbacks have changed since the last step.
     """
 
     model: keras.Model
@@ -55,6 +56,7 @@ class Evidence:
     batches: Sequence[Batch]
     drawn: Sequence[Batch]
     optimizer: Any
+    unheard: State
 
     @property
     def batch_size(self) -> int:
@@ -108,11 +110,18 @@ def with_other_variables(evidence: Evidence) -> Iterator[WrongStep]:
         for variable, old, right, new in evidence.changes()
         if np.array_equal(old, new) and not np.array_equal(old, right)
     ]
+    if not same(evidence.unheard, evidence.before):
+        name = "the loop ignores its callbacks, which change the state before this step"
+        yield WrongStep("callbacks", name, before=lambda right: evidence.unheard)
     if frozen and len(frozen) < len(evidence.model.trainable_variables):
         name = f"these variables are not trained: {', '.join(each.path for each in frozen)}"
         yield WrongStep("frozen", name, _without_training(frozen))
     elif frozen:
-        yield WrongStep("frozen", "no variable is trained in this step", _without_training(frozen))
+        yield WrongStep(
+            "frozen",
+            "the loop trains nothing: no variable is trained in this step",
+            _without_training(frozen),
+        )
     thawed = [
         variable
         for variable, old, right, new in evidence.changes(trainable=False)
@@ -136,20 +145,22 @@ def with_other_data(evidence: Evidence) -> Iterator[WrongStep]:
     for factor in (255.0, 1 / 255.0):
         scale = functools.partial(_scaled, factor=factor)
         scaled = [_with_parts(batch, x=scale) for batch in batches]
-        yield WrongStep("inputs", f"the inputs are multiplied by {factor:.4g}", batches=scaled)
-    for shift in (1, -1):
-        roll = functools.partial(tf.roll, shift=shift, axis=0)
-        rolled = [_with_parts(batch, y=roll) for batch in batches]
-        yield WrongStep(
-            "labels", "the labels are those of other examples: shifted by one", batches=rolled
-        )
+        yield WrongStep("inputs", f"the inputs are changed: multiplied by {factor:.4g}", batches=scaled)
+    orders: dict[str, Callable[[Any], Any]] = {
+        "shifted by one": lambda y: tf.roll(y, 1, axis=0),
+        "shifted back by one": lambda y: tf.roll(y, -1, axis=0),
+        "reversed": lambda y: tf.reverse(y, [0]),
+    }
+    for how, order in orders.items():
+        name = f"labels do not belong to their inputs: they are {how}"
+        yield WrongStep("labels", name, batches=[_with_parts(batch, y=order) for batch in batches])
     if len(loops.parts(batches[0])) == 3:
         name = "sample weights are left out (class weights are sample weights)"
         yield WrongStep("weights", name, batches=[loops.parts(batch)[:2] for batch in batches])
     if len(evidence.drawn) > 1:
         count = len(evidence.drawn)
         for factor, how in ((1 / count, "mean"), (1.0, "sum")):
-            name = f"the gradients of {count} batches are accumulated before an update (their {how})"
+            name = f"gradients are accumulated: those of {count} batches make an update (their {how})"
             yield WrongStep("accumulated", name, _accumulated(evidence.drawn, factor))
 
 
