@@ -4,6 +4,7 @@ import concurrent.futures
 import os
 from collections.abc import Sequence
 
+from kerasmlp.comparison.forks import ForkServer
 from kerasmlp.comparison.process import Process, RemoteError
 from kerasmlp.comparison.progress import RowProgress
 from kerasmlp.comparison.row import Row
@@ -12,7 +13,12 @@ from kerasmlp.comparison.verdict import Outcome, State, Trajectory, judge
 
 
 def check_agreement(
-    start: Start, rows: Sequence[Row], epochs: int, time_limit: float, progress: RowProgress
+    start: Start,
+    rows: Sequence[Row],
+    epochs: int,
+    time_limit: float,
+    forks: ForkServer,
+    progress: RowProgress,
 ) -> list[Outcome]:
     """Check the loop of each row, and return the verdicts.
 
@@ -26,7 +32,7 @@ def check_agreement(
         is_first = row is rows[0]
         try:
             function = "kerasmlp.comparison.trajectory:check_row"
-            with Process(function, start, row, rows[0], epochs) as process:
+            with Process(function, start, row, rows[0], epochs, launch=forks.launch) as process:
                 processes.append(process)
                 own = process.receive(time_limit)
                 if is_first:

@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 from collections.abc import Sequence
 
+from kerasmlp.comparison.forks import ForkServer
 from kerasmlp.comparison.process import Process, RemoteError
 from kerasmlp.comparison.progress import RowProgress
 from kerasmlp.comparison.row import Row
@@ -17,6 +18,7 @@ def measure_costs(
     outcomes: Sequence[Outcome],
     repeats: int,
     time_limit: float,
+    forks: ForkServer,
     progress: RowProgress,
 ) -> list[Outcome]:
     """Time the loops, and return `outcomes` with the costs. Rows that failed are left out.
@@ -29,7 +31,7 @@ def measure_costs(
     with contextlib.ExitStack() as stack:
         running = {
             row.name: stack.enter_context(
-                Process("kerasmlp.comparison.timing:time_row", start, row, repeats)
+                Process("kerasmlp.comparison.timing:time_row", start, row, repeats, launch=forks.launch)
             )
             for row, outcome in zip(rows, outcomes, strict=True)
             if outcome.verdict != "failed"
