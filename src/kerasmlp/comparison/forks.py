@@ -70,8 +70,8 @@ class _Forked:
         self._lock = threading.Lock()
 
     def kill(self) -> None:
-        with self._lock, contextlib.suppress(PermissionError):  # on macOS, if it has ended
-            if self._status is None:
+        if self._status is None:  # another thread may be waiting: `wait` then returns
+            with contextlib.suppress(ProcessLookupError, PermissionError):  # it has just ended
                 os.killpg(self._number, signal.SIGKILL)
 
     def wait(self) -> int:
