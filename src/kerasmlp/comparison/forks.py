@@ -90,8 +90,9 @@ def serve(descriptor: int, modules: Sequence[str]) -> None:
         process.libraries_before_fork = process.in_status("RssFile")
         os.setsid()  # Ctrl-C and a terminal that closes end the other side, which ends this process
         connection = _fork_on_request(requests)
-    if connection is not None:
-        process.serve(connection)
+    if connection is None:
+        os._exit(0)  # it has nothing to clean up, and an exit of TensorFlow takes up to a second
+    process.serve(connection)
 
 
 def _fork_on_request(requests: socket.socket) -> int | None:
