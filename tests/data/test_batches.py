@@ -136,6 +136,12 @@ def test_mapped_images_that_were_read_do_not_stay_in_memory(tmp_path):
     assert int(mapped[1]) < 2**14
 
 
+def test_no_dataset_has_a_tuner_that_delays_the_end_of_its_iterator(digits):
+    batches = Batches(*digits, 7)
+    for dataset in (batches.epoch(0), batches.groups(2), in_order(*digits)):
+        assert dataset.options().autotune.enabled is False
+
+
 def test_iterating_gives_the_batches_of_the_next_epoch(digits):
     batches = Batches(*digits, 7, seed=5)
     assert len(batches) == batches.steps_per_epoch == 6

@@ -4,6 +4,7 @@ import concurrent.futures
 import os
 from collections.abc import Sequence
 
+from kerasmlp.comparison.forks import ForkServer
 from kerasmlp.comparison.process import Process, RemoteError
 from kerasmlp.comparison.progress import RowProgress
 from kerasmlp.comparison.row import Row
@@ -12,12 +13,18 @@ from kerasmlp.comparison.verdict import Outcome, State, Trajectory, judge
 
 
 def check_agreement(
-    start: Start, rows: Sequence[Row], epochs: int, time_limit: float, progress: RowProgress
+    start: Start,
+    rows: Sequence[Row],
+    epochs: int,
+    time_limit: float,
+    forks: ForkServer,
+    progress: RowProgress,
 ) -> list[Outcome]:
     """Check the loop of each row, and return the verdicts.
 
     One process for each CPU runs at a time, since no time is measured here. All rows start with the
-    initial weights of the first row. If that one fails before it has a model, raise a `ValueError`.
+    initial weights of the first row, which is the first to run. If it fails before it has a model, raise
+    a `ValueError`. Then run the rows of the eager loop, which take longest.
     """
     initial: concurrent.futures.Future[State] = concurrent.futures.Future()
     processes: list[Process] = []
@@ -27,7 +34,7 @@ def check_agreement(
         progress.starting(row.name)
         try:
             function = "kerasmlp.comparison.trajectory:check_row"
-            with Process(function, start, row, rows[0], epochs) as process:
+            with Process(function, start, row, rows[0], epochs, launch=forks.launch) as process:
                 processes.append(process)
                 own = process.receive(time_limit)
                 if is_first:
@@ -46,11 +53,13 @@ def check_agreement(
 
     progress.phase("agreement", epochs * start.steps_per_epoch)
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as threads:
-        futures = [threads.submit(check_row, row) for row in rows]
+        by_length = [rows[0], *sorted(rows[1:], key=lambda row: row.loop != "eager")]
+        futures = {row.name: threads.submit(check_row, row) for row in by_length}
         try:
             outcomes = []
-            for row, future in zip(rows, futures, strict=True):
-                outcomes.append(judge(row.name, future.result(), futures[0].result()))
+            first = futures[rows[0].name]
+            for row in rows:
+                outcomes.append(judge(row.name, futures[row.name].result(), first.result()))
                 progress.ended(row.name, outcomes[-1].verdict)
         except BaseException:
             threads.shutdown(wait=False, cancel_futures=True)

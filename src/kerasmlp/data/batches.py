@@ -99,7 +99,8 @@ class Batches(Epochs):
             return packed(*self.prepare(self.augmented(x, step), *rest))
 
         steps = tf.data.Dataset.range(first_step, self.steps_per_epoch)
-        return steps.map(batch, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+        batches = steps.map(batch, num_parallel_calls=tf.data.AUTOTUNE)
+        return _without_tuner(batches.prefetch(tf.data.AUTOTUNE))
 
     def groups(self, steps: int, initial_step: int = 0) -> tf.data.Dataset:
         """Return the batches from `initial_step` on, without end, in groups. `load` loads a group.
@@ -117,7 +118,7 @@ class Batches(Epochs):
         groups = tf.data.Dataset.counter(epoch * groups_per_epoch + in_epoch // steps).map(first_step)
         if self._prepares_ahead:
             groups = groups.map(without_autograph(lambda first: self._gather(first, steps))).prefetch(1)
-        return groups
+        return _without_tuner(groups)
 
     def load(self, group: Any, steps: int) -> tuple[Group, ...]:
         """Return the batches of an element of `groups(steps)`: the full ones, then a partial one if any.
@@ -262,4 +263,15 @@ def in_order(
         return packed(*batches.prepare(*batches._examples_at(part)))
 
     starts = tf.data.Dataset.range(0, batches.examples, batch_size)
-    return starts.map(batch).prefetch(tf.data.AUTOTUNE)
+    return _without_tuner(starts.map(batch).prefetch(tf.data.AUTOTUNE))
+
+
+def _without_tuner(dataset: tf.data.Dataset) -> tf.data.Dataset:
+    """Return the dataset without the thread that tunes its parallelism while it is read.
+
+    In TensorFlow 2.21, on a busy machine, this thread can miss that its iterator is deleted. It sleeps
+    on, and the deletion waits for it: 10 ms at first, and twice as long each time, up to a minute.
+    """
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return dataset.with_options(options)
