@@ -2,8 +2,9 @@
 
 import keras
 
+from kerasmlp.comparison.start import Start
 from kerasmlp.comparison.trajectory import check_loop
-from kerasmlp.data import Batches
+from kerasmlp.comparison.user_data import Parts
 
 EPOCH = 7
 """Steps of an epoch: 200 examples in batches of 32 leave a partial batch of 8."""
@@ -26,6 +27,6 @@ def check(loop, factory, data, jit_compile=False, **options):
 
     model, reference = make(), make()
     model.jit_compile = jit_compile
-    images, labels = data.train_data[:200], data.train_label[:200]
-    train = Batches(images, labels, 32, seed=5)
-    return check_loop(loop, model, reference, train, (images, labels), epochs=2)
+    digits = Parts((data.train_data[:200], data.train_label[:200]))
+    start = Start(make, digits, digits, 32, seed=5, are_images=True)
+    return check_loop(loop, model, reference, start, epochs=2)

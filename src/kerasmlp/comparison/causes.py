@@ -9,8 +9,6 @@ import dataclasses
 import itertools
 from collections.abc import Iterable, Iterator
 
-import numpy as np
-
 from kerasmlp.comparison.other_batches import Other
 from kerasmlp.comparison.rounding import StepBound
 from kerasmlp.comparison.verdict import State, same
@@ -23,10 +21,6 @@ from kerasmlp.comparison.wrong_steps import (
     with_other_variables,
 )
 from kerasmlp.comparison.wrong_updates import with_other_updates
-
-FAR = 1000.0
-SOME = 0.1
-"""A state is far from another if more than this share of the numbers differ by `FAR` times the bound."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,22 +101,9 @@ class Experiment:
             return None
         compared = slice(self.compared)
         found, received = after[compared], self.received[compared]
-        if _far_apart(found, received, right) or right.deviation(after, self.compared).is_rounding:
+        if right.are_far_apart(found, received) or right.deviation(after, self.compared).is_rounding:
             return None
         if same(found, received):
             return True
         bound = StepBound(right.rounding, before, batches, after, wrong.step)
         return False if bound.deviation(self.received, self.compared).is_rounding else None
-
-
-def _far_apart(wrong: State, received: State, right: StepBound) -> bool:
-    """Return whether two states differ so much that the bound of the wrong one need not be measured.
-
-    It is like that of the right step, except for some numbers that are far from each other there.
-    """
-    return any(
-        one.dtype.kind == "f"
-        and one.size
-        and np.mean(np.abs(one.astype(np.float64) - other) > FAR * bound) > SOME
-        for one, other, bound in zip(wrong, received, right.bounds(), strict=False)
-    )
