@@ -6,6 +6,7 @@ says nothing, and is left out.
 """
 
 import dataclasses
+import functools
 import itertools
 from collections.abc import Iterable, Iterator
 
@@ -21,6 +22,11 @@ from kerasmlp.comparison.wrong_steps import (
     with_other_variables,
 )
 from kerasmlp.comparison.wrong_updates import with_other_updates
+
+NEAR = 16.0
+FAR = 100.0
+"""A wrong step is a possible cause too if the loop's step is within `NEAR` times the bound from it, and
+`FAR` times as far from the right one: the loop may have another formula for the same loss."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,4 +112,10 @@ class Experiment:
         if same(found, received):
             return True
         bound = StepBound(right.rounding, before, batches, after, wrong.step)
-        return False if bound.deviation(self.received, self.compared).is_rounding else None
+        share = bound.deviation(self.received, self.compared).share
+        is_near = share <= NEAR and share * FAR <= self._share_of_right
+        return False if share <= 1 or is_near else None
+
+    @functools.cached_property
+    def _share_of_right(self) -> float:
+        return self.right.deviation(self.received, self.compared).share

@@ -1,6 +1,7 @@
 """What both checks of a loop share: the one that follows it, and the one of short calls."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import keras
 
@@ -32,7 +33,8 @@ class Checker:
     ) -> None:
         super().__init__()
         self._own_optimizers = own_optimizers
-        self._optimizer_of_model = model.optimizer
+        self._optimizer_of_model = self._slots_of = model.optimizer
+        self._slots: State = initial[len(model.variables) :]  # of the optimizer that the loop uses
         self.divergence: Divergence | None = None
         self.undecided: str | None = None
         self.steps = 0
@@ -44,7 +46,6 @@ class Checker:
         self._reference = rounding.reference
         self._weights = rounding.reference.weights
         self._initial = initial
-        self._optimizer = initial[self._weights :]  # of the reference, if the loop has its own
         self._train = train
 
     @property
@@ -65,6 +66,18 @@ class Checker:
     def _agrees(self, expected: State, received: State) -> bool:
         return same(expected[: self._compared], received[: self._compared])
 
+    @property
+    def _used_optimizer(self) -> Any:
+        """The optimizer that the loop uses; None if it has its own, which is none of Keras'."""
+        if not self.has_own_optimizer:
+            return self._optimizer_of_model
+        return self._own_optimizers.found[-1] if self._own_optimizers.found else None
+
+    def _note_slots(self) -> None:
+        """Note the variables of the optimizer that the loop uses, before its next step."""
+        self._slots_of = self._used_optimizer
+        self._slots = values(self._slots_of.variables) if self._slots_of is not None else []
+
     def _experiment(
         self,
         right: StepBound,
@@ -73,10 +86,9 @@ class Checker:
         unheard: State | None = None,
     ) -> Experiment:
         """Return the experiment that looks for the cause of a wrong execution, which has just ended."""
-        used, weights = self._optimizer_of_model, self._weights
+        used, weights = self._used_optimizer, self._weights
         known = received
-        if self.has_own_optimizer and self._own_optimizers.found:
-            used = self._own_optimizers.found[-1]
+        if self.has_own_optimizer and used is not None:
             own = values(used.variables)
             known = [*received[:weights], *right.before[weights:]]
             if [value.shape for value in own] == [value.shape for value in received[weights:]]:
@@ -90,12 +102,14 @@ class Checker:
             batches=right.batches,
             drawn=drawn,
             optimizer=used,
+            slots=self._slots if used is self._slots_of else self._own_optimizers.initial(used),
+            is_new=used is not self._slots_of,
             unheard=right.before if unheard is None else unheard,
         )
         return Experiment(right, received, evidence, self._compared)
 
     def _measure(
-        self, step: int, right: StepBound, received: State, find_cause: Callable[[], Cause | None]
+        self, step: int, right: StepBound, received: State, find_cause: Callable[[], Cause | str | None]
     ) -> None:
         """Measure the bound for an execution from `step` on. If it is exceeded, set the divergence."""
         found = right.deviation(received, self._compared)

@@ -55,6 +55,7 @@ class EpochMetrics:
 
     def end(self, at: State) -> None:
         """End the epoch in the state `at`, with a validation if there are data for it."""
+        self._end = at
         self.results = self._results(self.last)
         self.results |= self._reference.validate(at)
 
@@ -121,17 +122,21 @@ class EpochMetrics:
 
     def _causes(self, name: str, received: float, epochs: "Sequence[EpochMetrics]") -> Iterator[str]:
         """Yield the known mistakes that give the metric that was received."""
-        for mistake, value in self._mistakes(name, epochs):
-            if abs(value - received) <= 1e-5 * max(1.0, abs(received)):
-                yield f"{mistake} (very likely: it gives the reported number to 5 digits)"
+        found = [
+            mistake
+            for mistake, value in self._mistakes(name, epochs)
+            if abs(value - received) <= 1e-5 * max(1.0, abs(received))
+        ]
+        if found:
+            sure = "very likely: it gives" if len(found) == 1 else "each of them gives"
+            yield f"{'; or '.join(found)} ({sure} the reported number to 5 digits)"
         expected = self.results[name]
         if name.endswith("loss") and expected and math.isfinite(received / expected):
             yield f"the reported number is {received / expected:.3g} times the right one"
 
     def _mistakes(self, name: str, epochs: "Sequence[EpochMetrics]") -> Iterator[tuple[str, float]]:
         if name.startswith("val_"):
-            trained = self.results.get(name.removeprefix("val_"), math.nan)
-            yield "the metrics of the validation are those of the training data", trained
+            yield from self._mistakes_in_validation(name.removeprefix("val_"))
             return
         of_steps = [
             self._results([after - before for before, after in zip(*pair, strict=True)])[name]
@@ -156,6 +161,24 @@ class EpochMetrics:
         yield "metrics are taken from a forward pass with training=False", before
         swapped = self._taken(training=True, swapped=True).get(name, math.nan)
         yield "the arguments of the metric are swapped", swapped
+
+    def _mistakes_in_validation(self, name: str) -> Iterator[tuple[str, float]]:
+        wrong = "the metrics of the validation are those of the training data"
+        yield wrong, self.results.get(name, math.nan)
+        for training, batches, mistake in (
+            (False, self._batches(), wrong),
+            (True, self._reference.validation, "validation changes the state: training=True"),
+        ):
+            current = self.values()
+            self._reference.restore(self._end)
+            self.restore([np.zeros_like(value) for value in current])
+            for batch in batches or ():
+                x, y, weight = keras.utils.unpack_x_y_sample_weight(batch)
+                y_pred = self._model(x, training=training)
+                loss = self._model.compute_loss(x, y, y_pred, weight, training=training)
+                loops.update_metrics(self._model, loss, x, y, y_pred, weight)
+            yield mistake, self._results(self.values()).get(name, math.nan)
+            self.restore(current)
 
     def _taken(
         self, *, training: bool, swapped: bool = False, after_update: bool = False

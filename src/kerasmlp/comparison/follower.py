@@ -150,7 +150,7 @@ class Follower(Checker, keras.callbacks.Callback):
 
     def _outside(self, now: State) -> Divergence:
         return outside.divergence(
-            self._reference, self._train, self._own(self._expected), now, self._next_step, self._compared
+            self._reference, self._train, self._expected, now, self._next_step, self._compared
         )
 
     def _begin_epoch(self) -> None:
@@ -167,7 +167,9 @@ class Follower(Checker, keras.callbacks.Callback):
         self._expected = self._reference.hear(self._expected, "epoch_begin", self._epoch)
 
     def _execute(self, after: State, steps: int) -> None:
-        before = self._expected if self._before is None else self._before
+        before = self._expected
+        if self._before is not None:
+            before = self._with_right_optimizer(self._before, self._expected)
         self._before, self._after = None, after
         batches = list(itertools.islice(self._batches, steps))
         first, in_epoch = self._next_step, self._next_step - self._epoch * self._train.steps_per_epoch
@@ -178,12 +180,11 @@ class Follower(Checker, keras.callbacks.Callback):
             what = f"the loop goes on after step {first}, though a callback set stop_training"
             self.divergence = Divergence(first + 1, what, cause="the loop ignores its callbacks")
             return
-        before = self._reference.hear(self._own(before), "train_batch_begin", in_epoch)
+        before = self._reference.hear(before, "train_batch_begin", in_epoch)
         expected = self._reference.train(before, batches)
         if self._ends and not self.has_own_optimizer:
             expected = self._reference.finalize(expected)
         self.metrics[-1].add_execution(before, batches)
-        self._optimizer = expected[self._weights :]
         self._next_step += len(batches)
         self.steps += len(batches)
         self._executions += 1
@@ -198,19 +199,20 @@ class Follower(Checker, keras.callbacks.Callback):
             self._measure(first + 1, right, after, lambda: execution.find_cause(others))
             self.metrics[-1].restore(metrics)
         self._drawn = []
-        self._unheard = self._own(after)
+        self._unheard = self._with_right_optimizer(after, expected)
+        self._note_slots()
         logs = self._reference.model.get_metrics_result() if self._reference.drives else {}
         self._expected = self._reference.hear(
-            self._own(after), "train_batch_end", in_epoch + len(batches) - 1, logs
+            self._unheard, "train_batch_end", in_epoch + len(batches) - 1, logs
         )
 
     def _is_measured(self) -> bool:
         is_measured = self._next_step <= MEASURE_ALL_UNTIL or self._executions % MEASURE_EVERY == 0
         return is_measured or self._next_step % self._train.steps_per_epoch == 0
 
-    def _own(self, seen: State) -> State:
+    def _with_right_optimizer(self, seen: State, right: State) -> State:
         """Return a state of the loop, with the optimizer of the reference if the loop has its own."""
-        return [*seen[: self._weights], *self._optimizer] if self.has_own_optimizer else seen
+        return [*seen[: self._weights], *right[self._weights :]] if self.has_own_optimizer else seen
 
     def _end_epoch(self, logs: Logs | None = None) -> None:
         """Check that the epoch that has begun is complete, and the metrics that are reported of it."""
@@ -238,10 +240,10 @@ class Follower(Checker, keras.callbacks.Callback):
         if not self._hears_batches and (self._drawn or not self.steps):
             self._look()
         now = values(self._variables)
+        if self.divergence is not None:
+            return
         if not self.steps or self.is_hidden:
             self.is_hidden = not same(now, self._initial)
-            return
-        if self.divergence is not None:
             return
         per_epoch = self._train.steps_per_epoch
         steps = self._stops_at or epochs * per_epoch

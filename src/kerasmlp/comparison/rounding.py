@@ -221,10 +221,14 @@ class StepBound:
 
     def are_far_apart(self, one: State, other: State) -> bool:
         """Return whether two states differ so much that more draws cannot explain it."""
+        floor = PERTURBATION * self.rounding.unit_roundoff
         return any(
             first.dtype.kind == "f"
             and first.size
-            and np.mean(~(np.abs(first.astype(np.float64) - second) <= FAR * bound)) > MANY
+            and np.mean(
+                ~(np.abs(first.astype(np.float64) - second) <= FAR * (bound + floor * np.abs(first)))
+            )
+            > MANY
             for first, second, bound in zip(one, other, self.bounds(), strict=False)
         )
 

@@ -65,8 +65,7 @@ class ShortCalls(Checker):
             if self._reference.drives:  # its callbacks count epochs
                 self._check_epochs(epochs, per_epoch, callbacks)
             else:
-                self._check_epochs(min(SHORT_EPOCHS, epochs * per_epoch), 1, callbacks)
-            self._check_parts()
+                self._check_calls(min(SHORT_EPOCHS, epochs * per_epoch))
         except Exception as error:
             self.failure = f"{type(error).__name__}: {error}"
         if self.divergence is None:
@@ -82,12 +81,17 @@ class ShortCalls(Checker):
         restore(self._model, self._initial)
 
     def _check_epochs(
-        self,
-        count: int,
-        length: int,
-        callbacks: Callable[[], Sequence[keras.callbacks.Callback]],
+        self, count: int, length: int, callbacks: Callable[[], Sequence[keras.callbacks.Callback]]
     ) -> None:
         """Check a call for `count` epochs of `length` steps: the first steps of the training."""
+        follower = self._follow(count, length, callbacks)
+        self.steps, self.measured, self.share = follower.steps, follower.measured, follower.share
+        self.divergence = follower.divergence
+
+    def _follow(
+        self, count: int, length: int, callbacks: Callable[[], Sequence[keras.callbacks.Callback]]
+    ) -> Follower:
+        """Call the loop for `count` epochs of `length` steps, and follow it."""
         self._restart()
         per_epoch = self._train.steps_per_epoch
 
@@ -99,19 +103,22 @@ class ShortCalls(Checker):
         train.follower = follower
         self._loop(self._model, train, None, count, list(callbacks()))
         follower.check_end(count)
-        self.steps, self.measured, self.share = follower.steps, follower.measured, follower.share
-        self.divergence = follower.divergence
+        return follower
 
-    def _check_parts(self) -> None:
-        if self.divergence is not None or self._reference.drives:
-            return
+    def _check_calls(self, steps: int) -> None:
+        """Check calls on parts of the training; the first wrong step tells where."""
         per_epoch = self._train.steps_per_epoch
-        first = range(min(FIRST_STEPS, per_epoch))
-        if not self._agree_on(first, 1):
-            at = next(n for n in range(1, len(first) + 1) if not self._agree_on(range(n), 1))
+        beginning = range(min(FIRST_STEPS, per_epoch))
+        in_epoch = self._agree_on(beginning, 1)
+        two = (0, per_epoch - 1)[:per_epoch]
+        if in_epoch and not self._agree_on(two, 2):
+            self._check_call(two, 2, self._cause_between_epochs)
+            return
+        self._check_epochs(steps, 1, lambda: ())
+        if not in_epoch and self.divergence is None:
+            at = next(n for n in range(1, len(beginning) + 1) if not self._agree_on(range(n), 1))
             self._check_call(range(at), 1, self._cause_within_an_epoch)
-        else:
-            self._check_call((0, per_epoch - 1)[:per_epoch], 2, self._cause_between_epochs)
+        self.steps = max(self.steps, len(beginning))
 
     def _agree_on(self, steps: Sequence[int], epochs: int) -> bool:
         """Return whether a call on these steps of each epoch ends as it should."""
@@ -132,7 +139,7 @@ class ShortCalls(Checker):
         return batches, self._reference.finalize(expected), received
 
     def _check_call(
-        self, steps: Sequence[int], epochs: int, causes: Callable[[Experiment], Cause | None]
+        self, steps: Sequence[int], epochs: int, causes: Callable[[Experiment], Cause | str | None]
     ) -> None:
         batches, expected, received = self._call(steps, epochs)
         self.steps = max(self.steps, len(batches))
@@ -174,11 +181,11 @@ class ShortCalls(Checker):
         )
         return self._first_that_fits(call, mistakes) or Cause((together,), exact=False)
 
-    def _cause_between_epochs(self, call: Experiment) -> Cause | None:
+    def _cause_between_epochs(self, call: Experiment) -> Cause | str | None:
         """Return why two epochs are wrong although single steps are right."""
         batches = list(call.right.batches)
         half = len(batches) // 2
-        return self._first_that_fits(
+        cause = self._first_that_fits(
             call,
             {
                 "the same batches in each epoch: those of the first are repeated": 2 * batches[:half],
@@ -186,6 +193,10 @@ class ShortCalls(Checker):
                 "the loop trains one epoch only": batches[:half],
             },
         )
+        if cause is None:  # what changes between epochs may show in short ones too
+            divergence = self._follow(2 * self._train.steps_per_epoch, 1, lambda: ()).divergence
+            return divergence.cause if divergence else None
+        return cause
 
     def _first_that_fits(self, call: Experiment, mistakes: dict[str, list[Batch]]) -> Cause | None:
         """Return the first mistake that gives the state of the loop: the batches that it leads to."""
@@ -208,6 +219,7 @@ class _Part(Epochs):
     """
 
     follower: Follower | None = None
+    _asked: int | tf.Variable = -1
 
     def __init__(
         self,
@@ -231,6 +243,8 @@ class _Part(Epochs):
         dataset = functools.reduce(tf.data.Dataset.concatenate, chosen)
         if self.follower is not None:
             self.follower.before_draw()
-            for batch in dataset:
-                self.follower.after_draw(batch)
+            if epoch != self._asked:  # a loop may ask twice, for the types of a batch
+                for batch in dataset:
+                    self.follower.after_draw(batch)
+            self._asked = epoch
         return dataset

@@ -24,7 +24,7 @@ def drawing(
 ) -> Iterator[None]:
     """A context in which `before` is called before Python takes a batch from a dataset, `after` with it.
 
-    What iterators in graphs deliver is not seen. `after` does not hear of batches of `but_of`.
+    What iterators in graphs deliver is not seen, and batches of `but_of` are left out.
     """
     original = _Iterator.__next__
     depth = 0
@@ -34,12 +34,13 @@ def drawing(
         nonlocal depth
         if depth or not tf.executing_eagerly():
             return original(iterator)
+        if _reads(getattr(iterator, "_dataset", None), but_of):
+            return original(iterator)
         depth += 1
         try:
             before()
             batch = original(iterator)
-            if not _reads(getattr(iterator, "_dataset", None), but_of):
-                after(batch)
+            after(batch)
         finally:
             depth -= 1
         return batch
@@ -92,6 +93,13 @@ class OwnOptimizers:
         """Set the optimizers that were found to their state before their first step."""
         for optimizer, initial in zip(self.found, self._initial, strict=True):
             assign(optimizer.variables, initial)
+
+    def initial(self, optimizer: Any) -> State:
+        """Return the variables of an optimizer before its first step; none if it is not known."""
+        for found, state in zip(self.found, self._initial, strict=True):
+            if found is optimizer:
+                return state
+        return []
 
     def iterations(self) -> int:
         """Return the number of updates so far by all optimizers that are known."""

@@ -28,6 +28,12 @@ def with_other_losses(evidence: Evidence) -> Iterator[WrongStep]:
         "training", "training=True is missing in the call of the model", _with_loss(training=False)
     )
     yield WrongStep("penalties", "regularisation losses are left out", _with_loss(penalties=0.0))
+    without = _with_loss(penalties=0.0)
+    yield WrongStep(
+        "penalties",
+        "regularisation losses are left out",
+        Step(lambda *of: dense(without.gradients(*of))),
+    )
     twice = "regularisation losses are added twice"
     yield WrongStep("penalties", twice, _with_loss(penalties=2.0))
     neither = "training=True is missing, and regularisation losses are left out"

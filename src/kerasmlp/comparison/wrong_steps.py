@@ -44,7 +44,9 @@ class Evidence:
             the loop uses, if it is one like the compiled one.
         batches: the right ones.
         drawn: the batches that the loop drew from a dataset for the step, as far as they were seen.
-        optimizer: the optimizer that the loop uses, as it is now.
+        optimizer: the optimizer that the loop uses, as it is now; None if it is none of Keras'.
+        slots: the values of its variables before the step.
+        is_new: whether the loop may have made it for this step.
         unheard: `before`, without what callbacks have changed since the last step.
     """
 
@@ -56,6 +58,8 @@ class Evidence:
     batches: Sequence[Batch]
     drawn: Sequence[Batch]
     optimizer: Any
+    slots: State
+    is_new: bool
     unheard: State
 
     @property
@@ -89,18 +93,24 @@ def with_forward_passes(evidence: Evidence) -> Iterator[WrongStep]:
         again(model, batch)
         return gradients
 
+    unmoved = [
+        variable
+        for variable, old, right, new in evidence.changes(trainable=False)
+        if np.array_equal(old, new) and not np.array_equal(old, right)
+    ]
+
     def kept(model: keras.Model, batch: Batch) -> list[Any]:
-        old = [tf.identity(variable.value) for variable in model.non_trainable_variables]
+        old = [tf.identity(variable.value) for variable in unmoved]
         gradients = own_gradients(model, batch)
-        assign(model.non_trainable_variables, old)
+        assign(unmoved, old)
         return gradients
 
     name = "the model is called twice with training=True: that moves statistics or seeds twice"
     for step in (Step(then_again), Step(twice), Step(after=again)):
         yield WrongStep("passes", name, step)
-    yield WrongStep(
-        "kept", "statistics are not moved: what the forward pass changes is undone", Step(kept)
-    )
+    if unmoved:
+        paths = ", ".join(variable.path for variable in unmoved)
+        yield WrongStep("kept", f"statistics are not moved: {paths} stay as they were", Step(kept))
 
 
 def with_other_variables(evidence: Evidence) -> Iterator[WrongStep]:
@@ -117,11 +127,9 @@ def with_other_variables(evidence: Evidence) -> Iterator[WrongStep]:
         name = f"these variables are not trained: {', '.join(each.path for each in frozen)}"
         yield WrongStep("frozen", name, _without_training(frozen))
     elif frozen:
-        yield WrongStep(
-            "frozen",
-            "the loop trains nothing: no variable is trained in this step",
-            _without_training(frozen),
-        )
+        nothing = "the loop trains nothing: no variable is trained in this step"
+        yield WrongStep("frozen", nothing, _without_training(frozen))
+        yield WrongStep("frozen", nothing, Step(apply=lambda model, gradients: None))
     thawed = [
         variable
         for variable, old, right, new in evidence.changes(trainable=False)
@@ -132,8 +140,9 @@ def with_other_variables(evidence: Evidence) -> Iterator[WrongStep]:
         yield WrongStep("thawed", name, _training_too(thawed, evidence))
     weights = len(evidence.model.variables)
     reset = [*evidence.before[:weights], *evidence.initial[weights:]]
-    lost = "the optimizer is made anew: its state is lost"
-    yield WrongStep("anew", lost, before=lambda right: [*right[:weights], *reset[weights:]])
+    if evidence.is_new:
+        lost = "the optimizer is made anew: its state is lost"
+        yield WrongStep("anew", lost, before=lambda right: [*right[:weights], *reset[weights:]])
     again = "the weights are set back to their initial values"
     yield WrongStep("reset", again, before=lambda right: [*evidence.initial[:weights], *right[weights:]])
 
@@ -187,7 +196,7 @@ def _training_too(thawed: list[Any], evidence: Evidence) -> Step:
         return tape.gradient(loss, [variable.value for variable in trained])
 
     def apply(model: keras.Model, gradients: list[Any]) -> None:
-        used = evidence.optimizer
+        used = evidence.optimizer or model.optimizer
         optimizer = type(used).from_config(used.get_config())
         optimizer.apply(gradients, [*model.trainable_variables, *thawed])
 

@@ -10,6 +10,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from kerasmlp.comparison.reference import RIGHT, Batch, Step, dense, own_gradients, restore
+from kerasmlp.comparison.verdict import State
 from kerasmlp.comparison.wrong_steps import Evidence, WrongStep
 
 EPSILONS = (1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3)
@@ -27,6 +28,9 @@ def with_other_updates(evidence: Evidence) -> Iterator[WrongStep]:
         yield WrongStep(kind, name, Step(apply=_apply_without_unscaling))
         name = "the loss is not scaled under mixed precision, but the gradients are unscaled"
         yield WrongStep(kind, name, Step(_gradients_of_unscaled_loss))
+    name = "the gradient of an Embedding is applied as a dense tensor, which Keras' optimizer squares"
+    as_dense = Step(lambda *of: dense(own_gradients(*of)))
+    yield WrongStep("dense", f"{name} after the sum over equal ids", as_dense)
     yield WrongStep("update", "each update is applied twice", Step(apply=_apply_twice))
     yield from _other_settings(evidence)
     optimizer = _inner(model.optimizer)
@@ -40,7 +44,7 @@ def with_other_updates(evidence: Evidence) -> Iterator[WrongStep]:
             yield WrongStep(name, without, _with_setting(optimizer, name, None))
     right = float(optimizer.learning_rate)
     rate = _rounded(right * _update_ratio(evidence))
-    if rate > 0 and abs(rate / right - 1) > 1e-5:
+    if evidence.optimizer is None and rate > 0 and abs(rate / right - 1) > 1e-5:
         name = f"another learning rate: {rate:g}, not {right:g}"
         yield WrongStep("learning rate", name, _with_setting(optimizer, "learning_rate", rate))
     yield from _other_gradients(evidence)
@@ -48,6 +52,8 @@ def with_other_updates(evidence: Evidence) -> Iterator[WrongStep]:
 
 def _other_settings(evidence: Evidence) -> Iterator[WrongStep]:
     """Yield the step with the optimizer that the loop uses, if it differs from the compiled one."""
+    if evidence.optimizer is None:
+        return
     compiled, used = _inner(evidence.model.optimizer), _inner(evidence.optimizer)
     if type(used) is not type(compiled):
         names = {"optimizer": f"another optimizer: {type(used).__name__}, not {type(compiled).__name__}"}
@@ -60,7 +66,7 @@ def _other_settings(evidence: Evidence) -> Iterator[WrongStep]:
         }
     if names:
         kind = next(iter(names)).replace("_", " ")
-        yield WrongStep(kind, "; ".join(names.values()), Step(apply=_applied_by(used)))
+        yield WrongStep(kind, "; ".join(names.values()), Step(apply=_applied_by(used, evidence.slots)))
 
 
 def _described(setting: str) -> str:
@@ -79,22 +85,16 @@ def _equal(one: Any, other: Any) -> bool:
     return bool(one == other)
 
 
-def _applied_by(used: Any) -> Callable[[keras.Model, list[Any]], None]:
-    """Return the update by a new optimizer like `used`, with the slots of the compiled one."""
+def _applied_by(used: Any, slots: State) -> Callable[[keras.Model, list[Any]], None]:
+    """Return the update by an optimizer like `used`, whose variables were `slots` before the step."""
 
     def apply(model: keras.Model, gradients: list[Any]) -> None:
-        compiled = _inner(model.optimizer)
         optimizer = type(used).from_config(used.get_config())
         optimizer.build(model.trainable_variables)
-        if len(optimizer.variables) == len(compiled.variables):
-            for one, other in zip(optimizer.variables, compiled.variables, strict=True):
-                if not one.path.endswith("learning_rate") and one.shape == other.shape:
-                    one.assign(other)
+        for variable, value in zip(optimizer.variables, slots, strict=False):
+            if not variable.path.endswith("learning_rate") and variable.shape == value.shape:
+                variable.assign(value)
         optimizer.apply(gradients, model.trainable_variables)
-        if len(optimizer.variables) == len(compiled.variables):
-            for one, other in zip(optimizer.variables, compiled.variables, strict=True):
-                if one.shape == other.shape:
-                    other.assign(one)
 
     return apply
 
@@ -116,13 +116,18 @@ def _other_gradients(evidence: Evidence) -> Iterator[WrongStep]:
     if abs(factor) > 0 and abs(factor - 1) > 1e-4:
         total = math.sqrt(sum(norm**2 for norm in norms))
         clip = _rounded(factor * total, 2)
-        if factor < 1 and abs(clip / (factor * total) - 1) < 1e-3:
+        if factor < 1 and clip and abs(clip / (factor * total) - 1) < 1e-3:
             name = f"gradients are clipped by global norm {clip:g}"
             yield WrongStep("clipped", name, _clipped(lambda gs: tf.clip_by_global_norm(gs, clip)[0]))
-        scale = _rounded(factor, 3)
-        scale = scale if abs(scale / factor - 1) < 1e-3 else _rounded(factor)
-        of_size = " (1 / batch size)" if abs(scale * evidence.batch_size - 1) < 1e-3 else ""
-        name = f"the gradients are {scale:g}{of_size} times the right ones"
+        part = round(1 / factor)
+        if part > 1 and abs(part * factor - 1) < 1e-3:
+            scale, name = 1 / part, f"1/{part}"
+        else:
+            scale = _rounded(factor, 3 if abs(_rounded(factor, 3) / factor - 1) < 1e-3 else 4)
+            name = f"{scale:g}"
+        if part == 2:
+            name = "0.5"
+        name = f"the gradients are {name} times the right ones"
         scaled = Step(lambda *of: [None if g is None else g * scale for g in dense(own_gradients(*of))])
         yield WrongStep("factor", name, scaled)
     clips = [ratio * norm for ratio, norm in known if ratio < 1 - 1e-4]
@@ -138,7 +143,7 @@ def _other_gradients(evidence: Evidence) -> Iterator[WrongStep]:
 
 
 def _clipped(clip: Callable[[list[Any]], list[Any]]) -> Step:
-    return Step(lambda *of: clip(dense(own_gradients(*of))))
+    return Step(lambda *of: clip(own_gradients(*of)))
 
 
 def _implied_gradients(evidence: Evidence) -> tuple[Arrays, Arrays] | None:
@@ -174,7 +179,7 @@ def _implied_gradients(evidence: Evidence) -> tuple[Arrays, Arrays] | None:
         with np.errstate(all="ignore"):
             ratio = (received - decay * old) / (expected - decay * old)
             ratio = np.sign(ratio) * np.abs(ratio) ** power
-        applied.append(np.where(np.isfinite(ratio), gradient * ratio, 0.0))
+        applied.append(gradient * np.where(np.isfinite(ratio), ratio, 0.0))
     return right, applied
 
 
