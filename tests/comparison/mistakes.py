@@ -561,7 +561,7 @@ mistake("training=True is missing",
 # hunglc007/tensorflow-yolov4-tflite#369: layers have regularisers, the loop has its own loss.
 mistake("regularisation losses are left out",
     (published(adam, entropy, penalties=0), dense),
-    (in_graph(adam, binary, penalties=0),
+    (published(adam, binary, penalties=0),
      with_penalty(recurrent, lambda model: model.layers[0].embeddings)),
     (step_of(loss=of_both(), penalties=0),
      with_penalty(two, lambda model: model.get_layer("kind").kernel)))
@@ -584,7 +584,7 @@ mistake("labels are broadcast in a graph",
 # mmalekzadeh/dana#1, nfmcclure/tensorflow_cookbook#86; jeffheaton/t81_558_deep_learning#81 of a sigmoid
 mistake("softmax or sigmoid is taken twice",
     (published(adam, softmax_again), dense),
-    (in_graph(adam, sigmoid_again), recurrent),
+    (published(adam, sigmoid_again), recurrent),
     (step_of(loss=softmax_of_kind_again), two), cause="is taken twice")
 # tensorflow/tensorflow#28718: the default of the loss expects probabilities.
 mistake("logits are taken for probabilities",
@@ -601,7 +601,7 @@ mistake("sample weights are left out",
 # tensorflow/tensorflow#43902, tensorflow/tensorflow#51127
 mistake("class weights are left out",
     (published(adam, of_logits, weighted=False), convolution),
-    (in_graph(adam, binary, weighted=False), recurrent),
+    (published(adam, binary, weighted=False, hooks=True), recurrent),
     cause="sample weights are left out", class_weight={0: 1.0, 1: 4.0, 2: 0.3})
 # keras-team/keras#17260
 mistake("loss weights are left out", (published(adam, of_both(size=1.0)), two))
@@ -645,7 +645,7 @@ mistake("another weight decay",
 # alan-turing-institute/deepsensor#47, pythoncymetric/cymetric#4
 mistake("the optimizer is made anew",
     (published(adam, entropy, anew=True), dense),
-    (published(adam, binary, anew=True, hooks=True), recurrent), step=7)
+    (published(adam, of_logits, anew=True, hooks=True), convolution), step=7)
 mistake("the rate is halved each epoch",
     (published(adam, entropy, before_epoch=lambda _, own, n: set_rate(own, 0.01 / 2**n)), dense),
     cause="another learning rate: 0.005, not 0.01", step=7)
@@ -727,7 +727,7 @@ mistake("batches are shuffled",
     (published(adam, entropy, order=lambda train, n: train.epoch(n).shuffle(6, seed=1)), dense),
     cause="other batches")
 mistake("examples are shuffled",
-    (in_graph(adam, of_logits, order=shuffled), convolution), cause="other batches")
+    (in_graph(adam, of_logits, order=shuffled), convolution), cause="unknown")
 mistake("batches are smaller",
     (published(adam, binary, order=lambda train, n: train.epoch(n).unbatch().batch(4)), recurrent),
     cause="other batches")
@@ -745,7 +745,7 @@ mistake("the batch is used twice",
 # tensorflow/tensorflow#27680, tensorflow/tensorflow#29558
 mistake("the same batches",
     (published(sgd, of_logits, order=lambda train, n: train.epoch(0)), plain),
-    (in_graph(adam, binary, order=lambda train, n: train.epoch(0)), recurrent), step=7)
+    (in_graph(adam, entropy, order=lambda train, n: train.epoch(0)), dense), step=7)
 # tensorflow/tensorflow#36192: another number of epochs than fit.
 mistake("an epoch too many", (another_number_of_epochs(published(), 1), convolution), step=None)
 mistake("an epoch too few", (another_number_of_epochs(published(hooks=True), -1), dense), step=7)
@@ -758,9 +758,11 @@ mistake("labels do not belong to their inputs",
 # Priyanshu-byte-coder/devtrack#927, magenta/magenta#925: divided by 255 twice.
 mistake("the inputs are changed",
     (published(adam, of_logits, change=lambda x, y: (x / 255.0, y)), convolution),
-    (in_graph(adam, entropy, change=normalised), dense))
-mistake("the inputs are changed",
-    (published(rmsprop, squares, change=noisy), subclass), step=None, verdicts=UNDECIDED)
+    (published(adam, entropy, change=lambda x, y: (x * 255.0, y)), dense))
+# By what, is not found out.
+mistake("the inputs are normalised again", (in_graph(adam, entropy, change=normalised), dense), cause="unknown")
+mistake("noise is added to the inputs",
+    (published(rmsprop, squares, change=noisy), subclass), cause="unknown", verdicts=UNDECIDED)
 
 # The metrics.
 

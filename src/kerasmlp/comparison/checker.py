@@ -103,6 +103,7 @@ class Checker:
             drawn=drawn,
             optimizer=used,
             slots=self._slots if used is self._slots_of else self._own_optimizers.initial(used),
+            has_own_optimizer=self.has_own_optimizer,
             is_new=used is not self._slots_of,
             unheard=right.before if unheard is None else unheard,
         )

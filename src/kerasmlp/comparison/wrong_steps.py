@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from kerasmlp import loops
-from kerasmlp.comparison.reference import RIGHT, Batch, Step, assign, own_gradients
+from kerasmlp.comparison.reference import RIGHT, Batch, Step, assign, own_gradients, variables
 from kerasmlp.comparison.verdict import State, same
 
 
@@ -46,6 +46,7 @@ class Evidence:
         drawn: the batches that the loop drew from a dataset for the step, as far as they were seen.
         optimizer: the optimizer that the loop uses, as it is now; None if it is none of Keras'.
         slots: the values of its variables before the step.
+        has_own_optimizer: whether that is not the compiled one.
         is_new: whether the loop may have made it for this step.
         unheard: `before`, without what callbacks have changed since the last step.
     """
@@ -59,6 +60,7 @@ class Evidence:
     drawn: Sequence[Batch]
     optimizer: Any
     slots: State
+    has_own_optimizer: bool
     is_new: bool
     unheard: State
 
@@ -115,6 +117,12 @@ def with_forward_passes(evidence: Evidence) -> Iterator[WrongStep]:
 
 def with_other_variables(evidence: Evidence) -> Iterator[WrongStep]:
     """Yield mistakes in which weights are trained, and from which state."""
+    for number, variable in enumerate(variables(evidence.model)):
+        old, new = evidence.before[number], evidence.received[number]
+        if variable.path.endswith("learning_rate") and old != new:
+            name = f"another learning rate: {float(new):g}, not {float(old):g}"
+            changed = functools.partial(_replaced, number=number, value=new)
+            yield WrongStep("learning rate", name, before=changed)
     frozen = [
         variable
         for variable, old, right, new in evidence.changes()
@@ -171,6 +179,10 @@ def with_other_data(evidence: Evidence) -> Iterator[WrongStep]:
         for factor, how in ((1 / count, "mean"), (1.0, "sum")):
             name = f"gradients are accumulated: those of {count} batches make an update (their {how})"
             yield WrongStep("accumulated", name, _accumulated(evidence.drawn, factor))
+
+
+def _replaced(state: State, *, number: int, value: Any) -> State:
+    return [*state[:number], value, *state[number + 1 :]]
 
 
 def _without_training(frozen: list[Any]) -> Step:

@@ -37,16 +37,16 @@ def with_other_updates(evidence: Evidence) -> Iterator[WrongStep]:
     for epsilon in EPSILONS:
         if epsilon != getattr(optimizer, "epsilon", epsilon):
             name = f"another epsilon of the optimizer: {epsilon:g}, not {optimizer.epsilon:g}"
-            yield WrongStep("epsilon", name, _with_setting(optimizer, "epsilon", epsilon))
+            yield WrongStep("epsilon", name, _with_settings(optimizer, {"epsilon": epsilon}))
     for name in ("clipnorm", "global_clipnorm", "clipvalue", "weight_decay"):
         if getattr(optimizer, name, None):
             without = f"another {name.replace('_', ' ')}: None, not {getattr(optimizer, name):g}"
-            yield WrongStep(name, without, _with_setting(optimizer, name, None))
+            yield WrongStep(name, without, _with_settings(optimizer, {name: None}))
     right = float(optimizer.learning_rate)
     rate = _rounded(right * _update_ratio(evidence))
     if evidence.optimizer is None and rate > 0 and abs(rate / right - 1) > 1e-5:
         name = f"another learning rate: {rate:g}, not {right:g}"
-        yield WrongStep("learning rate", name, _with_setting(optimizer, "learning_rate", rate))
+        yield WrongStep("learning rate", name, _with_settings(optimizer, {"learning_rate": rate}))
     yield from _other_gradients(evidence)
 
 
@@ -64,9 +64,15 @@ def _other_settings(evidence: Evidence) -> Iterator[WrongStep]:
             for key, value in right.items()
             if key not in _NO_SETTINGS and not _equal(value, other.get(key))
         }
+    if not evidence.has_own_optimizer:
+        names.pop("learning_rate", None)  # it is a variable of the state
     if names:
         kind = next(iter(names)).replace("_", " ")
-        yield WrongStep(kind, "; ".join(names.values()), Step(apply=_applied_by(used, evidence.slots)))
+        if evidence.has_own_optimizer:
+            step = Step(apply=_applied_by(used, evidence.slots))
+        else:
+            step = _with_settings(compiled, {key: getattr(used, key) for key in names})
+        yield WrongStep(kind, "; ".join(names.values()), step)
 
 
 def _described(setting: str) -> str:
@@ -114,7 +120,9 @@ def _other_gradients(evidence: Evidence) -> Iterator[WrongStep]:
         return
     factor = float(np.median([ratio for ratio, _ in known]))
     if abs(factor) > 0 and abs(factor - 1) > 1e-4:
-        total = math.sqrt(sum(norm**2 for norm in norms))
+        # Of an Embedding, TensorFlow takes the norm of its rows before equal ids are added.
+        total = float(tf.linalg.global_norm(own_gradients(evidence.model, evidence.batches[0])))
+        total /= float(evidence.model.optimizer.scale_loss(1.0))
         clip = _rounded(factor * total, 2)
         if factor < 1 and clip and abs(clip / (factor * total) - 1) < 1e-3:
             name = f"gradients are clipped by global norm {clip:g}"
@@ -209,15 +217,18 @@ def _inner(optimizer: Any) -> Any:
     return getattr(optimizer, "inner_optimizer", optimizer)
 
 
-def _with_setting(optimizer: Any, name: str, value: Any) -> Step:
+def _with_settings(optimizer: Any, settings: dict[str, Any]) -> Step:
     def apply(model: keras.Model, gradients: list[Any]) -> None:
-        right = getattr(optimizer, name)
-        right = float(right) if name == "learning_rate" else right
-        setattr(optimizer, name, value)
+        right = {name: getattr(optimizer, name) for name in settings}
+        if "learning_rate" in right:
+            right["learning_rate"] = float(right["learning_rate"])
         try:
+            for name, value in settings.items():
+                setattr(optimizer, name, value)
             RIGHT.apply(model, gradients)
         finally:
-            setattr(optimizer, name, right)
+            for name, value in right.items():
+                setattr(optimizer, name, value)
 
     return Step(apply=apply)
 
