@@ -14,10 +14,6 @@ import tensorflow as tf
 from kerasmlp.comparison.reference import assign, optimizers, values
 from kerasmlp.comparison.verdict import State
 
-_Iterator: Any = type(iter(tf.data.Dataset.range(0)))
-"""The class of the iterators over datasets, in Python."""
-
-
 @contextlib.contextmanager
 def drawing(
     before: Callable[[], None], after: Callable[[Any], None], but_of: tf.data.Dataset | None = None
@@ -26,7 +22,9 @@ def drawing(
 
     What iterators in graphs deliver is not seen, and batches of `but_of` are left out.
     """
-    original = _Iterator.__next__
+    # The class of iterators in Python. Not at import: processes fork before TensorFlow is used.
+    iterators: Any = type(iter(tf.data.Dataset.range(0)))
+    original = iterators.__next__
     depth = 0
 
     @functools.wraps(original)
@@ -45,11 +43,11 @@ def drawing(
             depth -= 1
         return batch
 
-    _Iterator.__next__ = wrapped
+    iterators.__next__ = wrapped
     try:
         yield
     finally:
-        _Iterator.__next__ = original
+        iterators.__next__ = original
 
 
 def _reads(dataset: Any, source: tf.data.Dataset | None) -> bool:
