@@ -760,7 +760,8 @@ mistake("the inputs are changed",
     (published(adam, of_logits, change=lambda x, y: (x / 255.0, y)), convolution),
     (published(adam, entropy, change=lambda x, y: (x * 255.0, y)), dense))
 # By what, is not found out.
-mistake("the inputs are normalised again", (in_graph(adam, entropy, change=normalised), dense), cause="unknown")
+mistake("the inputs are normalised again",
+    (in_graph(adam, entropy, change=normalised), dense), cause="unknown")
 mistake("noise is added to the inputs",
     (published(rmsprop, squares, change=noisy), subclass), cause="unknown", verdicts=UNDECIDED)
 

@@ -12,9 +12,11 @@ from kerasmlp.comparison.process import RemoteError
 from kerasmlp.comparison.progress import RowProgress
 from kerasmlp.comparison.row import Row
 from kerasmlp.comparison.start import Start
+from kerasmlp.comparison.user_data import Parts
 
 ROWS = [Row("fit", "fit"), Row("mine", "nowhere:mine")]
-START = Start("nowhere:model", (np.zeros(4), np.zeros(4)), (np.zeros(4), np.zeros(4)), 2, 0)
+DATA = Parts((np.zeros(4), np.zeros(4)))
+START = Start("nowhere:model", DATA, DATA, 2, 0)
 TRAJECTORY = outcomes.trajectory()
 FORKS = types.SimpleNamespace(launch=None)
 

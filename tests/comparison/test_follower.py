@@ -8,7 +8,7 @@ import factories
 import faults
 from checking import EPOCH, check
 from kerasmlp import loops
-from kerasmlp.comparison.result import Comparison
+from kerasmlp.comparison.tables import notes
 from kerasmlp.comparison.verdict import judge
 
 
@@ -30,7 +30,7 @@ def test_a_step_that_updates_no_metric_is_compared_by_what_it_trains(mnist5k):
     found = check(loops.traced(faults.no_metrics), factories.mlp, mnist5k)
     assert found.divergence is None
     assert not found.reports_metrics
-    (note,) = Comparison((judge("it", found, None),), {}).notes()
+    (note,) = notes([judge("it", found, None)])
     assert note == "it reports no metrics: only what it trains was compared"
 
 

@@ -7,8 +7,8 @@ import tensorflow as tf
 
 from helpers import cases
 from kerasmlp import loops
-from kerasmlp.comparison.result import Comparison
 from kerasmlp.comparison.start import Start
+from kerasmlp.comparison.tables import notes
 from kerasmlp.comparison.trajectory import check_loop
 from kerasmlp.comparison.user_data import Parts
 from kerasmlp.comparison.verdict import judge
@@ -72,7 +72,7 @@ def test_an_own_optimizer_with_the_same_settings_agrees_with_a_note(hooks, digit
     assert (outcome.verdict, outcome.reason) == ("equal", None)
     assert found.has_own_optimizer
     assert found.seen == "12 of 12 steps"
-    (note,) = Comparison((outcome,), {}).notes()
+    (note,) = notes([outcome])
     assert note.startswith("mine trains with its own optimizer: model.optimizer is not used")
 
 

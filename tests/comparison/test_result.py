@@ -56,12 +56,12 @@ def test_the_tables_fit_in_80_columns():
 
 def test_the_table_of_agreement():
     assert cells(printed(*SEVEN), "Agreement, within a bound on rounding") == {
-        "fit": ["identical", "4", "none"],
-        "graph": ["identical", "4", "none"],
-        "fit+jit": ["equal", "4", "40% of the bound"],
-        "mine:applied_twice": ["diverges", "4", "over the bound"],
-        "mine:by_call": ["equal", "4", "none"],
-        "mine:random": ["undecided", "0", "-"],
+        "fit": ["identical", "4 of 4 steps", "none"],
+        "graph": ["identical", "4 of 4 steps", "none"],
+        "fit+jit": ["equal", "4 of 4 steps", "40% of the bound"],
+        "mine:applied_twice": ["diverges", "4 of 4 steps", "over the bound"],
+        "mine:by_call": ["equal", "4 of 4 steps", "none"],
+        "mine:random": ["undecided", "0 of 4 steps", "-"],
         "mine:broken": ["failed", "-", "-"],
     }
 

@@ -60,5 +60,5 @@ def test_a_loop_that_returns_something_else_is_an_error(mnist5k):
 
 def test_predictions_are_those_of_the_trained_model(mnist5k):
     found = check(loops.LOOPS["graph"], factories.mlp, mnist5k)
-    assert found.predictions.shape == (200, 10)
-    assert np.allclose(found.predictions.sum(axis=1), 1, atol=1e-5)
+    assert found.predictions[0].shape == (200, 10)
+    assert np.allclose(found.predictions[0].sum(axis=1), 1, atol=1e-5)

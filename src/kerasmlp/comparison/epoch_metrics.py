@@ -64,9 +64,7 @@ class EpochMetrics:
 
         `step` is the number of the last step; `epochs` has the metrics of the epochs so far.
         """
-        if not self.are_updated(logs):
-            return None  # the loop reports none
-        for name in self.known(logs):
+        for name in self._reported(logs):
             expected, received = self.results[name], float(logs[name])
             bound = self._bound(name, expected) + self.spread.get(name, 0.0)
             size = abs(received - expected)
@@ -90,8 +88,16 @@ class EpochMetrics:
         ]
 
     def are_updated(self, logs: Logs) -> bool:
-        """Return whether `logs` has a metric that was updated since the epoch's start."""
-        return any(float(logs[name]) != self._at_start.get(name) for name in self.known(logs))
+        """Return whether `logs` has a metric of training that was updated since the epoch's start."""
+        return any(not name.startswith("val_") for name in self._reported(logs))
+
+    def _reported(self, logs: Logs) -> list[str]:
+        """Return the known metrics in `logs`; not those of training if none of them was updated."""
+        known = self.known(logs)
+        trained = [name for name in known if not name.startswith("val_")]
+        if any(float(logs[name]) != self._at_start.get(name) for name in trained):
+            return known
+        return [name for name in known if name not in trained]
 
     @property
     def _at_start(self) -> dict[str, float]:

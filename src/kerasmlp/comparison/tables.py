@@ -140,7 +140,7 @@ def _remarks(outcome: Outcome) -> list[str]:
             f"{name} trains with its own optimizer: model.optimizer is not used, so checkpoints do not"
             " contain its state"
         )
-    if found is not None and not found.reports_metrics:
+    if found is not None and found.divergence is None and not found.reports_metrics:
         lines.append(f"{name} reports no metrics: only what it trains was compared")
     if outcome.cost_failure is not None:
         lines.append(f"{name}: the cost could not be measured: {outcome.cost_failure}")

@@ -105,9 +105,9 @@ class Trajectory:
     @property
     def seen(self) -> str:
         """What was compared, in words."""
-        if self.steps == self.steps_in_all:
-            return f"{self.steps:,} of {self.steps_in_all:,} steps"
-        return f"{self.steps:,} steps" + (", and the end" if self.end_is_seen else "")
+        if self.end_is_seen and self.steps < self.steps_in_all:
+            return f"{self.steps:,} steps, and the end"
+        return f"{self.steps:,} of {self.steps_in_all:,} steps"
 
     def ends_like(self, other: "Trajectory") -> bool:
         """Return whether the states at the end are the same, bit for bit."""

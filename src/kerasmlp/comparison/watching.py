@@ -14,6 +14,7 @@ import tensorflow as tf
 from kerasmlp.comparison.reference import assign, optimizers, values
 from kerasmlp.comparison.verdict import State
 
+
 @contextlib.contextmanager
 def drawing(
     before: Callable[[], None], after: Callable[[Any], None], but_of: tf.data.Dataset | None = None
