@@ -12,7 +12,7 @@ QUICK = ("--data", "mnist5k", "--epochs", "1", "--batch-size", "500", "--repeats
 
 @pytest.mark.thorough
 def test_the_command_writes_a_report(tmp_path):
-    loop = ("--model", "factories:cnn", "--loops", "fit", "graph", "--loop", "faults:by_hand")
+    loop = ("--model", "factories:cnn", "--loops", "fit", "graph", "--loop", "own_loops:by_hand")
     command = ("-m", "kerasmlp.compare", *QUICK, *loop, "--output", tmp_path / "report")
     ended = python(*command, PYTHONPATH="tests/comparison", COLUMNS="80")
     assert ended.returncode == 0, ended.stderr
@@ -20,7 +20,7 @@ def test_the_command_writes_a_report(tmp_path):
     assert max(map(len, ended.stdout.splitlines())) <= max(80, len(str(tmp_path)) + 20)
     assert "…" not in ended.stdout
     report = json.loads((tmp_path / "report/comparison.json").read_text())
-    assert [row["name"] for row in report["rows"]] == ["fit", "graph", "faults:by_hand"]
+    assert [row["name"] for row in report["rows"]] == ["fit", "graph", "own_loops:by_hand"]
     # Graphs may fuse convolution and batch normalisation differently: then they are equal.
     assert {row["verdict"] for row in report["rows"]} <= {"identical", "equal"}
     assert all(len(row["losses"]) == 8 for row in report["rows"])
@@ -39,10 +39,10 @@ def test_the_command_writes_a_report(tmp_path):
 @pytest.mark.thorough
 def test_the_exit_status_of_a_divergence_is_1(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    step = ("--train-step", "faults:applied_twice", "--loops", "fit")
+    step = ("--train-step", "own_loops:applied_twice", "--loops", "fit")
     assert main([*QUICK, "--repeats", "0", *step]) == 1
     printed = capsys.readouterr().out
-    assert "faults:applied_twice diverges: step 1: " in printed
+    assert "own_loops:applied_twice diverges: step 1: " in printed
     assert printed.splitlines()[-1] == "1 of 2 loops agree"
 
 
@@ -50,7 +50,7 @@ WRONG = [
     (["--loops", "fitt"], "expected fit, graph, eager or package.module:name"),
     (["--loops", "eager+jit"], "the eager loop compiles nothing"),
     (["--loops", "graph", "graph"], "expected each row once"),
-    (["--loops", "faults:by_hand"], "first row: expected one of fit, graph, eager"),
+    (["--loops", "own_loops:by_hand"], "first row: expected one of fit, graph, eager"),
     (["--model", "factories:none"], "has no 'none'"),
     (["--model", "nowhere:cnn"], "the module cannot be imported"),
     (["--model", "factories:uncompiled"], "expected a compiled model"),

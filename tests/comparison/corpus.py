@@ -6,7 +6,6 @@
 import argparse
 import os
 import sys
-import time
 from collections import Counter
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -56,26 +55,31 @@ def main() -> int:
     from mistakes import MISTAKES
     from programs import PROGRAMS
 
+    wrong = 0
     counts: dict[str, Counter[str]] = {}
-    for what, cases in (("right", PROGRAMS), ("mistake", MISTAKES)):
+    for what, cases in (("right programs", PROGRAMS), ("programs with a mistake", MISTAKES)):
+        found = counts[what] = Counter()
         for name, case in cases.items():
-            if arguments.only not in f"{what}: {name}":
+            if arguments.only not in name:
                 continue
-            begin = time.perf_counter()
             outcome = outcome_of(case)
-            wrong = problem(case, outcome)
-            counts.setdefault(what, Counter())[
-                wrong.partition(":")[0] if wrong else "as it should be"
-            ] += 1
-            if wrong or arguments.verbose:
-                seconds = time.perf_counter() - begin
-                seen = outcome.trajectory.seen if outcome.trajectory else "nothing"
-                mark = "BAD" if wrong else "ok"
-                print(f"{mark} {what}: {name} ({seconds:.1f} s): {outcome.verdict}, {seen}")
-                print(f"    {wrong or ''}: {' '.join((outcome.reason or '').split())}"[:700], flush=True)
+            unexpected = problem(case, outcome)
+            wrong += unexpected is not None
+            found["programs"] += 1
+            found["agree" if outcome.verdict in ("identical", "equal") else outcome.verdict] += 1
+            if outcome.verdict == "diverges" and "cause: unknown" not in str(outcome.reason):
+                found["cause named"] += 1
+                found["false cause"] += unexpected is not None
+            if unexpected or arguments.verbose:
+                print(f"{name}: {outcome.verdict}. {' '.join((outcome.reason or '').split())}")
+            if unexpected:
+                print(f"    {unexpected}", flush=True)
+    columns = ("programs", "agree", "diverges", "undecided", "failed", "cause named", "false cause")
+    print(f"|  | {' | '.join(columns)} |")
+    print(f"| --- |{' ---: |' * len(columns)}")
     for what, found in counts.items():
-        print(what, dict(found))
-    return 0
+        print(f"| {what} | {' | '.join(str(found[column]) for column in columns)} |")
+    return int(wrong > 0)
 
 
 if __name__ == "__main__":

@@ -7,8 +7,8 @@ import sys
 import pytest
 
 import factories
-import faults
 import kerasmlp
+import own_loops
 from kerasmlp import loops
 
 
@@ -20,11 +20,11 @@ def test_own_loops_are_compared_and_failures_are_reported(digits, tmp_path):
         {
             "fit": "fit",
             "mine": lambda *args: loops.LOOPS["graph"](*args),
-            "wrong": loops.traced(faults.applied_twice),
-            "raises": faults.raises,
-            "nothing": faults.returns_nothing,
-            "dies": faults.dies,
-            "hangs": faults.hangs,
+            "wrong": loops.traced(own_loops.applied_twice),
+            "raises": own_loops.raises,
+            "nothing": own_loops.returns_nothing,
+            "dies": own_loops.dies,
+            "hangs": own_loops.hangs,
         },
         batch_size=7,
         repeats=0,
@@ -57,7 +57,7 @@ def test_loops_that_agree_pass_the_assertion(digits):
 
 
 def test_the_message_of_the_assertion_is_the_diagnosis(digits):
-    wrong = {"wrong": loops.traced(faults.applied_twice)}
+    wrong = {"wrong": loops.traced(own_loops.applied_twice)}
     with pytest.raises(AssertionError, match=r"wrong diverges: step 1: .*applied twice"):
         kerasmlp.assert_loops_agree(factories.small, digits, wrong, batch_size=7, epochs=1)
 

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 import factories
-import faults
+import own_loops
 from checking import EPOCH, check
 from kerasmlp import loops
 from kerasmlp.comparison.tables import notes
@@ -27,7 +27,7 @@ def test_a_mistake_in_a_later_step_is_found_in_that_step(mnist5k):
 
 
 def test_a_step_that_updates_no_metric_is_compared_by_what_it_trains(mnist5k):
-    found = check(loops.traced(faults.no_metrics), factories.mlp, mnist5k)
+    found = check(loops.traced(own_loops.no_metrics), factories.mlp, mnist5k)
     assert found.divergence is None
     assert not found.reports_metrics
     (note,) = notes([judge("it", found, None)])
@@ -35,7 +35,7 @@ def test_a_step_that_updates_no_metric_is_compared_by_what_it_trains(mnist5k):
 
 
 def test_too_few_epochs_are_noticed(mnist5k):
-    found = check(faults.one_epoch, factories.mlp, mnist5k)
+    found = check(own_loops.one_epoch, factories.mlp, mnist5k)
     assert str(found.divergence).startswith(
         f"step {EPOCH + 1}: the loop ended after 7 steps, not after 14"
     )

@@ -4,18 +4,18 @@ import numpy as np
 import pytest
 
 import factories
-import faults
+import own_loops
 from checking import EPOCH, check
 from helpers import cases
 from kerasmlp import loops
 from kerasmlp.comparison.verdict import judge
 
 
-@pytest.mark.parametrize("name", cases(faults.RIGHT, default=("halves",)))
+@pytest.mark.parametrize("name", cases(own_loops.RIGHT, default=("halves",)))
 def test_a_right_loop_agrees(name, mnist5k):
     # With batch normalisation or dropout, the two halves of a batch are another computation.
     factory, options = (factories.mlp, {"dropout": False}) if name == "halves" else (factories.cnn, {})
-    found = check(faults.RIGHT[name], factory, mnist5k, **options)
+    found = check(own_loops.RIGHT[name], factory, mnist5k, **options)
     assert found.divergence is None
     assert found.share <= 1
     assert found.steps > 0
@@ -43,7 +43,7 @@ def test_a_loop_with_xla_is_equal_and_measured(mnist5k):
 
 
 def test_a_loop_that_returns_nothing_is_compared_by_what_it_trains(mnist5k):
-    found = check(faults.returns_nothing, factories.mlp, mnist5k)
+    found = check(own_loops.returns_nothing, factories.mlp, mnist5k)
     first = check(loops.LOOPS["graph"], factories.mlp, mnist5k)
     assert not found.reports_metrics
     assert judge("nothing", found, first).verdict == "identical"
