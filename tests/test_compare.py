@@ -55,15 +55,18 @@ WRONG = [
     (["--model", "nowhere:cnn"], "the module cannot be imported"),
     (["--model", "factories:uncompiled"], "expected a compiled model"),
     (["--model", "factories:nothing"], "expected a compiled keras.Model; received NoneType"),
-    (["--model", "factories:own_step"], "has its own train_step"),
     (["--epochs", "0"], "at least 1"),
     (["--time-limit", "nan"], "expected a positive number"),
     (["--batch-size", "5000"], "4,000, the number of training examples"),
+    (["--data", "nowhere:data"], "the module cannot be imported"),
+    (["--data", "factories:small"], "expected the model for the data of --data"),
     (["--output", "."], "expected the path of a new folder"),
 ]
 
 
-@pytest.mark.parametrize("wrong", cases(WRONG, default=(*WRONG[:4], *WRONG[9:11])), ids=str)
+@pytest.mark.parametrize(
+    "wrong", cases(WRONG, default=(*WRONG[:4], *WRONG[8:10], *WRONG[11:13])), ids=str
+)
 def test_wrong_input_is_one_line_and_exit_status_2(wrong, tmp_path, monkeypatch, capsys):
     flags, message = wrong
     monkeypatch.chdir(tmp_path)

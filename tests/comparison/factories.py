@@ -52,13 +52,3 @@ def uncompiled():
 
 def nothing():
     return None
-
-
-def own_step():
-    class Model(keras.Sequential):
-        def train_step(self, data):
-            return super().train_step(data)
-
-    model = Model([keras.Input((28, 28, 1)), layers.Flatten(), layers.Dense(10, "softmax")])
-    model.compile("adam", "sparse_categorical_crossentropy")
-    return model

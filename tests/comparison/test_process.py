@@ -214,3 +214,14 @@ def test_a_function_without_a_file_is_sent_with_its_source():
     received = loads(content)
     assert received(1, 2) == 3
     assert inspect.getsource(received) == source
+
+
+def test_what_is_imported_before_a_fork_uses_no_tensorflow():
+    """TensorFlow does not work on in a process that was forked after it has been used."""
+    program = """
+import kerasmlp.comparison.trajectory, kerasmlp.comparison.timing
+import tensorflow as tf
+tf.config.threading.set_inter_op_parallelism_threads(1)  # an error once TensorFlow has been used
+"""
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr

@@ -149,3 +149,23 @@ def test_iterating_gives_the_batches_of_the_next_epoch(digits):
         for received, expected in zip(batches, Batches(*digits, 7, seed=5).epoch(epoch), strict=True):
             for one, other in zip(received, expected, strict=True):
                 assert np.array_equal(one, other)
+
+
+def test_batches_of_any_structure(digits):
+    images, labels = digits
+    x, y = {"image": images, "row": np.arange(40)}, [labels, np.arange(40) * 2]
+    batches = Batches(x, y, 7, seed=5, sample_weight=np.arange(40.0), are_images=False)
+    read = list(batches.epoch(0).as_numpy_iterator())
+    rows = np.concatenate([x["row"] for x, _, _ in read])
+    assert np.array_equal(np.sort(rows), np.arange(40))
+    assert np.array_equal(np.concatenate([x["image"] for x, _, _ in read]), images[rows])
+    assert np.array_equal(np.concatenate([y[1] for _, y, _ in read]), 2 * rows)
+    assert np.array_equal(np.concatenate([weight for _, _, weight in read]), rows)
+    same_order = np.concatenate([y for _, y in Batches(images, rows, 7, seed=5).epoch(0)])
+    assert len(same_order) == 40
+
+
+def test_an_epoch_is_not_iterated_in_a_graph(digits):
+    batches = Batches(*digits, 7)
+    with pytest.raises(TypeError, match=r"pass a dataset to the function: `run_epoch\(train.epoch"):
+        tf.function(lambda: [x for x, y in batches], autograph=False)()

@@ -242,8 +242,11 @@ class Batches(Epochs):
 
 
 def packed(*parts: Any) -> Any:
-    """Return the parts of a batch, `x`, `y` and `sample_weight`, in the form that `fit` gives them."""
-    return keras.utils.pack_x_y_sample_weight(*parts)
+    """Return the parts of a batch, `x`, `y` and `sample_weight`, in the form that `fit` gives them.
+
+    As in `fit`, lists are tuples: a list cannot be an element of a dataset.
+    """
+    return keras.utils.pack_x_y_sample_weight(*map(keras.tree.lists_to_tuples, parts))
 
 
 def in_order(

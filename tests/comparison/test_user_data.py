@@ -1,0 +1,71 @@
+"""Data of any form that fit takes are read as fit reads them."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from kerasmlp.comparison.start import start_from
+from kerasmlp.comparison.user_data import as_data, with_class_weight
+
+X = np.arange(10, dtype=np.uint8).reshape(5, 2)
+Y = np.array([0, 1, 2, 1, 0])
+
+
+def batches(data, **options):
+    """All batches of the first epoch, as arrays, in the order of the examples."""
+    with start_from("nowhere:model", data, 5, 0, **options) as start:
+        (batch,) = start.batches().epoch(0)
+        return tf.nest.map_structure(np.asarray, batch)
+
+
+def test_bytes_and_labels_stay_as_they_are():
+    x, y = batches((X, Y))
+    assert (x.dtype, y.dtype) == (np.uint8, np.int64)
+    order = np.argsort(x[:, 0])
+    assert np.array_equal(x[order], X)
+    assert np.array_equal(y[order], Y)
+
+
+def test_floats_get_the_type_of_keras_weights():
+    x = batches(X.astype(np.float64))
+    assert x.dtype == np.float32
+
+
+def test_lists_are_inputs_and_tuples_are_data_sets(tmp_path):
+    train, test, _ = as_data(([X, X + 1], [Y, Y]), tmp_path)
+    assert test is None
+    assert [len(part) for part in train.parts] == [2, 2]
+    train, test, _ = as_data(((X, Y), (X[:2], Y[:2])), tmp_path)
+    assert (train.examples, test.examples) == (5, 2)
+
+
+def test_x_alone_and_dicts():
+    x = batches({"a": X, "b": Y})
+    assert set(x) == {"a", "b"}
+    assert np.array_equal(np.sort(x["b"]), np.sort(Y))
+
+
+def test_class_weights_are_sample_weights(tmp_path):
+    weighted = with_class_weight(as_data((X, Y), tmp_path)[0], {0: 0.5, 2: 3}, tmp_path / "w")
+    assert np.array_equal(weighted.parts[2], np.float32([0.5, 1, 3, 1, 0.5]))
+    one_hot = with_class_weight(as_data((X, np.eye(3)[Y]), tmp_path)[0], {0: 0.5, 2: 3}, tmp_path)
+    assert np.array_equal(one_hot.parts[2], weighted.parts[2])
+    dataset = tf.data.Dataset.from_tensor_slices((X, Y)).batch(5)
+    _, _, weights = batches(dataset, class_weight={0: 0.5, 2: 3})
+    assert np.array_equal(weights, weighted.parts[2])
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ((X, Y[:3]), "the same number of examples in x, y and sample_weight"),
+        ((X[:0], Y[:0]), "at least one"),
+        ((X, Y, Y, Y), "received a tuple of 4"),
+        ((np.array([object()] * 5), Y), "arrays of numbers, booleans or text; received object"),
+        (np.float32(1), "at least one"),
+    ],
+    ids=["lengths", "empty", "parts", "objects", "scalar"],
+)
+def test_wrong_data_are_refused(data, message, tmp_path):
+    with pytest.raises(ValueError, match=message):
+        as_data(data, tmp_path)
