@@ -58,7 +58,7 @@ WRONG = [
     (["--epochs", "0"], "at least 1"),
     (["--time-limit", "nan"], "expected a positive number"),
     (["--batch-size", "5000"], "4,000, the number of training examples"),
-    (["--data", "nowhere:data"], "the module cannot be imported"),
+    (["--model", "factories:small", "--data", "nowhere:data"], "the module cannot be imported"),
     (["--data", "factories:small"], "expected the model for the data of --data"),
     (["--output", "."], "expected the path of a new folder"),
 ]

@@ -4,6 +4,7 @@
 """
 
 import argparse
+import contextlib
 import os
 import sys
 from collections import Counter
@@ -62,7 +63,8 @@ def main() -> int:
         for name, case in cases.items():
             if arguments.only not in name:
                 continue
-            outcome = outcome_of(case)
+            with contextlib.redirect_stdout(sys.stderr):  # some programs print
+                outcome = outcome_of(case)
             unexpected = problem(case, outcome)
             wrong += unexpected is not None
             found["programs"] += 1
