@@ -27,8 +27,8 @@ class Settings:
             trains on the batch, updates the metrics and returns the loss. It runs under tf.function.
         model: The model: package.module:name of a function without arguments that returns a compiled
             Keras model. By default the handbook's MLP.
-        data: The data, as in kerasmlp.train; or package.module:name of a function that returns data in any
-            form that fit takes, for a model of your own.
+        data: The data, as in kerasmlp.train; or package.module:name of a function that returns data in
+            any form that fit takes, for a model of your own.
         epochs: Epochs in which the steps are compared.
         batch_size: Images in a batch.
         seed: Seed of the initial weights and the order of the batches.
