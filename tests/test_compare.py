@@ -50,7 +50,7 @@ WRONG = [
     (["--loops", "fitt"], "expected fit, graph, eager or package.module:name"),
     (["--loops", "eager+jit"], "the eager loop compiles nothing"),
     (["--loops", "graph", "graph"], "expected each row once"),
-    (["--loops", "own_loops:by_hand"], "first row: expected one of fit, graph, eager"),
+    (["--loops", "own_loops:by_hand"], "first row: expected the loop fit, graph or eager"),
     (["--model", "factories:none"], "has no 'none'"),
     (["--model", "nowhere:cnn"], "the module cannot be imported"),
     (["--model", "factories:uncompiled"], "expected a compiled model"),

@@ -22,6 +22,7 @@ from kerasmlp.comparison.wrong_steps import (
     with_other_variables,
 )
 from kerasmlp.comparison.wrong_updates import with_other_updates
+from kerasmlp.loops import has_own_step
 
 NEAR = 16.0
 FAR = 100.0
@@ -46,6 +47,8 @@ class Cause:
 
 def wrong_steps(evidence: Evidence) -> Iterator[WrongStep]:
     """Yield each mistake, the more specific ones of a kind first."""
+    if has_own_step(evidence.model):  # its loss and gradients are not known
+        return itertools.chain(with_other_variables(evidence), with_other_data(evidence))
     families = (
         with_other_losses,
         with_other_updates,

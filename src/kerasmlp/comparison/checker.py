@@ -61,7 +61,8 @@ class Checker:
         weights, paths = self._weights, self._reference.paths
         kept = [i for i in range(weights, len(paths)) if not paths[i].endswith("learning_rate")]
         unused = same([before[i] for i in kept], [after[i] for i in kept])
-        self.has_own_optimizer = unused and not same(before[:weights], after[:weights])
+        changed = not same(before[:weights], after[:weights])
+        self.has_own_optimizer = unused and (changed or bool(self._own_optimizers.found))
 
     def _agrees(self, expected: State, received: State) -> bool:
         return same(expected[: self._compared], received[: self._compared])

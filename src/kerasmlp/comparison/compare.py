@@ -118,7 +118,7 @@ def compare_rows(
 
     A `ValueError` says what is wrong with the rows, the settings or the model.
     """
-    _check(start, rows, epochs)
+    _check(start, rows, epochs, repeats)
     with RowProgress(rows) as progress, ForkServer(*_PROGRAMS) as forks:
         forks.wait_until_ready()
         outcomes = check_agreement(start, rows, epochs, time_limit, forks, progress)
@@ -135,15 +135,15 @@ def compare_rows(
     return Comparison(tuple(outcomes), settings)
 
 
-def _check(start: Start, rows: Sequence[Row], epochs: int) -> None:
+def _check(start: Start, rows: Sequence[Row], epochs: int, repeats: int) -> None:
     examples = start.examples
     names = [row.name for row in rows]
     twice = {name for name in names if names.count(name) > 1}
     wrong = None
     if not rows or rows[0].loop not in BUILT_IN:
         wrong = (
-            f"first row: expected one of {', '.join(BUILT_IN)}, because the other rows are compared with"
-            f" it; received {names[0] if names else 'no row'}"
+            f"first row: expected the loop {', '.join(BUILT_IN[:-1])} or {BUILT_IN[-1]}, because the"
+            f" other rows are compared with it; received {names[0] + ', a loop' if names else 'none'}"
         )
     elif twice:
         wrong = f"rows: expected each row once; received {', '.join(sorted(twice))} twice"
@@ -154,5 +154,7 @@ def _check(start: Start, rows: Sequence[Row], epochs: int) -> None:
         )
     elif epochs < 1:
         wrong = f"epochs: expected at least 1; received {epochs}"
+    elif repeats < 0:
+        wrong = f"repeats: expected at least 0; received {repeats}"
     if wrong:
         raise ValueError(wrong)

@@ -67,7 +67,7 @@ class EpochMetrics:
         for name in self._reported(logs):
             expected, received = self.results[name], float(logs[name])
             bound = self._bound(name, expected) + self.spread.get(name, 0.0)
-            size = abs(received - expected)
+            size = 0.0 if math.isnan(received) and math.isnan(expected) else abs(received - expected)
             if not size <= bound:
                 cause = next(self._causes(name, received, epochs), None)
                 return Divergence(step, f"metric {name} of the epoch", size, bound, cause)

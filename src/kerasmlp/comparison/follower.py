@@ -2,7 +2,9 @@
 
 import functools
 import itertools
+import math
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import keras
 
@@ -22,6 +24,10 @@ MEASURE_ALL_UNTIL = 100
 MEASURE_EVERY = 20
 """The bound is measured for steps that are not identical: for all of them up to step 100, then for every
 20th execution and at the end of each epoch."""
+
+
+class EndlessLoopError(Exception):
+    """A loop draws so many batches that it may never end."""
 
 
 class Follower(Checker, keras.callbacks.Callback):
@@ -44,11 +50,13 @@ class Follower(Checker, keras.callbacks.Callback):
         model: keras.Model,
         own_optimizers: OwnOptimizers,
         on_execution: Callable[[], object] = lambda: None,
+        most_draws: float = math.inf,
     ) -> None:
         super().__init__(rounding, train, initial, model, own_optimizers)
         self.is_hidden = False
-        self._variables = variables(model)
+        self._model, self._first_variables = model, variables(model)
         self._on_execution = on_execution
+        self._draws, self._most_draws = 0, most_draws
         self._after = initial  # what the loop's last step ended in; it should start with it
         self._unheard = initial  # without what callbacks changed
         self._expected = self._reference.hear(initial, "train_begin")  # before its next step
@@ -73,6 +81,9 @@ class Follower(Checker, keras.callbacks.Callback):
 
     def after_draw(self, batch: Batch) -> None:
         self._drawn.append(batch)
+        self._draws += 1
+        if self._draws > self._most_draws:
+            raise EndlessLoopError
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         if not self._hears_batches:
@@ -104,6 +115,13 @@ class Follower(Checker, keras.callbacks.Callback):
             self._end_epoch(logs)
 
     # What it means
+
+    @property
+    def _variables(self) -> list[Any]:
+        """The variables of the loop's model. Building its optimizer again makes new ones."""
+        now, first = variables(self._model), self._first_variables
+        alike = [one.shape for one in now] == [one.shape for one in first]
+        return now if alike else first
 
     def _look(self, *, drawing: bool = False) -> None:
         """See whether the loop has trained since the last look. If `drawing`, it asks for a batch."""
@@ -146,7 +164,9 @@ class Follower(Checker, keras.callbacks.Callback):
         """
         if not drawn:
             return not taken and (drawing or self.steps > 0)
-        return taken <= 2 * drawn if taken else drawn <= 2
+        if drawn <= 2:
+            return taken <= 2 * drawn
+        return taken in (1, drawn)
 
     def _outside(self, now: State) -> Divergence:
         return outside.divergence(
@@ -254,6 +274,7 @@ class Follower(Checker, keras.callbacks.Callback):
         if self.divergence is None:
             own = self.has_own_optimizer
             expected = self._expected if own else self._reference.finalize(self._expected)
+            expected = self._reference.hear(expected, "train_end")
             self.divergence = outside.after_the_last_step(
                 self._reference, self._train, expected, self._after, now, self._next_step, self._compared
             )

@@ -6,10 +6,13 @@ import linecache
 import marshal
 import os
 import pickle
+import re
 import resource
 import subprocess
 import sys
+import sysconfig
 import tempfile
+import traceback
 import types
 from collections.abc import Callable
 from multiprocessing.connection import Connection, Pipe
@@ -210,8 +213,20 @@ def serve(descriptor: int) -> None:
     except (EOFError, BrokenPipeError):
         return  # the other process has ended
     except Exception as error:
-        message = " ".join(str(error).split())
-        connection.send((True, f"{type(error).__name__}: {message}"[:2000]))
+        message = re.sub(r"\x1b\[\d*m", "", " ".join(str(error).split()))
+        connection.send((True, f"{type(error).__name__}: {message}"[:2000] + _place(error)))
+
+
+def _place(error: Exception) -> str:
+    """Return where in the code of the user an error was raised, if it was."""
+    installed = tuple(sysconfig.get_paths()[name] for name in ("purelib", "platlib", "stdlib"))
+    here = str(Path(__file__).parents[1])
+    frames = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if not frame.filename.startswith((*installed, here, "<"))
+    ]
+    return f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else ""
 
 
 libraries_before_fork = 0.0

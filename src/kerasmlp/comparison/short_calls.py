@@ -5,6 +5,7 @@
 3. The real run is held by its end, as far as rounding lets it tell something (see `whole_run`).
 """
 
+import dataclasses
 import functools
 from collections.abc import Callable, Sequence
 
@@ -115,7 +116,7 @@ class ShortCalls(Checker):
             self._check_call(two, 2, self._cause_between_epochs)
             return
         self._check_epochs(steps, 1, lambda: ())
-        if not in_epoch and self.divergence is None:
+        if not in_epoch and (self.divergence is None or not self.steps):
             at = next(n for n in range(1, len(beginning) + 1) if not self._agree_on(range(n), 1))
             self._check_call(range(at), 1, self._cause_within_an_epoch)
         self.steps = max(self.steps, len(beginning))
@@ -153,6 +154,10 @@ class ShortCalls(Checker):
         self.metrics = right.metrics
         per_epoch = self._train.steps_per_epoch
         if done and (found := Divergence.in_number(done, right.steps, per_epoch)):
+            missing = right.steps - done
+            if missing > 0 and missing % len(right.metrics) == 0 and missing % per_epoch:
+                each = f"{missing // len(right.metrics)} step(s) of each epoch are left out"
+                found = dataclasses.replace(found, step=1, cause=each)
             self.divergence = found
             return
         self.end_is_seen = right.is_telling
@@ -162,8 +167,10 @@ class ShortCalls(Checker):
             self.divergence = Divergence(right.steps, what, gap.size, gap.bound)
 
     def _cause_within_an_epoch(self, call: Experiment) -> Cause | None:
-        """Return why the first steps of an epoch are wrong although each alone is right."""
+        """Return why the first steps of an epoch are wrong although those before the last are right."""
         batches = list(call.right.batches)
+        if len(batches) == 1:
+            return call.find_cause()
         mistakes: dict[str, list[Batch]] = {}
         for at in range(len(batches)):
             number = f"batch {at + 1} of the epoch"
@@ -241,7 +248,7 @@ class _Part(Epochs):
         steps = self._steps or tuple(range(first, first + self._count))
         chosen = [batches.skip(step).take(1) for step in steps[first_step:]]
         dataset = functools.reduce(tf.data.Dataset.concatenate, chosen)
-        if self.follower is not None:
+        if self.follower is not None and not tf.inside_function():
             self.follower.before_draw()
             if epoch != self._asked:  # a loop may ask twice, for the types of a batch
                 for batch in dataset:

@@ -123,11 +123,24 @@ def start_from(
 
     A `ValueError` says what is wrong with the data.
     """
+    if not isinstance(make_model, str) and (not callable(make_model) or hasattr(make_model, "layers")):
+        raise ValueError(
+            "the model function: expected a function without arguments that returns a compiled model;"
+            f" received {type(make_model).__name__}"
+        )
+    if isinstance(callbacks, str) or not isinstance(callbacks, Sequence):
+        raise ValueError(f"callbacks: expected a list of callbacks; received {callbacks!r}")
+    for callback in callbacks:
+        if isinstance(callback, type) or not hasattr(callback, "set_model"):
+            raise ValueError(f"callbacks: expected keras callbacks; received {callback!r}")
     with tempfile.TemporaryDirectory(prefix="kerasmlp-") as folder:
         train, test, are_images = as_data(data, Path(folder) / "train")
         validation = test
         if validation_data is not None:
-            validation, _, _ = as_data(validation_data, Path(folder) / "validation")
+            try:
+                validation, _, _ = as_data(validation_data, Path(folder) / "validation")
+            except ValueError as error:
+                raise ValueError(f"validation_data: {error}") from error
         if class_weight is not None:
             train = with_class_weight(train, class_weight, Path(folder) / "weighted")
         if not isinstance(train, Parts):

@@ -1,5 +1,6 @@
 """What one loop does, recorded in the process of its row; and whether its steps are Keras' own."""
 
+import contextlib
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -11,7 +12,7 @@ from kerasmlp import loops
 from kerasmlp.callbacks import BatchLosses
 from kerasmlp.comparison.checker import Checker
 from kerasmlp.comparison.epoch_metrics import EpochMetrics, compare_history
-from kerasmlp.comparison.follower import Follower
+from kerasmlp.comparison.follower import EndlessLoopError, Follower
 from kerasmlp.comparison.process import Talk
 from kerasmlp.comparison.reference import Reference, restore, state
 from kerasmlp.comparison.rounding import Rounding
@@ -87,7 +88,8 @@ def check_loop(
         restore(each, initial)
     driven = Reference(reference, start.new_callbacks(), validation)
     rounding = Rounding(driven, train)
-    losses = _Losses()
+    losses, returned = _Losses(), None
+    steps = epochs * train.steps_per_epoch
     with OwnOptimizers(model) as own_optimizers:
         follower = Follower(
             rounding,
@@ -96,11 +98,12 @@ def check_loop(
             model,
             own_optimizers,
             lambda: [callback.on_train_batch_end(0) for callback in (losses, *callbacks)],
+            most_draws=3 * steps + 100,
         )
         heard = [losses, follower, *callbacks]
         _begin(heard, model, train.steps_per_epoch, epochs)
         seen = drawing(follower.before_draw, follower.after_draw, but_of=validation)
-        with seen:
+        with seen, contextlib.suppress(EndlessLoopError):
             returned = loop(model, train, validation, epochs, [*heard, *start.new_callbacks()])
         history = _history(returned)
         losses.on_train_end()
@@ -126,7 +129,7 @@ def check_loop(
         divergence=checker.divergence,
         undecided=checker.undecided,
         steps=checker.steps,
-        steps_in_all=epochs * train.steps_per_epoch,
+        steps_in_all=steps,
         end_is_seen=end_is_seen,
         measured=checker.measured,
         share=checker.share,
@@ -158,7 +161,8 @@ def _divergence_of_nothing(
         if variable.path in trained and not same([old], [new]):
             return None
     if others := own_optimizers.other_weights:
-        what = f"the loop trains another model, not the one that it is given: {', '.join(others[:3])}"
+        which = ", ".join(list(dict.fromkeys(others))[:3])
+        what = f"the loop trains another model, not the one that it is given: {which}"
         return Divergence(1, what, cause="the loop trains another model")
     return Divergence(1, "the loop changes no weight of the model", cause="the loop trains nothing")
 
@@ -175,6 +179,7 @@ class _Losses(BatchLosses):
     def __init__(self) -> None:
         super().__init__()
         self.all: list[float] = []
+        self._are_known = True  # only the last losses are kept
 
     def set_model(self, model: keras.Model) -> None:
         if self.model is not model:  # it wraps the loss once
@@ -186,7 +191,8 @@ class _Losses(BatchLosses):
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         super().on_train_batch_end(batch, logs)
-        self.all += [step.loss for step in self.latest]
+        self._are_known = self._are_known and len(self.latest) <= self.model.steps_per_execution
+        self.all = [*self.all, *(step.loss for step in self.latest)] if self._are_known else []
 
 
 def _history(returned: Any) -> History:

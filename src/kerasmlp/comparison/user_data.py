@@ -61,6 +61,11 @@ def as_data(
         data = import_by_name(data)
     if callable(data):
         data = data()
+    if data is None or hasattr(data, "__next__"):
+        raise ValueError(
+            "data: expected arrays, a tf.data.Dataset of batches, a loader, or a source;"
+            f" received {type(data).__name__}"
+        )
     if isinstance(data, str | Path):
         data = MNISTLoader(str(data))
     if isinstance(data, MNISTLoader):
@@ -91,13 +96,17 @@ def with_class_weight(
     Raises:
         ValueError: the data have weights already, or no labels of classes.
     """
+    if not isinstance(class_weight, Mapping):
+        raise ValueError(
+            f"class_weight: expected a dict with a weight for each class; received {class_weight!r}"
+        )
     if not isinstance(data, Parts):
         dataset = data.dataset()
         if not isinstance(dataset.element_spec, tuple) or len(dataset.element_spec) != 2:
             raise ValueError("class_weight: expected a dataset of (x, y)")
         weighted = dataset.map(lambda x, y: (x, y, _weights_in_graph(y, class_weight)))
         return _saved(weighted, folder)
-    if len(data.parts) != 2 or len(_leaves(data.parts[1])) != 1:
+    if len(data.parts) != 2 or not isinstance(data.parts[1], np.ndarray):
         raise ValueError(
             "class_weight: expected data (x, y) with one array of labels, without sample_weight"
         )

@@ -194,7 +194,7 @@ def differences(one: Trajectory, other: Trajectory) -> dict[str, float | None]:
     return {
         "losses": _largest([np.array(one.losses)], [np.array(other.losses)]),
         "weights": _largest(one.weights, other.weights),
-        "optimizer": _largest(one.optimizer, other.optimizer),
+        "optimizer": None if other.has_own_optimizer else _largest(one.optimizer, other.optimizer),
         "predictions": _largest(one.predictions, other.predictions),
     }
 

@@ -101,8 +101,13 @@ class OwnOptimizers:
         return []
 
     def iterations(self) -> int:
-        """Return the number of updates so far by all optimizers that are known."""
-        return sum(int(optimizer.iterations) for optimizer in (self._model.optimizer, *self.found))
+        """Return how often all optimizers that are known were applied so far."""
+        return sum(
+            int(variable)
+            for optimizer in (self._model.optimizer, *self.found)
+            for variable in optimizer.variables
+            if variable.path.endswith("iteration")
+        )
 
     def _record(self, optimizer: Any, trained: Any) -> None:
         if any(optimizer is each for each in (*self._known, *self.found)):

@@ -77,7 +77,7 @@ class WholeRun:
                     gap = 2 * math.sqrt(right.steps) * abs(value - one.results[name])
                     one.spread[name] = max(one.spread.get(name, 0.0), gap)
         self.metrics, self.steps = right.metrics, right.steps
-        self.final = reference.finalize(right.final)
+        self.final = reference.hear(reference.finalize(right.final), "train_end")
         self._bounds = [
             math.sqrt(right.steps)
             * (np.sqrt(total / DRAWS) + distance * (np.abs(value) + np.abs(value - old)))

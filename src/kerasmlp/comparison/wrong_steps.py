@@ -107,6 +107,13 @@ def with_forward_passes(evidence: Evidence) -> Iterator[WrongStep]:
         assign(unmoved, old)
         return gradients
 
+    if any("seed_generator" in variable.path for variable in evidence.model.variables):
+        jitted = functools.partial(_gradients_by_xla, jit_compile=not evidence.model.jit_compile)
+        name = (
+            "XLA compiles the steps of this loop or those of the first row, not both, and draws other"
+            " random numbers; compare loops that are compiled alike"
+        )
+        yield WrongStep("XLA", name, Step(jitted))
     name = "the model is called twice with training=True: that moves statistics or seeds twice"
     for step in (Step(then_again), Step(twice), Step(after=again)):
         yield WrongStep("passes", name, step)
@@ -179,6 +186,13 @@ def with_other_data(evidence: Evidence) -> Iterator[WrongStep]:
         for factor, how in ((1 / count, "mean"), (1.0, "sum")):
             name = f"gradients are accumulated: those of {count} batches make an update (their {how})"
             yield WrongStep("accumulated", name, _accumulated(evidence.drawn, factor))
+
+
+def _gradients_by_xla(model: keras.Model, batch: Batch, *, jit_compile: bool) -> list[Any]:
+    gradients = tf.function(
+        lambda each: own_gradients(model, each), jit_compile=jit_compile, autograph=False
+    )
+    return list(gradients(batch))
 
 
 def _replaced(state: State, *, number: int, value: Any) -> State:

@@ -35,11 +35,11 @@ def with_other_updates(evidence: Evidence) -> Iterator[WrongStep]:
     yield from _other_settings(evidence)
     optimizer = _inner(model.optimizer)
     for epsilon in EPSILONS:
-        if epsilon != getattr(optimizer, "epsilon", epsilon):
+        if evidence.optimizer is None and epsilon != getattr(optimizer, "epsilon", epsilon):
             name = f"another epsilon of the optimizer: {epsilon:g}, not {optimizer.epsilon:g}"
             yield WrongStep("epsilon", name, _with_settings(optimizer, {"epsilon": epsilon}))
     for name in ("clipnorm", "global_clipnorm", "clipvalue", "weight_decay"):
-        if getattr(optimizer, name, None):
+        if evidence.optimizer is None and getattr(optimizer, name, None):
             without = f"another {name.replace('_', ' ')}: None, not {getattr(optimizer, name):g}"
             yield WrongStep(name, without, _with_settings(optimizer, {name: None}))
     right = float(optimizer.learning_rate)
