@@ -4,7 +4,6 @@ import concurrent.futures
 import os
 from collections.abc import Sequence
 
-from kerasmlp.comparison.forks import ForkServer
 from kerasmlp.comparison.process import Process, RemoteError
 from kerasmlp.comparison.progress import RowProgress
 from kerasmlp.comparison.row import Row
@@ -13,12 +12,7 @@ from kerasmlp.comparison.verdict import Outcome, State, Trajectory, judge
 
 
 def check_agreement(
-    start: Start,
-    rows: Sequence[Row],
-    epochs: int,
-    time_limit: float,
-    forks: ForkServer,
-    progress: RowProgress,
+    start: Start, rows: Sequence[Row], epochs: int, time_limit: float, progress: RowProgress
 ) -> list[Outcome]:
     """Check the loop of each row, and return the verdicts.
 
@@ -34,7 +28,7 @@ def check_agreement(
         progress.starting(row.name)
         try:
             function = "kerasmlp.comparison.trajectory:check_row"
-            with Process(function, start, row, rows[0], epochs, launch=forks.launch) as process:
+            with Process(function, start, row, rows[0], epochs) as process:
                 processes.append(process)
                 own = process.receive(time_limit)
                 if is_first:

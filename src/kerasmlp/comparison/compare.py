@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from kerasmlp.comparison.agreement import check_agreement
 from kerasmlp.comparison.cost import measure_costs
-from kerasmlp.comparison.forks import ForkServer
 from kerasmlp.comparison.progress import RowProgress
 from kerasmlp.comparison.result import Comparison
 from kerasmlp.comparison.row import BUILT_IN, Row
@@ -18,9 +17,6 @@ if TYPE_CHECKING:
     import keras
 
     from kerasmlp.loops import Loop
-
-_PROGRAMS = ("kerasmlp.comparison.trajectory", "kerasmlp.comparison.timing")
-"""What the processes of the rows run. They import TensorFlow."""
 
 
 def compare_loops(
@@ -119,9 +115,8 @@ def compare_rows(
     A `ValueError` says what is wrong with the rows, the settings or the model.
     """
     _check(start, rows, epochs, repeats)
-    with RowProgress(rows) as progress, ForkServer(*_PROGRAMS) as forks:
-        forks.wait_until_ready()
-        outcomes = check_agreement(start, rows, epochs, time_limit, forks, progress)
+    with RowProgress(rows) as progress:
+        outcomes = check_agreement(start, rows, epochs, time_limit, progress)
         if repeats:
             outcomes = measure_costs(start, rows, outcomes, repeats, time_limit, progress)
     settings = {
