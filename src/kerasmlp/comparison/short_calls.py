@@ -169,8 +169,6 @@ class ShortCalls(Checker):
     def _cause_within_an_epoch(self, call: Experiment) -> Cause | None:
         """Return why the first steps of an epoch are wrong although those before the last are right."""
         batches = list(call.right.batches)
-        if len(batches) == 1:
-            return call.find_cause()
         mistakes: dict[str, list[Batch]] = {}
         for at in range(len(batches)):
             number = f"batch {at + 1} of the epoch"
@@ -186,7 +184,10 @@ class ShortCalls(Checker):
             "other batches, or another order: with one batch an epoch each step is right, with several"
             " it is not"
         )
-        return self._first_that_fits(call, mistakes) or Cause((together,), exact=False)
+        found = self._first_that_fits(call, mistakes)
+        if found is None:
+            found = call.find_cause() if len(batches) == 1 else Cause((together,), exact=False)
+        return found
 
     def _cause_between_epochs(self, call: Experiment) -> Cause | str | None:
         """Return why two epochs are wrong although single steps are right."""

@@ -53,7 +53,9 @@ class Divergence:
         elif done < right and done % per_epoch == per_epoch - 1:
             cause = PARTIAL_DROPPED
         else:
-            cause = f"the loop trains nothing after step {done}" if done < right else "steps too many"
+            cause = (
+                f"the loop trains {'nothing' if done < right else 'on'} after step {min(done, right)}"
+            )
         return cls(min(done, right) + 1, what, cause=cause)
 
     def __str__(self) -> str:

@@ -139,8 +139,8 @@ def _other_gradients(evidence: Evidence) -> Iterator[WrongStep]:
         scaled = Step(lambda *of: [None if g is None else g * scale for g in dense(own_gradients(*of))])
         yield WrongStep("factor", name, scaled)
     clips = [ratio * norm for ratio, norm in known if ratio < 1 - 1e-4]
-    if clips:
-        clip = _rounded(float(np.median(clips)), 2)
+    clip = _rounded(float(np.median(clips)), 2) if clips else 0.0
+    if clip > 0:
         name = f"gradients are clipped by norm {clip:g}, variable by variable"
         yield WrongStep("clipped", name, _clipped(lambda gs: [tf.clip_by_norm(g, clip) for g in gs]))
     largest = _rounded(max(float(np.abs(gradient).max(initial=0)) for gradient in received), 2)
