@@ -6,8 +6,9 @@ import pytest
 import tensorflow as tf
 
 from kerasmlp import loops
+from kerasmlp.comparison.longest_sum import longest_sum
 from kerasmlp.comparison.reference import Reference, state
-from kerasmlp.comparison.rounding import Rounding, StepBound, longest_sum
+from kerasmlp.comparison.rounding import Rounding, StepBound
 from kerasmlp.data import Batches
 from kerasmlp.models import compiled_mlp
 

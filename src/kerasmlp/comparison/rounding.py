@@ -28,10 +28,10 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
 
+from kerasmlp.comparison.longest_sum import longest_sum
 from kerasmlp.comparison.reference import RIGHT, Batch, Reference, Step, assign, dense, restore, state
 from kerasmlp.comparison.verdict import State
 from kerasmlp.data import Epochs, packed
@@ -283,37 +283,6 @@ def _perturbed(value: Any, seed: tf.Tensor, distance: float) -> Any:
     bound = math.sqrt(3)  # a uniform draw of variance 1
     draw = tf.random.stateless_uniform(tf.shape(value), seed, -bound, bound, tf.float32)
     return value * (1 + tf.cast(draw * distance, value.dtype))
-
-
-def longest_sum(model: keras.Model, batch_size: int, batch: Any) -> int:
-    """Return a bound on the number of terms of the longest sum in a step.
-
-    A sum goes over the inputs of a unit; or, in the gradient of a kernel, over the examples of a batch
-    and the positions (of an image, of a sequence) to which the kernel is applied. So the operations of
-    the forward pass are looked at, whatever layers make them. `batch` is the spec of a batch.
-    """
-    fixed = tf.nest.map_structure(
-        lambda spec: tf.TensorSpec([batch_size, *spec.shape[1:]], spec.dtype), batch
-    )
-    own = has_own_step(model)
-    forward = tf.function(
-        model.train_step if own else lambda of: model(parts(of)[0], training=False), autograph=False
-    )
-    operations = forward.get_concrete_function(fixed).graph.get_operations()
-    kernels = ("MatMul", "Conv", "Einsum", "Gather")
-    outputs = [
-        output.shape
-        for operation in operations
-        if any(kernel in operation.type for kernel in kernels)
-        for output in operation.outputs
-        if output.shape.rank
-    ]
-    if any("While" in operation.type for operation in operations):  # a layer over a sequence
-        outputs += [spec.shape for spec in tf.nest.flatten(parts(fixed)[0]) if spec.shape.rank > 2]
-        outputs += [tf.TensorShape([*spec.shape, 1]) for spec in tf.nest.flatten(parts(fixed)[0])]
-    positions = [math.prod(size or 1 for size in shape[:-1]) for shape in outputs]
-    units = [math.prod(weight.shape[:-1]) for weight in model.trainable_variables]
-    return max(batch_size, *units, *positions)
 
 
 def _unit_roundoff(dtype: str | None) -> float:
