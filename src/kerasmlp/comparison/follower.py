@@ -189,7 +189,9 @@ class Follower(Checker, keras.callbacks.Callback):
     def _execute(self, after: State, steps: int) -> None:
         before = self._expected
         if self._before is not None:
-            before = self._with_right_optimizer(self._before, self._expected)
+            before = self._before
+            if self.has_own_optimizer:
+                before = [*before[: self._weights], *self._expected[self._weights :]]
         self._before, self._after = None, after
         batches = list(itertools.islice(self._batches, steps))
         first, in_epoch = self._next_step, self._next_step - self._epoch * self._train.steps_per_epoch
@@ -231,8 +233,20 @@ class Follower(Checker, keras.callbacks.Callback):
         return is_measured or self._next_step % self._train.steps_per_epoch == 0
 
     def _with_right_optimizer(self, seen: State, right: State) -> State:
-        """Return a state of the loop, with the optimizer of the reference if the loop has its own."""
-        return [*seen[: self._weights], *right[self._weights :]] if self.has_own_optimizer else seen
+        """Return a state of the loop, with the optimizer of the reference if the loop has its own.
+
+        What both optimizers keep is taken from the loop's, so that rounding does not add up in it.
+        """
+        if not self.has_own_optimizer:
+            return seen
+        own = {}
+        if self._used_optimizer is not None:
+            own = {_slot(variable.path): variable.numpy() for variable in self._used_optimizer.variables}
+        slots = [
+            own[_slot(path)] if _slot(path) in own and own[_slot(path)].shape == value.shape else value
+            for path, value in zip(self._reference.paths, right, strict=True)
+        ]
+        return [*seen[: self._weights], *slots[self._weights :]]
 
     def _end_epoch(self, logs: Logs | None = None) -> None:
         """Check that the epoch that has begun is complete, and the metrics that are reported of it."""
@@ -278,3 +292,9 @@ class Follower(Checker, keras.callbacks.Callback):
             self.divergence = outside.after_the_last_step(
                 self._reference, self._train, expected, self._after, now, self._next_step, self._compared
             )
+
+
+def _slot(path: str) -> str:
+    """Return the name of what an optimizer keeps for a variable; of its settings, the whole path."""
+    _, _, name = path.rpartition("/")
+    return path if name in ("iteration", "learning_rate") else name
