@@ -5,6 +5,7 @@ from keras import layers
 
 
 def make_model() -> keras.Model:
+    """Return a small convolutional model for MNIST, compiled."""
     model = keras.Sequential(
         [
             keras.Input((28, 28, 1)),
