@@ -75,7 +75,9 @@ class Checker:
         return self._own_optimizers.found[-1] if self._own_optimizers.found else None
 
     def _note_slots(self) -> None:
-        """Note the variables of the optimizer that the loop uses, before its next step."""
+        """Note the variables of an optimizer of the loop's own, before its next step."""
+        if not self.has_own_optimizer:
+            return
         self._slots_of = self._used_optimizer
         self._slots = values(self._slots_of.variables) if self._slots_of is not None else []
 

@@ -95,7 +95,8 @@ class EpochMetrics:
         """Return the known metrics in `logs`; not those of training if none of them was updated."""
         known = self.known(logs)
         trained = [name for name in known if not name.startswith("val_")]
-        if any(float(logs[name]) != self._at_start.get(name) for name in trained):
+        at_start = self._at_start if trained else {}  # before the first step, there are no metrics
+        if any(float(logs[name]) != at_start.get(name) for name in trained):
             return known
         return [name for name in known if name not in trained]
 
@@ -179,10 +180,7 @@ class EpochMetrics:
             self._reference.restore(self._end)
             self.restore([np.zeros_like(value) for value in current])
             for batch in batches or ():
-                x, y, weight = keras.utils.unpack_x_y_sample_weight(batch)
-                y_pred = self._model(x, training=training)
-                loss = self._model.compute_loss(x, y, y_pred, weight, training=training)
-                loops.update_metrics(self._model, loss, x, y, y_pred, weight)
+                self._add_pass(batch, training=training)
             yield mistake, self._results(self.values()).get(name, math.nan)
             self.restore(current)
 
@@ -197,17 +195,22 @@ class EpochMetrics:
         for batch in self._batches():
             if after_update:
                 RIGHT.take(self._model, batch)
-            at, (x, y, weight) = values(variables), keras.utils.unpack_x_y_sample_weight(batch)
-            y_pred = self._model(x, training=training)
-            loss = self._model.compute_loss(x, y, y_pred, weight, training=True)
-            pair = (y_pred, y) if swapped else (y, y_pred)
-            loops.update_metrics(self._model, loss, x, *pair, weight)
+            at = values(variables)
+            self._add_pass(batch, training=training, swapped=swapped)
             assign(variables, at)
             if not after_update:
                 RIGHT.take(self._model, batch)
         results = self._results(self.values())
         self.restore(current)
         return results
+
+    def _add_pass(self, batch: Batch, *, training: bool, swapped: bool = False) -> None:
+        """Add the metrics of a forward pass."""
+        x, y, weight = keras.utils.unpack_x_y_sample_weight(batch)
+        y_pred = self._model(x, training=training)
+        loss = self._model.compute_loss(x, y, y_pred, weight, training=training)
+        pair = (y_pred, y) if swapped else (y, y_pred)
+        loops.update_metrics(self._model, loss, x, *pair, weight)
 
 
 def compare_history(

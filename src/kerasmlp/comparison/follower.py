@@ -60,7 +60,6 @@ class Follower(Checker, keras.callbacks.Callback):
         self._after = initial  # what the loop's last step ended in; it should start with it
         self._unheard = initial  # without what callbacks changed
         self._expected = self._reference.hear(initial, "train_begin")  # before its next step
-        self._before: State | None = None  # as on_train_batch_begin saw it
         self._batches: Iterator[Batch] = iter(())  # of the epoch that has begun
         self._epoch = -1
         self._has_ended = True  # the epoch
@@ -95,9 +94,9 @@ class Follower(Checker, keras.callbacks.Callback):
             return
         self._hears_batches = True
         self._begin_epoch()
-        self._before = values(self._variables)
-        if not self._agrees(self._expected, self._before):
-            self.divergence = self._outside(self._before)
+        now = values(self._variables)
+        if not self._agrees(self._expected, now):
+            self.divergence = self._outside(now)
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         self._hears_batches = True
@@ -187,22 +186,17 @@ class Follower(Checker, keras.callbacks.Callback):
         self._expected = self._reference.hear(self._expected, "epoch_begin", self._epoch)
 
     def _execute(self, after: State, steps: int) -> None:
-        before = self._expected
-        if self._before is not None:
-            before = self._before
-            if self.has_own_optimizer:
-                before = [*before[: self._weights], *self._expected[self._weights :]]
-        self._before, self._after = None, after
+        self._after = after
         batches = list(itertools.islice(self._batches, steps))
         first, in_epoch = self._next_step, self._next_step - self._epoch * self._train.steps_per_epoch
         if not self.steps:
             self._find_own_optimizer(self._initial, after)
-            self.undecided = draws_outside_seeds(self._reference, before, batches[0])
+            self.undecided = draws_outside_seeds(self._reference, self._expected, batches[0])
         if self._stops_at is not None:
             what = f"the loop goes on after step {first}, though a callback set stop_training"
             self.divergence = Divergence(first + 1, what, cause="the loop ignores its callbacks")
             return
-        before = self._reference.hear(before, "train_batch_begin", in_epoch)
+        before = self._reference.hear(self._expected, "train_batch_begin", in_epoch)
         expected = self._reference.train(before, batches)
         if self._ends and not self.has_own_optimizer:
             expected = self._reference.finalize(expected)
@@ -221,8 +215,8 @@ class Follower(Checker, keras.callbacks.Callback):
             self._measure(first + 1, right, after, lambda: execution.find_cause(others))
             self.metrics[-1].restore(metrics)
         self._drawn = []
-        self._unheard = self._with_right_optimizer(after, expected)
         self._note_slots()
+        self._unheard = self._with_right_optimizer(after, expected)
         logs = self._reference.model.get_metrics_result() if self._reference.drives else {}
         self._expected = self._reference.hear(
             self._unheard, "train_batch_end", in_epoch + len(batches) - 1, logs
@@ -239,9 +233,8 @@ class Follower(Checker, keras.callbacks.Callback):
         """
         if not self.has_own_optimizer:
             return seen
-        own = {}
-        if self._used_optimizer is not None:
-            own = {_slot(variable.path): variable.numpy() for variable in self._used_optimizer.variables}
+        kept = self._slots_of.variables if self._slots_of is not None else []
+        own = {_slot(each.path): value for each, value in zip(kept, self._slots, strict=True)}
         slots = [
             own[_slot(path)] if _slot(path) in own and own[_slot(path)].shape == value.shape else value
             for path, value in zip(self._reference.paths, right, strict=True)

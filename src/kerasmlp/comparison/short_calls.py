@@ -8,6 +8,7 @@
 import dataclasses
 import functools
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import keras
 import tensorflow as tf
@@ -96,8 +97,9 @@ class ShortCalls(Checker):
         self._restart()
         per_epoch = self._train.steps_per_epoch
 
-        def place(epoch: int) -> tuple[int, int]:
-            return divmod(epoch * length, per_epoch)
+        def place(epoch: int) -> tuple[int, range]:
+            of_train, first = divmod(epoch * length, per_epoch)
+            return of_train, range(first, first + length)
 
         quiet, train = (_Part(self._train, place, length) for _ in range(2))
         follower = Follower(self._rounding, quiet, self._initial, self._model, self._own_optimizers)
@@ -110,45 +112,39 @@ class ShortCalls(Checker):
         """Check calls on parts of the training; the first wrong step tells where."""
         per_epoch = self._train.steps_per_epoch
         beginning = range(min(FIRST_STEPS, per_epoch))
-        in_epoch = self._agree_on(beginning, 1)
-        two = (0, per_epoch - 1)[:per_epoch]
-        if in_epoch and not self._agree_on(two, 2):
-            self._check_call(two, 2, self._cause_between_epochs)
-            return
+        in_epoch = self._call(beginning, 1).agrees
+        if in_epoch:
+            two = self._call((0, per_epoch - 1)[:per_epoch], 2)
+            if not two.agrees:
+                self._diverge(two, per_epoch + 1, self._cause_between_epochs)
+                return
         self._check_epochs(steps, 1, lambda: ())
         if not in_epoch and (self.divergence is None or not self.steps):
-            at = next(n for n in range(1, len(beginning) + 1) if not self._agree_on(range(n), 1))
-            self._check_call(range(at), 1, self._cause_within_an_epoch)
+            calls = ((n, self._call(range(n), 1)) for n in range(1, len(beginning) + 1))
+            at, wrong = next((n, call) for n, call in calls if not call.agrees)
+            self._diverge(wrong, at, self._cause_within_an_epoch)
         self.steps = max(self.steps, len(beginning))
 
-    def _agree_on(self, steps: Sequence[int], epochs: int) -> bool:
-        """Return whether a call on these steps of each epoch ends as it should."""
-        batches, expected, received = self._call(steps, epochs)
-        if self._agrees(expected, received):
-            return True
-        right = StepBound(self._rounding, self._initial, batches, expected)
-        return right.deviation(received, self._compared).is_rounding
-
-    def _call(self, steps: Sequence[int], epochs: int) -> tuple[list[Batch], State, State]:
-        """Call the loop; return the batches, and the states in which it should end and does end."""
-        part = _Part(self._train, lambda epoch: (epoch, steps[0]), len(steps), tuple(steps))
+    def _call(self, steps: Sequence[int], epochs: int) -> "_Call":
+        """Call the loop on these steps of each epoch."""
+        part = _Part(self._train, lambda epoch: (epoch, steps), len(steps))
         batches = [batch for epoch in range(epochs) for batch in part.epoch(epoch)]
         self._restart()
         self._loop(self._model, part, None, epochs, [])
         received = state(self._model)
-        expected = self._reference.train(self._initial, batches)
-        return batches, self._reference.finalize(expected), received
+        expected = self._reference.finalize(self._reference.train(self._initial, batches))
+        right = StepBound(self._rounding, self._initial, batches, expected)
+        agrees = self._agrees(expected, received)
+        agrees = agrees or right.deviation(received, self._compared).is_rounding
+        return _Call(right, received, agrees)
 
-    def _check_call(
-        self, steps: Sequence[int], epochs: int, causes: Callable[[Experiment], Cause | str | None]
+    def _diverge(
+        self, call: "_Call", step: int, causes: Callable[[Experiment], Cause | str | None]
     ) -> None:
-        batches, expected, received = self._call(steps, epochs)
-        self.steps = max(self.steps, len(batches))
-        if not self._agrees(expected, received):
-            right = StepBound(self._rounding, self._initial, batches, expected)
-            call = self._experiment(right, received)
-            step = len(steps) if epochs == 1 else self._train.steps_per_epoch + 1
-            self._measure(step, right, received, lambda: causes(call))
+        """Set the divergence to that of a call, which has just ended."""
+        self.steps = max(self.steps, len(call.right.batches))
+        experiment = self._experiment(call.right, call.received)
+        self._measure(step, call.right, call.received, lambda: causes(experiment))
 
     def _check_end(self, right: WholeRun, final: State, done: int) -> None:
         self.metrics = right.metrics
@@ -218,25 +214,29 @@ class ShortCalls(Checker):
         return None
 
 
+class _Call(NamedTuple):
+    """A call of the loop: the right steps, the state in which it ended, and whether they agree."""
+
+    right: StepBound
+    received: State
+    agrees: bool
+
+
 class _Part(Epochs):
     """Training data with only some of the steps of each epoch.
 
     Args:
-        place: returns, for an epoch of the part, the epoch of `train` and the first step in it.
-        steps: the steps of the epoch; None for `count` steps from the first one on.
+        place: returns, for an epoch of the part, the epoch of `train` and the steps in it.
+        count: the number of these steps.
     """
 
     follower: Follower | None = None
     _asked: int | tf.Variable = -1
 
     def __init__(
-        self,
-        train: Epochs,
-        place: Callable[[int], tuple[int, int]],
-        count: int,
-        steps: tuple[int, ...] | None = None,
+        self, train: Epochs, place: Callable[[int], tuple[int, Sequence[int]]], count: int
     ) -> None:
-        self._train, self._place, self._count, self._steps = train, place, count, steps
+        self._train, self._place, self._count = train, place, count
         self.batch_size = train.batch_size
 
     @property
@@ -244,9 +244,8 @@ class _Part(Epochs):
         return self._count
 
     def epoch(self, epoch: int | tf.Variable, first_step: int = 0) -> tf.data.Dataset:
-        of_train, first = self._place(int(epoch))
+        of_train, steps = self._place(int(epoch))
         batches = self._train.epoch(of_train)
-        steps = self._steps or tuple(range(first, first + self._count))
         chosen = [batches.skip(step).take(1) for step in steps[first_step:]]
         dataset = functools.reduce(tf.data.Dataset.concatenate, chosen)
         if self.follower is not None and not tf.inside_function():

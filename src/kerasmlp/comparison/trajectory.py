@@ -191,8 +191,11 @@ class _Losses(BatchLosses):
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         super().on_train_batch_end(batch, logs)
-        self._are_known = self._are_known and len(self.latest) <= self.model.steps_per_execution
-        self.all = [*self.all, *(step.loss for step in self.latest)] if self._are_known else []
+        if len(self.latest) > self.model.steps_per_execution:
+            self._are_known = False
+            self.all.clear()
+        elif self._are_known:
+            self.all += [step.loss for step in self.latest]
 
 
 def _history(returned: Any) -> History:

@@ -32,28 +32,30 @@ def with_other_updates(evidence: Evidence) -> Iterator[WrongStep]:
     as_dense = Step(lambda *of: dense(own_gradients(*of)))
     yield WrongStep("dense", f"{name} after the sum over equal ids", as_dense)
     yield WrongStep("update", "each update is applied twice", Step(apply=_apply_twice))
-    yield from _other_settings(evidence)
-    optimizer = _inner(model.optimizer)
+    yield from (_guessed_settings if evidence.optimizer is None else _other_settings)(evidence)
+    yield from _other_gradients(evidence)
+
+
+def _guessed_settings(evidence: Evidence) -> Iterator[WrongStep]:
+    """Yield the step with other settings, if the optimizer of the loop is none of Keras'."""
+    optimizer = _inner(evidence.model.optimizer)
     for epsilon in EPSILONS:
-        if evidence.optimizer is None and epsilon != getattr(optimizer, "epsilon", epsilon):
+        if epsilon != getattr(optimizer, "epsilon", epsilon):
             name = f"another epsilon of the optimizer: {epsilon:g}, not {optimizer.epsilon:g}"
             yield WrongStep("epsilon", name, _with_settings(optimizer, {"epsilon": epsilon}))
     for name in ("clipnorm", "global_clipnorm", "clipvalue", "weight_decay"):
-        if evidence.optimizer is None and getattr(optimizer, name, None):
+        if getattr(optimizer, name, None):
             without = f"another {name.replace('_', ' ')}: None, not {getattr(optimizer, name):g}"
             yield WrongStep(name, without, _with_settings(optimizer, {name: None}))
     right = float(optimizer.learning_rate)
     rate = _rounded(right * _update_ratio(evidence))
-    if evidence.optimizer is None and rate > 0 and abs(rate / right - 1) > 1e-5:
+    if rate > 0 and abs(rate / right - 1) > 1e-5:
         name = f"another learning rate: {rate:g}, not {right:g}"
         yield WrongStep("learning rate", name, _with_settings(optimizer, {"learning_rate": rate}))
-    yield from _other_gradients(evidence)
 
 
 def _other_settings(evidence: Evidence) -> Iterator[WrongStep]:
     """Yield the step with the optimizer that the loop uses, if it differs from the compiled one."""
-    if evidence.optimizer is None:
-        return
     compiled, used = _inner(evidence.model.optimizer), _inner(evidence.optimizer)
     if type(used) is not type(compiled):
         names = {"optimizer": f"another optimizer: {type(used).__name__}, not {type(compiled).__name__}"}
@@ -107,10 +109,7 @@ def _applied_by(used: Any, slots: State) -> Callable[[keras.Model, list[Any]], N
 
 def _other_gradients(evidence: Evidence) -> Iterator[WrongStep]:
     """Yield the steps with scaled or clipped gradients that the loop's update points to."""
-    implied = _implied_gradients(evidence)
-    if implied is None:
-        return
-    right, received = implied
+    right, received, total = _implied_gradients(evidence)
     ratios = [_median_ratio(one, other) for one, other in zip(right, received, strict=True)]
     norms = [float(np.linalg.norm(gradient)) for gradient in right]
     known = [
@@ -120,9 +119,6 @@ def _other_gradients(evidence: Evidence) -> Iterator[WrongStep]:
         return
     factor = float(np.median([ratio for ratio, _ in known]))
     if abs(factor) > 0 and abs(factor - 1) > 1e-4:
-        # Of an Embedding, TensorFlow takes the norm of its rows before equal ids are added.
-        total = float(tf.linalg.global_norm(own_gradients(evidence.model, evidence.batches[0])))
-        total /= float(evidence.model.optimizer.scale_loss(1.0))
         clip = _rounded(factor * total, 2)
         if factor < 1 and clip and abs(clip / (factor * total) - 1) < 1e-3:
             name = f"gradients are clipped by global norm {clip:g}"
@@ -154,8 +150,8 @@ def _clipped(clip: Callable[[list[Any]], list[Any]]) -> Step:
     return Step(lambda *of: clip(own_gradients(*of)))
 
 
-def _implied_gradients(evidence: Evidence) -> tuple[Arrays, Arrays] | None:
-    """Return the right gradients, and those that the loop seems to have applied.
+def _implied_gradients(evidence: Evidence) -> tuple[Arrays, Arrays, float]:
+    """Return the right gradients, those that the loop seems to have applied, and the right global norm.
 
     The first moment of an optimizer tells them, or the velocity, or without either the update itself.
     """
@@ -164,6 +160,8 @@ def _implied_gradients(evidence: Evidence) -> tuple[Arrays, Arrays] | None:
     restore(model, evidence.before)
     found = own_gradients(model, evidence.batches[0])
     scale = float(model.optimizer.scale_loss(1.0))
+    # Of an Embedding, TensorFlow takes the norm of its rows before equal ids are added.
+    total = float(tf.linalg.global_norm(found)) / scale
     right = [np.zeros(0) if g is None else g.numpy() / scale for g in dense(found)]
     restore(model, evidence.before)
     weights = len(model.variables)
@@ -188,7 +186,7 @@ def _implied_gradients(evidence: Evidence) -> tuple[Arrays, Arrays] | None:
             ratio = (received - decay * old) / (expected - decay * old)
             ratio = np.sign(ratio) * np.abs(ratio) ** power
         applied.append(gradient * np.where(np.isfinite(ratio), ratio, 0.0))
-    return right, applied
+    return right, applied, total
 
 
 def _median_ratio(right: NDArray[Any], received: NDArray[Any]) -> float:

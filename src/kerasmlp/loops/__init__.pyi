@@ -9,7 +9,6 @@ from .interface import (
     TrainingData as TrainingData,
     TrainStep as TrainStep,
     build as build,
-    build_metrics as build_metrics,
 )
 from .step import (
     batch_length as batch_length,
