@@ -34,7 +34,8 @@ class Settings:
         seed: Seed of the initial weights and the order of the batches.
         jit_compile: Compile all rows with XLA where possible, not only those with +jit.
         steps_per_execution: Steps in one call, for rows without @N.
-        repeats: Epochs to time for each loop, after one that warms up. 0 measures no cost.
+        repeats: Epochs to time for each loop, after one that warms up; 3 at most if they take more than
+            4 seconds together. 0 measures no cost.
         time_limit: Seconds without a message (a batch or an epoch), after which a row is stopped.
         output: The new folder for the report. By default a new folder in logs.
         explain: Print how the bound on rounding is derived, and its figures.
@@ -90,6 +91,7 @@ def _compare(settings: Settings) -> bool:
     from kerasmlp.data import MNISTLoader
 
     with contextlib.ExitStack() as stack:
+        processes = stack.enter_context(comparison.new_processes())
         with cli.quiet_start(settings.verbose):
             data: str | MNISTLoader = settings.data
             name: str = settings.data
@@ -104,12 +106,11 @@ def _compare(settings: Settings) -> bool:
             )
         folder = stack.enter_context(comparison.report.folder(settings.output))
         found = comparison.compare_rows(
-            start, rows, settings.epochs, settings.repeats, settings.time_limit
+            start, rows, settings.epochs, settings.repeats, settings.time_limit, processes
         )
         print(f"data: {name}")
         found.show_tables(Console())
-        with cli.quiet_start(settings.verbose):  # TensorBoard's writer imports TensorFlow
-            comparison.report.write(found, folder)
+        comparison.report.write(found, folder, processes)
     if settings.explain:
         print(comparison.report.explanation(found))
     print(f"report: {folder}")

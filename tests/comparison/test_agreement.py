@@ -1,6 +1,7 @@
 """The verdicts of the rows, from what their processes send."""
 
 import threading
+import types
 
 import numpy as np
 import pytest
@@ -17,19 +18,20 @@ ROWS = [Row("fit", "fit"), Row("mine", "nowhere:mine")]
 DATA = Parts((np.zeros(4), np.zeros(4)))
 START = Start("nowhere:model", DATA, DATA, 2, 0)
 TRAJECTORY = outcomes.trajectory()
+FORKS = types.SimpleNamespace(launch=None)
 
 
 def check_with(monkeypatch, process):
     monkeypatch.setattr(agreement, "Process", process)
     monkeypatch.setattr(agreement.os, "cpu_count", lambda: 2)
     with RowProgress(ROWS) as progress:
-        return agreement.check_agreement(START, ROWS, 1, 60, progress)
+        return agreement.check_agreement(START, ROWS, 1, 60, FORKS, progress)
 
 
 class FakeProcess:
     """A process that sends the initial state, then a trajectory."""
 
-    def __init__(self, function, start, row, first, epochs):
+    def __init__(self, function, start, row, first, epochs, *, launch):
         self.row = row
         self.messages = iter([[np.zeros(1)], TRAJECTORY])
 

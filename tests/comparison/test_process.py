@@ -6,12 +6,23 @@ import linecache
 import os
 import re
 import signal
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 
 from helpers import python
-from kerasmlp.comparison.process import Process, RemoteError, dumps, import_by_name, loads
+from kerasmlp.comparison.forks import ForkServer
+from kerasmlp.comparison.process import (
+    Process,
+    RemoteError,
+    dumps,
+    import_by_name,
+    loads,
+    peak_megabytes,
+)
 
 
 def doubles(talk, times):
@@ -33,8 +44,55 @@ def sleeps(talk):
     time.sleep(1000)
 
 
-def test_a_function_exchanges_messages_and_returns():
-    with Process(f"{__name__}:doubles", 2) as process:
+def exits(talk):
+    print("over", flush=True)
+    sys.exit(3)
+
+
+def sleeps_with_another(talk):
+    talk.send((os.getpid(), subprocess.Popen(["sleep", "1000"]).pid))
+    time.sleep(1000)
+
+
+def has_imported(talk, module):
+    """Whether it was imported before this call, and what an earlier process left in the environment."""
+    found = module in sys.modules, os.environ.get("LEFT_BEHIND")
+    os.environ["LEFT_BEHIND"] = "yes"
+    return found
+
+
+def uses_numpy(talk):
+    import numpy as np
+
+    np.ones(2**22).sum()  # 32 MiB
+    return peak_megabytes()
+
+
+def ends(number):
+    """Whether the process ends within 10 s. What init has not yet waited for has ended."""
+    for _ in range(100):
+        status = Path(f"/proc/{number}/stat")
+        if not status.exists() or ") Z " in status.read_text():
+            return True
+        time.sleep(0.1)
+    return False
+
+
+@pytest.fixture(scope="module")
+def forks():
+    with ForkServer("no.such.module", "numpy") as server:
+        server.wait_until_ready()
+        yield server
+
+
+@pytest.fixture(params=["new", "fork"])
+def options(request):
+    """Arguments of `Process`, for both ways to start one."""
+    return {} if request.param == "new" else {"launch": request.getfixturevalue("forks").launch}
+
+
+def test_a_function_exchanges_messages_and_returns(options):
+    with Process(f"{__name__}:doubles", 2, **options) as process:
         for number in (3, 4):
             process.send(number)
             assert process.receive(60) == 2 * number
@@ -46,13 +104,65 @@ def test_a_function_exchanges_messages_and_returns():
     [
         ("fails", 60, r"^ValueError: on two lines \(\w+\.py, line \d+\)$"),
         ("prints_and_dies", 60, r"^its process was killed by signal 9: last words$"),
+        ("exits", 60, r"^its process ended with status 3: over$"),
         ("sleeps", 2, r"^no message for 2 s"),
         ("none", 60, r"the module \S*test_process has no 'none'"),
     ],
 )
-def test_an_error_message_says_what_happened(function, seconds, message):
-    with Process(f"{__name__}:{function}") as process, pytest.raises(RemoteError, match=message):
+def test_an_error_message_says_what_happened(function, seconds, message, options):
+    with (
+        Process(f"{__name__}:{function}", **options) as process,
+        pytest.raises(RemoteError, match=message),
+    ):
         process.receive(seconds)
+
+
+def test_a_forked_process_has_the_imports_of_the_server_and_an_environment_of_its_own(forks):
+    for _ in range(2):
+        with Process(f"{__name__}:has_imported", "numpy", launch=forks.launch) as process:
+            assert process.receive(60) == (True, None)
+
+
+def test_the_peak_memory_of_a_forked_process_is_that_of_a_new_one(forks):
+    peaks = []
+    for options in ({}, {"launch": forks.launch}):
+        with Process(f"{__name__}:uses_numpy", **options) as process:
+            peaks.append(process.receive(60))
+    assert peaks[1] == pytest.approx(peaks[0], rel=0.1)
+
+
+def test_a_forked_process_is_killed_with_what_it_started(forks):
+    with Process(f"{__name__}:sleeps_with_another", launch=forks.launch) as process:
+        numbers = process.receive(60)
+    assert all(map(ends, numbers))
+
+
+def test_forked_processes_end_when_the_process_that_wants_them_is_killed(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        """
+import os, signal
+from kerasmlp.comparison.forks import ForkServer
+from kerasmlp.comparison.process import Process
+
+with ForkServer() as server:
+    server.wait_until_ready()
+    with Process("test_process:sleeps_with_another", launch=server.launch) as process:
+        print(*process.receive(60), server._server.pid, flush=True)
+        os.kill(os.getpid(), signal.SIGKILL)
+"""
+    )
+    done = python(script, cwd=tmp_path, PYTHONPATH=os.pathsep.join(sys.path))
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert all(map(ends, map(int, done.stdout.split())))
+
+
+def test_a_server_that_has_died_is_a_lost_connection():
+    with ForkServer() as server:
+        server.wait_until_ready()
+        server._server.kill()
+        with pytest.raises(ConnectionError):
+            Process(f"{__name__}:doubles", 0, launch=server.launch)
 
 
 def test_a_name_gives_its_object():
@@ -104,3 +214,14 @@ def test_a_function_without_a_file_is_sent_with_its_source():
     received = loads(content)
     assert received(1, 2) == 3
     assert inspect.getsource(received) == source
+
+
+def test_what_is_imported_before_a_fork_uses_no_tensorflow():
+    """TensorFlow does not work on in a process that was forked after it has been used."""
+    program = """
+import kerasmlp.comparison.trajectory, kerasmlp.comparison.timing, kerasmlp.comparison.runs
+import tensorflow as tf
+tf.config.threading.set_inter_op_parallelism_threads(1)  # an error once TensorFlow has been used
+"""
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from matplotlib import colors
 
-from kerasmlp.comparison import figure, report
+from helpers import events
+from kerasmlp.comparison import figure, new_processes, report
 from kerasmlp.comparison.result import Comparison
 from outcomes import LOSSES, row
 
@@ -207,8 +208,12 @@ def test_the_content_of_the_json_file():
     }
 
 
-def test_the_report_holds_the_picture(tmp_path, monkeypatch):
-    monkeypatch.setattr(report, "_write_events", lambda comparison, folder: None)
-    report.write(Comparison(ROWS, {}), tmp_path)
+def test_the_report_holds_a_picture_and_a_run_for_each_row(tmp_path):
+    with new_processes() as processes:
+        processes.wait_until_ready()
+        report.write(Comparison(ROWS, {"epochs": 1, "steps_per_epoch": 4}), tmp_path, processes)
     assert (tmp_path / "comparison.png").read_bytes().startswith(b"\x89PNG")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["comparison.json", "comparison.png"]
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {"comparison.json", "comparison.png", "fit", "graph", "wrong", "by_call"}
+    written = events(tmp_path)["fit", "loss/batch"]
+    assert written == {step: pytest.approx(loss) for step, loss in enumerate(LOSSES, 1)}

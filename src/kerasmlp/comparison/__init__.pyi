@@ -3,6 +3,7 @@ from .compare import (
     assert_loops_agree as assert_loops_agree,
     compare_loops as compare_loops,
     compare_rows as compare_rows,
+    new_processes as new_processes,
 )
 from .process import (
     Process as Process,

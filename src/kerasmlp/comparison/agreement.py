@@ -4,6 +4,7 @@ import concurrent.futures
 import os
 from collections.abc import Sequence
 
+from kerasmlp.comparison.forks import ForkServer
 from kerasmlp.comparison.process import Process, RemoteError
 from kerasmlp.comparison.progress import RowProgress
 from kerasmlp.comparison.row import Row
@@ -12,7 +13,12 @@ from kerasmlp.comparison.verdict import Outcome, State, Trajectory, judge
 
 
 def check_agreement(
-    start: Start, rows: Sequence[Row], epochs: int, time_limit: float, progress: RowProgress
+    start: Start,
+    rows: Sequence[Row],
+    epochs: int,
+    time_limit: float,
+    processes: ForkServer,
+    progress: RowProgress,
 ) -> list[Outcome]:
     """Check the loop of each row, and return the verdicts.
 
@@ -21,15 +27,15 @@ def check_agreement(
     a `ValueError`. Then run the rows of the eager loop, which take longest.
     """
     initial: concurrent.futures.Future[State] = concurrent.futures.Future()
-    processes: list[Process] = []
+    started: list[Process] = []
 
     def check_row(row: Row) -> Trajectory | str:
         is_first = row is rows[0]
         progress.starting(row.name)
         try:
             function = "kerasmlp.comparison.trajectory:check_row"
-            with Process(function, start, row, rows[0], epochs) as process:
-                processes.append(process)
+            with Process(function, start, row, rows[0], epochs, launch=processes.launch) as process:
+                started.append(process)
                 own = process.receive(time_limit)
                 if is_first:
                     initial.set_result(own)
@@ -57,7 +63,7 @@ def check_agreement(
                 progress.ended(row.name, outcomes[-1].verdict)
         except BaseException:
             threads.shutdown(wait=False, cancel_futures=True)
-            for process in processes:
+            for process in started:
                 process.kill()
             raise
     if initial.exception() is not None:

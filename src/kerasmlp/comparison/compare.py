@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from kerasmlp.comparison.agreement import check_agreement
 from kerasmlp.comparison.cost import measure_costs
+from kerasmlp.comparison.forks import ForkServer
 from kerasmlp.comparison.progress import RowProgress
 from kerasmlp.comparison.result import Comparison
 from kerasmlp.comparison.row import BUILT_IN, Row
@@ -49,7 +50,8 @@ def compare_loops(
         epochs: epochs in which the steps are compared.
         batch_size: examples in a batch. A dataset has its own.
         seed: seed of the initial weights and the order of the batches.
-        repeats: epochs to time, after one that warms up. 0 measures no cost.
+        repeats: epochs to time, after one that warms up; 3 at most if they take more than 4 seconds
+            together. 0 measures no cost.
         time_limit: seconds without a message, after which the process of a row is stopped.
         output: the new folder for the report. None for no report.
         validation_data: data that the loops get as their validation data. By default the test data. What
@@ -69,6 +71,7 @@ def compare_loops(
         for name, loop in (loops or {name: name for name in BUILT_IN}).items()
     ]
     with contextlib.ExitStack() as stack:
+        processes = stack.enter_context(new_processes())
         start = stack.enter_context(
             start_from(
                 make_model,
@@ -81,9 +84,9 @@ def compare_loops(
             )
         )
         folder = None if output is None else stack.enter_context(report.folder(output))
-        result = compare_rows(start, rows, epochs, repeats, time_limit)
+        result = compare_rows(start, rows, epochs, repeats, time_limit, processes)
         if folder is not None:
-            report.write(result, folder)
+            report.write(result, folder, processes)
     return result
 
 
@@ -107,18 +110,31 @@ def assert_loops_agree(
         raise AssertionError(f"the loops do not agree\n{result.diagnosis}")
 
 
-def compare_rows(
-    start: Start, rows: Sequence[Row], epochs: int, repeats: int, time_limit: float
-) -> Comparison:
-    """Compare `rows`, which train from `start`. The other arguments are those of `compare_loops`.
+def new_processes() -> ForkServer:
+    """Return what starts the processes of a comparison, a context. It imports TensorFlow meanwhile."""
+    package = "kerasmlp.comparison"
+    return ForkServer(f"{package}.trajectory", f"{package}.timing", f"{package}.runs")
 
-    A `ValueError` says what is wrong with the rows, the settings or the model.
+
+def compare_rows(
+    start: Start,
+    rows: Sequence[Row],
+    epochs: int,
+    repeats: int,
+    time_limit: float,
+    processes: ForkServer,
+) -> Comparison:
+    """Compare `rows`, which train from `start`, in `processes`.
+
+    The other arguments are those of `compare_loops`. A `ValueError` says what is wrong with the rows,
+    the settings or the model.
     """
     _check(start, rows, epochs, repeats)
     with RowProgress(rows) as progress:
-        outcomes = check_agreement(start, rows, epochs, time_limit, progress)
+        processes.wait_until_ready()
+        outcomes = check_agreement(start, rows, epochs, time_limit, processes, progress)
         if repeats:
-            outcomes = measure_costs(start, rows, outcomes, repeats, time_limit, progress)
+            outcomes = measure_costs(start, rows, outcomes, repeats, time_limit, processes, progress)
     settings = {
         "epochs": epochs,
         "batch_size": start.batch_size,

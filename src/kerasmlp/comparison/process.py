@@ -14,9 +14,10 @@ import sysconfig
 import tempfile
 import traceback
 import types
+from collections.abc import Callable
 from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
-from typing import Any, Self
+from typing import IO, Any, Protocol, Self
 
 import cloudpickle
 
@@ -76,6 +77,39 @@ class RemoteError(Exception):
     """The function raised an error, its process died, or it sent nothing for too long."""
 
 
+class Launched(Protocol):
+    """A process that was started."""
+
+    def kill(self) -> None:
+        """Kill it, unless it is known to have ended."""
+
+    def wait(self) -> int:
+        """Wait for its end, and return its exit status; minus the signal, if one ended it."""
+
+
+def launch_python(program: str, descriptor: int, output: int) -> subprocess.Popen[bytes]:
+    """Start a program in a new Python process, which has `descriptor` open and prints to `output`."""
+    return subprocess.Popen(
+        [sys.executable, "-c", program],
+        pass_fds=[descriptor],
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=output,
+        env={
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(path or os.curdir for path in sys.path),
+            "KERAS_BACKEND": "tensorflow",
+            "TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "3"),
+            "TF_FORCE_GPU_ALLOW_GROWTH": "true",  # several processes share the device
+        },
+    )
+
+
+def _launch(descriptor: int, output: int) -> Launched:
+    program = f"from kerasmlp.comparison.process import serve; serve({descriptor})"
+    return launch_python(program, descriptor, output)
+
+
 class Process:
     """Runs a function in a new Python process. POSIX only.
 
@@ -87,27 +121,22 @@ class Process:
         function: the name of the function, `package.module:name`. It is called with a `Talk` and `args`.
             The value that it returns is its last message to this process.
         args: arguments of the function. They are sent with cloudpickle, so they may contain closures.
+        launch: starts the process, which has to call `serve`, with the descriptors of its connection and
+            of the file that it prints to. By default a new Python process.
     """
 
-    def __init__(self, function: str, *args: Any) -> None:
+    def __init__(
+        self, function: str, *args: Any, launch: Callable[[int, int], Launched] = _launch
+    ) -> None:
         self._output = tempfile.TemporaryFile()  # noqa: SIM115
         self._connection, other = Pipe()
-        program = f"from kerasmlp.comparison.process import _serve; _serve({other.fileno()})"
-        self._process = subprocess.Popen(
-            [sys.executable, "-c", program],
-            pass_fds=[other.fileno()],
-            stdin=subprocess.DEVNULL,
-            stdout=self._output,
-            stderr=self._output,
-            env={
-                **os.environ,
-                "PYTHONPATH": os.pathsep.join(path or os.curdir for path in sys.path),
-                "KERAS_BACKEND": "tensorflow",
-                "TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "3"),
-                "TF_FORCE_GPU_ALLOW_GROWTH": "true",  # several processes share the device
-            },
-        )
-        other.close()
+        try:
+            self._process = launch(other.fileno(), self._output.fileno())
+        except ConnectionError:
+            self._close()
+            raise
+        finally:
+            other.close()
         self._connection.send_bytes(dumps((function, args)))
 
     def __enter__(self) -> Self:
@@ -115,6 +144,9 @@ class Process:
 
     def __exit__(self, *_: object) -> None:
         self.kill()
+        self._close()
+
+    def _close(self) -> None:
         self._connection.close()
         self._output.close()
 
@@ -147,10 +179,15 @@ class Process:
 
     def _how_it_died(self) -> str:
         status = self._process.wait()
-        self._output.seek(0)
-        lines = self._output.read().decode(errors="replace").strip().splitlines()
         how = f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"
-        return f"its process {how}" + (f": {lines[-1]}" if lines else "")
+        return f"its process {how}{last_line(self._output)}"
+
+
+def last_line(output: IO[bytes]) -> str:
+    """Return `: ` and the last line that a process printed to `output`, if any."""
+    output.seek(0)
+    lines = output.read().decode(errors="replace").strip().splitlines()
+    return f": {lines[-1]}" if lines else ""
 
 
 class Talk:
@@ -167,7 +204,7 @@ class Talk:
         return loads(self._connection.recv_bytes())
 
 
-def _serve(descriptor: int) -> None:
+def serve(descriptor: int) -> None:
     """Run the function of a `Process`; the start of the new process."""
     connection = Connection(descriptor)
     try:
@@ -192,10 +229,25 @@ def _place(error: Exception) -> str:
     return f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else ""
 
 
+libraries_before_fork = 0.0
+"""What of the libraries was in memory when this process was forked, in MiB."""
+_STATUS = Path("/proc/self/status")
+
+
+def in_status(name: str) -> float:
+    """Return a size in the status of this process, in MiB. 0 if the system shows none."""
+    if not _STATUS.exists():
+        return 0.0
+    return int(_STATUS.read_text().partition(f"{name}:")[2].split()[0]) / 2**10
+
+
 def peak_megabytes() -> float:
-    """Return the peak memory of this process, in MiB."""
-    status = Path("/proc/self/status")
-    if status.exists():  # getrusage would include the peak of the process that started this one
-        return int(status.read_text().partition("VmHWM:")[2].split()[0]) / 2**10
+    """Return the peak memory of this process, in MiB.
+
+    A forked process starts without the pages of libraries that the import read. They are counted as if
+    it had imported the libraries itself.
+    """
+    if _STATUS.exists():  # getrusage would include the peak of the process that started this one
+        return in_status("VmHWM") + max(0.0, libraries_before_fork - in_status("RssFile"))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (2**20 if sys.platform == "darwin" else 2**10)

@@ -1,4 +1,4 @@
-"""The report of a comparison: a JSON file, a figure, and a TensorBoard run for each row."""
+"""The report of a comparison: a JSON file, a figure, and TensorBoard runs. Imports no TensorFlow."""
 
 import contextlib
 import dataclasses
@@ -6,13 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tensorboard.plugins.scalar.summary_v2 import scalar_pb
-
 from kerasmlp.comparison import figure
+from kerasmlp.comparison.forks import ForkServer
+from kerasmlp.comparison.process import Process, RemoteError
 from kerasmlp.comparison.result import Comparison
 from kerasmlp.comparison.verdict import differences
 from kerasmlp.runs import environment, run_folder
-from kerasmlp.tensorboard import Events, hparams
+
+_SECONDS_TO_WRITE = 600.0
 
 
 @contextlib.contextmanager
@@ -36,11 +37,20 @@ def folder(output: str | Path | None) -> Iterator[Path]:
             made.rmdir()
 
 
-def write(comparison: Comparison, folder: Path) -> None:
-    """Write `comparison.json`, `comparison.png` and a TensorBoard run for each row into `folder`."""
+def write(comparison: Comparison, folder: Path, processes: ForkServer) -> None:
+    """Write `comparison.json`, `comparison.png` and a TensorBoard run for each row into `folder`.
+
+    One of `processes` writes the runs, since TensorBoard's writer imports TensorFlow. If it cannot,
+    raise an `OSError`.
+    """
     run_folder.write_json(folder / "comparison.json", as_json(comparison))
     (folder / "comparison.png").write_bytes(figure.png(comparison))
-    _write_events(comparison, folder)
+    program = "kerasmlp.comparison.runs:write"
+    with Process(program, comparison, folder, launch=processes.launch) as process:
+        try:
+            process.receive(_SECONDS_TO_WRITE)
+        except RemoteError as error:
+            raise OSError(f"the TensorBoard runs of the report: {error}") from None
 
 
 def as_json(comparison: Comparison) -> dict[str, Any]:
@@ -89,30 +99,3 @@ def explanation(comparison: Comparison) -> str:
         if (found := outcome.trajectory) is not None
     ]
     return "\n".join(lines)
-
-
-def _write_events(comparison: Comparison, folder: Path) -> None:
-    """Write a run for each row: the loss of each step, the metrics of each epoch, HParams."""
-    settings = comparison.settings
-    per_epoch = settings["steps_per_epoch"]
-    with contextlib.closing(Events(folder)) as events:
-        for outcome in comparison.outcomes:
-            trajectory, sub_run = outcome.trajectory, outcome.name.replace("/", "_")
-            if trajectory is None:
-                continue
-            for step, loss in enumerate(trajectory.losses, 1):
-                events.write(sub_run, step, scalar_pb, {"loss/batch": loss})
-            for name, epochs in trajectory.history.items():
-                for epoch, value in enumerate(epochs, 1):
-                    events.write(sub_run, epoch * per_epoch, scalar_pb, {f"{name}/running": value})
-            final = {name: epochs[-1] for name, epochs in trajectory.history.items()}
-            if (cost := outcome.cost) is not None:
-                final |= {"seconds_per_epoch": cost.median, "steps_per_second": cost.steps_per_second}
-                final["peak_megabytes"] = cost.peak_megabytes
-            values = settings | {
-                "loop": outcome.name,
-                "jit_compile": trajectory.jit_compile,
-                "steps_per_execution": trajectory.steps_per_execution,
-            }
-            last = settings["epochs"] * per_epoch
-            hparams.write(events, sub_run, last, values, final)

@@ -20,56 +20,56 @@ EVALUATIONS = 3
 """How often the evaluation is timed, after one that traces."""
 
 
-def time_row(talk: Talk, start: Start, row: Row, repeats: int) -> Cost:
-    """Time the loop of a row: an epoch that warms up, `repeats` epochs, and the evaluation.
+def time_row(talk: Talk, start: Start, row: Row, repeats: int) -> None:
+    """Time the loop of a row: the evaluation, an epoch that warms up, and `repeats` epochs.
 
-    Each of them starts when a message is received. An epoch is answered at its end.
+    Each of them starts when a message is received, and is answered at its end: a timed epoch by the
+    cost as known so far, so that the other side can end this process when it knows enough.
     """
     with running(row, start, 1 + repeats) as loop:
         model = row.compile(start.new_model())
         train, test = start.batches(), start.test_batches()
         build(model, train)
-        timer = _EpochTimer(talk, synchronize=row.strategy != "multiworker")
         talk.send("ready")
+        talk.receive()
+        evaluate = functools.partial(model.evaluate, test, verbose=0)
+        _, *evaluations = timeit.repeat(evaluate, number=1, repeat=1 + EVALUATIONS)
+        talk.send("evaluated")
+        timer = _EpochTimer(talk, train.steps_per_epoch, statistics.median(evaluations))
+        timer.synchronizes = row.strategy != "multiworker"  # with several workers TensorFlow cannot
         timer.wait_and_start()
         loop(model, train, None, 1 + repeats, [timer])
-        by_epoch = bool(timer.seconds)
-        if not by_epoch:
+        if not timer.seconds:
+            timer.by_epoch = False
             timer.stop()
             for _ in range(repeats):
                 timer.wait_and_start()
                 loop(model, train, None, 1, [])
                 timer.stop()
-        if len(timer.seconds) != 1 + repeats:
-            trained = len(timer.seconds)
+        trained = len(timer.seconds)
+        if trained != 1 + repeats:
             raise ValueError(f"expected the loop to train {1 + repeats} epochs; it trained {trained}")
-        timer.wait_and_start()
-        evaluate = functools.partial(model.evaluate, test, verbose=0)
-        _, *evaluations = timeit.repeat(evaluate, number=1, repeat=1 + EVALUATIONS)
-        return Cost(
-            timer.seconds[1:],
-            train.steps_per_epoch,
-            timer.seconds_to_first_step,
-            statistics.median(evaluations),
-            peak_megabytes(),
-            by_epoch,
-        )
 
 
 class _EpochTimer(keras.callbacks.Callback):
-    """Times each epoch. An epoch waits for a message before it starts.
+    """Times each epoch. An epoch waits for a message before it starts."""
 
-    With `synchronize`, it waits for the devices before the clock is read. With several workers,
-    TensorFlow cannot.
-    """
+    synchronizes = True
+    """Whether to wait for the devices before the clock is read."""
+    by_epoch = True
 
-    def __init__(self, talk: Talk, synchronize: bool) -> None:
+    def __init__(self, talk: Talk, steps_per_epoch: int, seconds_to_evaluate: float) -> None:
         super().__init__()
-        self._synchronize = tf.test.experimental.sync_devices if synchronize else lambda: None
         self._talk = talk
+        self._steps_per_epoch = steps_per_epoch
+        self._seconds_to_evaluate = seconds_to_evaluate
         self._waiting = False
         self.seconds: list[float] = []
         self.seconds_to_first_step: float | None = None
+
+    def _synchronize(self) -> None:
+        if self.synchronizes:
+            tf.test.experimental.sync_devices()
 
     def wait_and_start(self) -> None:
         self._talk.receive()
@@ -80,7 +80,16 @@ class _EpochTimer(keras.callbacks.Callback):
         """Stop the clock when the device has done its work, and answer."""
         self._synchronize()
         self.seconds.append(time.perf_counter() - self._begin)
-        self._talk.send("epoch")
+        self._talk.send(
+            Cost(
+                self.seconds[1:],
+                self._steps_per_epoch,
+                self.seconds_to_first_step,
+                self._seconds_to_evaluate,
+                peak_megabytes(),
+                self.by_epoch,
+            )
+        )
         self._waiting = True
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:

@@ -23,7 +23,7 @@ def drawing(
 
     What iterators in graphs deliver is not seen, and batches of `but_of` are left out.
     """
-    # The class of iterators in Python.
+    # The class of iterators in Python. Not at import: processes fork before TensorFlow is used.
     iterators: Any = type(iter(tf.data.Dataset.range(0)))
     original = iterators.__next__
     depth = 0

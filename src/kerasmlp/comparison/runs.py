@@ -1,0 +1,37 @@
+"""The TensorBoard runs of a comparison, one for each row."""
+
+import contextlib
+from pathlib import Path
+
+from tensorboard.plugins.scalar.summary_v2 import scalar_pb
+
+from kerasmlp.comparison.process import Talk
+from kerasmlp.comparison.result import Comparison
+from kerasmlp.tensorboard import Events, hparams
+
+
+def write(_: Talk, comparison: Comparison, folder: Path) -> None:
+    """Write a run for each row: the loss of each step, the metrics of each epoch, HParams."""
+    settings = comparison.settings
+    per_epoch = settings["steps_per_epoch"]
+    with contextlib.closing(Events(folder)) as events:
+        for outcome in comparison.outcomes:
+            trajectory, sub_run = outcome.trajectory, outcome.name.replace("/", "_")
+            if trajectory is None:
+                continue
+            for step, loss in enumerate(trajectory.losses, 1):
+                events.write(sub_run, step, scalar_pb, {"loss/batch": loss})
+            for name, epochs in trajectory.history.items():
+                for epoch, value in enumerate(epochs, 1):
+                    events.write(sub_run, epoch * per_epoch, scalar_pb, {f"{name}/running": value})
+            final = {name: epochs[-1] for name, epochs in trajectory.history.items()}
+            if (cost := outcome.cost) is not None:
+                final |= {"seconds_per_epoch": cost.median, "steps_per_second": cost.steps_per_second}
+                final["peak_megabytes"] = cost.peak_megabytes
+            values = settings | {
+                "loop": outcome.name,
+                "jit_compile": trajectory.jit_compile,
+                "steps_per_execution": trajectory.steps_per_execution,
+            }
+            last = settings["epochs"] * per_epoch
+            hparams.write(events, sub_run, last, values, final)
