@@ -4,7 +4,7 @@ import keras
 
 from kerasmlp.comparison.start import Start
 from kerasmlp.comparison.trajectory import check_loop
-from kerasmlp.comparison.user_data import Parts
+from kerasmlp.data import Parts
 
 EPOCH = 7
 """Steps of an epoch: 200 examples in batches of 32 leave a partial batch of 8."""

@@ -12,7 +12,7 @@ from kerasmlp.comparison.process import RemoteError
 from kerasmlp.comparison.progress import RowProgress
 from kerasmlp.comparison.row import Row
 from kerasmlp.comparison.start import Start
-from kerasmlp.comparison.user_data import Parts
+from kerasmlp.data import Parts
 
 ROWS = [Row("fit", "fit"), Row("mine", "nowhere:mine")]
 DATA = Parts((np.zeros(4), np.zeros(4)))

@@ -10,8 +10,8 @@ from kerasmlp import loops
 from kerasmlp.comparison.start import Start
 from kerasmlp.comparison.tables import notes
 from kerasmlp.comparison.trajectory import check_loop
-from kerasmlp.comparison.user_data import Parts
 from kerasmlp.comparison.verdict import judge
+from kerasmlp.data import Parts
 from small_models import compiled_dense
 
 

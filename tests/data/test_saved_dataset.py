@@ -14,10 +14,10 @@ def test_batches_are_read_back_in_their_order(tmp_path):
     saved = SavedDataset.save(DATA.batch(4), tmp_path)
     assert (saved.steps_per_epoch, saved.batch_size, saved.examples) == (3, 4, 11)
     for epoch in (0, 1):
-        batches = list(saved.epoch(epoch).as_numpy_iterator())
+        batches = list(saved.batches().epoch(epoch).as_numpy_iterator())
         assert np.array_equal(np.concatenate([x["a"] for x, _ in batches]), X)
         assert np.array_equal(np.concatenate([y for _, y in batches]), np.arange(11))
-    ((x, y),) = saved.epoch(0, first_step=2)
+    ((x, y),) = saved.batches().epoch(0, first_step=2)
     assert np.array_equal(x["b"], X[8:, 0])
     assert np.array_equal(y, [8, 9, 10])
 

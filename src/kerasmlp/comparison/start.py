@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kerasmlp.comparison.process import dumps, import_by_name, loads
-from kerasmlp.comparison.user_data import Data, Parts, as_data, with_class_weight
-from kerasmlp.data import MNISTLoader
+from kerasmlp.comparison.user_data import Data, as_data, with_class_weight
+from kerasmlp.data import MNISTLoader, Parts
 
 if TYPE_CHECKING:
     import keras
     import tensorflow as tf
 
-    from kerasmlp.data import Batches, SavedDataset
+    from kerasmlp.data import Batches, DatasetBatches, SavedDataset
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,10 +53,10 @@ class Start:
             return -(-self.examples // self.batch_size)
         return self.train.steps_per_epoch
 
-    def batches(self) -> "Batches | SavedDataset":
+    def batches(self) -> "Batches | DatasetBatches":
         """Return the training batches."""
         if not isinstance(self.train, Parts):
-            return dataclasses.replace(self.train)
+            return self.train.batches()
         from kerasmlp.data import Batches
 
         x, y, sample_weight = self.train.padded

@@ -1,15 +1,11 @@
 """Training data as users have them: any form that `fit` takes. Imports no TensorFlow for arrays."""
 
-import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from kerasmlp.comparison.process import import_by_name
-from kerasmlp.data import MNISTLoader
+from kerasmlp.data import MNISTLoader, Parts, weighted, weighted_dataset
 
 if TYPE_CHECKING:
     from kerasmlp.data import SavedDataset
@@ -23,31 +19,6 @@ Data = Any
 - `((x, y), (x_test, y_test))`, a tuple of two tuples;
 - a `tf.data.Dataset` of batches, with the same batches each time it is read.
 """
-
-
-@dataclasses.dataclass(frozen=True)
-class Parts:
-    """Arrays of examples: x, y and sample weights, as far as there are any, each in any structure."""
-
-    parts: tuple[Any, ...]
-
-    def __post_init__(self) -> None:
-        shapes = [array.shape for part in self.parts for array in _leaves(part)]
-        if not shapes or () in shapes or len({shape[0] for shape in shapes}) > 1 or not shapes[0][0]:
-            raise ValueError(
-                "data: expected the same number of examples in x, y and sample_weight, at least one;"
-                f" received arrays of the shapes {', '.join(map(str, shapes))}"
-            )
-
-    @property
-    def examples(self) -> int:
-        return len(_leaves(self.parts[0])[0])
-
-    @property
-    def padded(self) -> tuple[Any, Any, Any]:
-        """x, y and sample weights; None for what there is not."""
-        x, y, sample_weight, *_ = *self.parts, None, None
-        return x, y, sample_weight
 
 
 def as_data(
@@ -96,39 +67,9 @@ def with_class_weight(
     Raises:
         ValueError: the data have weights already, or no labels of classes.
     """
-    if not isinstance(class_weight, Mapping):
-        raise ValueError(
-            f"class_weight: expected a dict with a weight for each class; received {class_weight!r}"
-        )
-    if not isinstance(data, Parts):
-        dataset = data.dataset()
-        if not isinstance(dataset.element_spec, tuple) or len(dataset.element_spec) != 2:
-            raise ValueError("class_weight: expected a dataset of (x, y)")
-        weighted = dataset.map(lambda x, y: (x, y, _weights_in_graph(y, class_weight)))
-        return _saved(weighted, folder)
-    if len(data.parts) != 2 or not isinstance(data.parts[1], np.ndarray):
-        raise ValueError(
-            "class_weight: expected data (x, y) with one array of labels, without sample_weight"
-        )
-    x, y = data.parts
-    labels = np.asarray(_leaves(y)[0])
-    if labels.ndim > 1:
-        labels = labels.argmax(axis=-1) if labels.shape[-1] != 1 else labels[..., 0]
-    known = {int(label): float(weight) for label, weight in class_weight.items()}
-    weights = [known.get(int(label), 1.0) for label in np.round(labels)]
-    return Parts((x, y, np.array(weights, np.float32)))
-
-
-def _weights_in_graph(y: Any, class_weight: Mapping[int, float]) -> Any:
-    import tensorflow as tf
-
-    if y.shape.rank and y.shape.rank > 1:
-        y = tf.argmax(y, axis=-1) if y.shape[-1] != 1 else y[..., 0]
-    labels = tf.cast(tf.round(tf.cast(y, tf.float32)), tf.int32)
-    weights = tf.ones(tf.shape(labels))
-    for label, weight in class_weight.items():
-        weights = tf.where(labels == int(label), float(weight), weights)
-    return weights
+    if isinstance(data, Parts):
+        return weighted(data, class_weight)
+    return _saved(weighted_dataset(data.dataset(), class_weight), folder)
 
 
 def _is_dataset(data: Any) -> bool:
@@ -147,29 +88,4 @@ def _parts(data: Any) -> Parts:
             "data: expected (x, y), (x, y, sample_weight), x alone, or ((x, y), (x_test, y_test));"
             f" received a tuple of {len(parts)}"
         )
-    while len(parts) > 1 and parts[-1] is None:
-        parts = parts[:-1]
-    return Parts(tuple(_map(_array, part) for part in parts))
-
-
-def _array(value: Any) -> NDArray[Any]:
-    """Return an array. As in `fit`, numbers with a fraction get the type of Keras' weights."""
-    array = np.asarray(value)
-    if array.dtype.kind not in "biufSU":
-        raise ValueError(f"data: expected arrays of numbers, booleans or text; received {array.dtype}")
-    return array.astype(np.float32) if array.dtype == np.float64 else array
-
-
-def _map(function: Callable[[Any], Any], nest: Any) -> Any:
-    """Return the structure with `function` of each of its leaves."""
-    if isinstance(nest, Mapping):
-        return {key: _map(function, part) for key, part in nest.items()}
-    if isinstance(nest, list | tuple) and not all(np.isscalar(part) for part in nest):
-        return type(nest)(_map(function, part) for part in nest)
-    return function(nest)
-
-
-def _leaves(nest: Any) -> list[Any]:
-    found: list[Any] = []
-    _map(found.append, nest)
-    return found
+    return Parts.of(*parts)

@@ -1,7 +1,10 @@
 from .augmentation import Augmentation as Augmentation
 from .batches import Batches as Batches, in_order as in_order, packed as packed
+from .class_weight import weighted as weighted, weighted_dataset as weighted_dataset
+from .dataset_batches import DatasetBatches as DatasetBatches
 from .epochs import Epochs as Epochs
 from .examples import Examples as Examples
 from .loader import MNISTLoader as MNISTLoader
+from .parts import Parts as Parts
 from .saved_dataset import SavedDataset as SavedDataset
 from .tensors import scale as scale

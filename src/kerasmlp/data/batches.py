@@ -25,9 +25,15 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from kerasmlp.data.epochs import Epochs
-from kerasmlp.data.tensors import as_tensor, labels_as_tensor, scale, without_autograph
+from kerasmlp.data.rows import as_rows, gather
+from kerasmlp.data.tensors import (
+    labels_as_tensor,
+    scale,
+    without_autograph,
+    without_tuner,
+)
 
-Sampling = Literal["shuffle", "replacement"]
+Sampling = Literal["shuffle", "replacement", "in order"]
 EVALUATION_BATCH_SIZE = 1000
 """Metrics are means over the examples, so this size changes them only by rounding."""
 Augment = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
@@ -43,14 +49,16 @@ class Batches(Epochs):
 
     Args:
         x: arrays `[examples, ...]` in any structure, usually images: uint8 `[examples, height, width,
-            channels]`.
+            channels]`. An array may be a SciPy matrix in CSR format or a `tf.RaggedTensor`.
         y: labels `[examples, ...]` in any structure, or None.
         batch_size: examples in a batch. The last batch of a shuffled epoch can be smaller.
         seed: the seed of the order of the examples, and of the augmentation.
         sampling: `shuffle` takes every example once an epoch, in a new order each epoch; `replacement`
-            draws each batch from all examples, as in the handbook.
+            draws each batch from all examples, as in the handbook; `in order` takes them as they are.
         augment: distorts the images of each batch. Its seed depends on `seed` and the step.
         sample_weight: weights `[examples]` in any structure, or None.
+        steps: the steps in an epoch, if it has not all examples once. The next epoch then goes on where
+            it ends, as in `fit` with `steps_per_epoch`.
         are_images: whether bytes in `x` are pixels: they are scaled batch by batch to float32 in [0, 1],
             and labels that are integers become int32. Without, all types and values stay as they are.
     """
@@ -63,17 +71,29 @@ class Batches(Epochs):
     augment: Augment | None = None
     sample_weight: Any = None
     are_images: bool = True
+    steps: int | None = None
 
     @functools.cached_property
     def examples(self) -> int:
         """Number of training examples."""
-        return len(tf.nest.flatten(self.x)[0])
+        return int(tf.nest.flatten(self.x)[0].shape[0])
 
     @property
     def steps_per_epoch(self) -> int:
         """Number of steps in an epoch. With replacement, only full batches count."""
+        return self.steps or self._steps_per_pass
+
+    @property
+    def _steps_per_pass(self) -> int:
+        """Number of steps in which all examples are taken once."""
         full, rest = divmod(self.examples, self.batch_size)
-        return full + (1 if rest and self.sampling == "shuffle" else 0)
+        return full + (1 if rest and self.sampling != "replacement" else 0)
+
+    @property
+    def has_groups(self) -> bool:
+        """Whether batches can be stacked, and epochs begin with a pass over all examples."""
+        flat = tf.nest.flatten((self.x, self.y, self.sample_weight))
+        return self.steps is None and all(isinstance(part, np.ndarray | None) for part in flat)
 
     def indices(self, step: tf.Tensor) -> tf.Tensor:
         """Return the indices, int64 `[batch]`, of the examples of a step, counted from 0."""
@@ -81,7 +101,7 @@ class Batches(Epochs):
         if self.sampling == "replacement":
             shape, seed = [self.batch_size], [self.seed, step]
             return tf.random.stateless_uniform(shape, seed, maxval=self.examples, dtype=tf.int64)
-        left = self.examples - step % self.steps_per_epoch * self.batch_size
+        left = self.examples - step % self._steps_per_pass * self.batch_size
         return self._shuffled(step, tf.minimum(left, self.batch_size))
 
     def epoch(self, epoch: int | tf.Variable, first_step: int = 0) -> tf.data.Dataset:
@@ -100,7 +120,7 @@ class Batches(Epochs):
 
         steps = tf.data.Dataset.range(first_step, self.steps_per_epoch)
         batches = steps.map(batch, num_parallel_calls=tf.data.AUTOTUNE)
-        return _without_tuner(batches.prefetch(tf.data.AUTOTUNE))
+        return without_tuner(batches.prefetch(tf.data.AUTOTUNE))
 
     def groups(self, steps: int, initial_step: int = 0) -> tf.data.Dataset:
         """Return the batches from `initial_step` on, without end, in groups. `load` loads a group.
@@ -118,7 +138,7 @@ class Batches(Epochs):
         groups = tf.data.Dataset.counter(epoch * groups_per_epoch + in_epoch // steps).map(first_step)
         if self._prepares_ahead:
             groups = groups.map(without_autograph(lambda first: self._gather(first, steps))).prefetch(1)
-        return _without_tuner(groups)
+        return without_tuner(groups)
 
     def load(self, group: Any, steps: int) -> tuple[Group, ...]:
         """Return the batches of an element of `groups(steps)`: the full ones, then a partial one if any.
@@ -151,18 +171,18 @@ class Batches(Epochs):
     def _inputs(self) -> Any:
         """`x` on the device of the program, one row for each example."""
         with tf.init_scope():
-            return tf.nest.map_structure(
-                lambda array: as_tensor(array.reshape(self.examples, -1) if array.ndim > 2 else array),
-                self.x,
-            )
+            return tf.nest.map_structure(as_rows, self.x)
 
     @functools.cached_property
     def _targets(self) -> tuple[Any, ...]:
         """`y` and `sample_weight`, as far as there are any."""
-        convert = labels_as_tensor if self.are_images else as_tensor
+        convert = labels_as_tensor if self.are_images else as_rows
         with tf.init_scope():
-            given = [part for part in (self.y, self.sample_weight) if part is not None]
-            return tuple(tf.nest.map_structure(convert, part) for part in given)
+            return tf.nest.map_structure(convert, self._given)
+
+    @property
+    def _given(self) -> tuple[Any, ...]:
+        return tuple(part for part in (self.y, self.sample_weight) if part is not None)
 
     def _gather(self, first: tf.Tensor, steps: int) -> tuple[Group, ...]:
         """Return the group that begins at the step `first`."""
@@ -174,7 +194,7 @@ class Batches(Epochs):
         else:  # rows after the last full batch only fill the shape
             indices = tf.reshape(self._shuffled(first, steps * self.batch_size), [steps, -1])
         groups = [self._group(indices, first, tf.maximum(tf.minimum(end, full) - in_epoch, 0))]
-        if partial and self.sampling == "shuffle":
+        if partial and self.sampling != "replacement":
             last = first - in_epoch + full
             indices = self._shuffled(last, partial)[None]
             groups.append(self._group(indices, last, tf.cast(end > full, tf.int64)))
@@ -198,28 +218,25 @@ class Batches(Epochs):
         The permutation is not built. After its end, its last index is repeated.
         """
         last = tf.constant(self.examples - 1, tf.int64)
-        position = step % self.steps_per_epoch * self.batch_size + tf.range(count, dtype=tf.int64)
-        return tf.random.experimental.index_shuffle(
-            tf.minimum(position, last), seed=[self.seed, step // self.steps_per_epoch], max_index=last
-        )
+        epoch, in_epoch = step // self._steps_per_pass, step % self._steps_per_pass
+        position = tf.minimum(in_epoch * self.batch_size + tf.range(count, dtype=tf.int64), last)
+        if self.sampling == "in order":
+            return position
+        return tf.random.experimental.index_shuffle(position, [self.seed, epoch], last)
 
     def _examples_at(self, indices: tf.Tensor) -> tuple[Any, ...]:
         """Return the parts of the batches at `indices`, of any shape."""
 
-        def gather(array: NDArray[Any], rows: tf.Tensor | None) -> tf.Tensor:
-            if rows is None:
-                found = tf.numpy_function(self._read, [indices], array.dtype, stateful=False)
-            else:
-                found = tf.gather(rows, indices)
-            if rows is None or array.ndim > 2:
-                found = tf.reshape(found, tf.concat([tf.shape(indices), array.shape[1:]], 0))
-            return tf.ensure_shape(found, [*indices.shape, *array.shape[1:]])
+        def at(rows: Any, array: Any) -> Any:
+            return gather(rows, array, indices)
 
         if self._is_mapped:
-            x = gather(self.x, None)
+            content = tf.numpy_function(self._read, [indices], self.x.dtype, stateful=False)
+            x = tf.reshape(content, tf.concat([tf.shape(indices), self.x.shape[1:]], 0))
+            x = tf.ensure_shape(x, [*indices.shape, *self.x.shape[1:]])
         else:
-            x = tf.nest.map_structure(gather, self.x, self._inputs)
-        return x, *tf.nest.map_structure(lambda rows: tf.gather(rows, indices), self._targets)
+            x = tf.nest.map_structure(at, self._inputs, self.x)
+        return x, *tf.nest.map_structure(at, self._targets, self._given)
 
     def _read(self, indices: NDArray[np.int64]) -> NDArray[Any]:
         """Return the images at `indices` from the file.
@@ -266,15 +283,4 @@ def in_order(
         return packed(*batches.prepare(*batches._examples_at(part)))
 
     starts = tf.data.Dataset.range(0, batches.examples, batch_size)
-    return _without_tuner(starts.map(batch).prefetch(tf.data.AUTOTUNE))
-
-
-def _without_tuner(dataset: tf.data.Dataset) -> tf.data.Dataset:
-    """Return the dataset without the thread that tunes its parallelism while it is read.
-
-    In TensorFlow 2.21, on a busy machine, this thread can miss that its iterator is deleted. It sleeps
-    on, and the deletion waits for it: 10 ms at first, and twice as long each time, up to a minute.
-    """
-    options = tf.data.Options()
-    options.autotune.enabled = False
-    return dataset.with_options(options)
+    return without_tuner(starts.map(batch).prefetch(tf.data.AUTOTUNE))

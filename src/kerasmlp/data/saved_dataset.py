@@ -1,19 +1,16 @@
-"""The batches of a user's `tf.data.Dataset`, saved in a file, so that other processes read the same."""
+"""A user's `tf.data.Dataset`, saved in a file, so that other processes read the same."""
 
 import dataclasses
 from pathlib import Path
-from typing import Any
 
-import keras
-import numpy as np
 import tensorflow as tf
 
-from kerasmlp.data.epochs import Epochs
+from kerasmlp.data.dataset_batches import DatasetBatches, check_same, length
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class SavedDataset(Epochs):
-    """A dataset of batches in a folder. Each epoch has the same batches in the same order.
+@dataclasses.dataclass(frozen=True)
+class SavedDataset:
+    """A dataset of batches in a folder.
 
     Attributes:
         batch_size: examples in the first batch.
@@ -21,7 +18,7 @@ class SavedDataset(Epochs):
     """
 
     folder: Path
-    batches: int
+    steps_per_epoch: int
     batch_size: int
     examples: int
 
@@ -37,37 +34,17 @@ class SavedDataset(Epochs):
         dataset.save(str(folder))
         sizes: list[int] = []
         for saved, again in zip(tf.data.Dataset.load(str(folder)), dataset, strict=False):
-            if not _same(saved, again):
-                raise ValueError(
-                    "the dataset: expected the same batches in the same order each time it is read;"
-                    f" received another batch {len(sizes) + 1} the second time. Use"
-                    " shuffle(..., reshuffle_each_iteration=False), or pass arrays"
-                )
-            x, *_ = keras.utils.unpack_x_y_sample_weight(saved)
-            first = tf.nest.flatten(x)[0]
-            if not first.shape.rank:
-                raise ValueError("the dataset: expected batches; received single examples. Use batch(n)")
-            sizes.append(int(tf.shape(first)[0]))
+            check_same(saved, again, len(sizes) + 1)
+            sizes.append(length(saved))
         if not sizes:
             raise ValueError("the dataset: expected at least one batch; received none")
         return cls(folder, len(sizes), sizes[0], sum(sizes))
 
-    @property
-    def steps_per_epoch(self) -> int:
-        return self.batches
-
-    def epoch(self, epoch: int | tf.Variable, first_step: int = 0) -> tf.data.Dataset:
-        return self.dataset().skip(first_step)
+    def batches(self) -> DatasetBatches:
+        """Return the batches. Each epoch has the same ones in the same order."""
+        return DatasetBatches(self.dataset(), self.steps_per_epoch, self.batch_size)
 
     def dataset(self) -> tf.data.Dataset:
         """Return all batches in order."""
         dataset = tf.data.Dataset.load(str(self.folder))
-        return dataset.apply(tf.data.experimental.assert_cardinality(self.batches))
-
-
-def _same(one: Any, other: Any) -> bool:
-    def values(batch: Any) -> list[bytes]:
-        flat = tf.nest.flatten(batch, expand_composites=True)
-        return [np.asarray(part).tobytes() for part in flat]
-
-    return values(one) == values(other)
+        return dataset.apply(tf.data.experimental.assert_cardinality(self.steps_per_epoch))

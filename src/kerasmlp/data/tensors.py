@@ -27,7 +27,7 @@ def scale(x: tf.Tensor) -> tf.Tensor:
 
 def as_tensor(array: NDArray[Any]) -> tf.Tensor:
     """Return the values of `array` as a tensor. `tf.constant` would copy a large array twice."""
-    if array.nbytes < LARGE_ARRAY:
+    if array.nbytes < LARGE_ARRAY or array.dtype.kind in "SU":
         return tf.constant(array)
     memory = np.empty(array.nbytes + TENSOR_ALIGNMENT, np.uint8)
     first = -memory.ctypes.data % TENSOR_ALIGNMENT
@@ -39,3 +39,14 @@ def as_tensor(array: NDArray[Any]) -> tf.Tensor:
 def labels_as_tensor(labels: NDArray[Any]) -> tf.Tensor:
     """Return labels as a tensor: integers as int32, other types unchanged."""
     return tf.constant(labels.astype(np.int32) if labels.dtype.kind in "iu" else labels)
+
+
+def without_tuner(dataset: tf.data.Dataset) -> tf.data.Dataset:
+    """Return the dataset without the thread that tunes its parallelism while it is read.
+
+    In TensorFlow 2.21, on a busy machine, this thread can miss that its iterator is deleted. It sleeps
+    on, and the deletion waits for it: 10 ms at first, and twice as long each time, up to a minute.
+    """
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return dataset.with_options(options)

@@ -19,6 +19,10 @@ from kerasmlp.loops.interface import Logs, Training, TrainStep
 class Groups(Protocol):
     """Batches that can be read many at a time."""
 
+    @property
+    def has_groups(self) -> bool:
+        """Whether these batches can."""
+
     def groups(self, steps: int, initial_step: int = 0) -> tf.data.Dataset:
         """Return the batches from `initial_step` on, in groups of `steps`. `load` loads a group."""
 
@@ -86,7 +90,7 @@ def make_program(training: Training, step: TrainStep) -> Program | None:
     """
     model, data = training.model, training.train
     many = model.steps_per_execution > 1 and not model.run_eagerly
-    if not (model.jit_compile and many and hasattr(data, "groups")):
+    if not (model.jit_compile and many and getattr(data, "has_groups", False)):
         return None
     try:
         return Program(model, step, data, training.initial_step)  # type: ignore[arg-type]

@@ -1,0 +1,74 @@
+"""A user's dataset: its batches in its own order, by epochs and in groups."""
+
+import itertools
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from kerasmlp.data import DatasetBatches
+
+DATA = tf.data.Dataset.range(10).map(lambda n: ({"a": n}, -n))
+FULL = DATA.batch(2, drop_remainder=True)
+
+
+def labels(batches):
+    return [-batch[1].numpy().ravel() for batch in batches]
+
+
+def test_each_epoch_has_the_batches_of_the_dataset():
+    batches = DatasetBatches.of(DATA.batch(4))
+    assert (batches.steps_per_epoch, batches.batch_size) == (3, 4)
+    for epoch in (0, tf.Variable(3, dtype=tf.int64)):
+        assert np.array_equal(np.concatenate(labels(batches.epoch(epoch))), np.arange(10))
+    assert np.array_equal(np.concatenate(labels(batches.epoch(1, first_step=2))), [8, 9])
+
+
+def test_with_steps_per_epoch_the_next_epoch_goes_on():
+    epoch = tf.Variable(0, dtype=tf.int64)
+    for dataset in (FULL, FULL.repeat()):
+        batches = DatasetBatches.of(dataset, steps_per_epoch=3)
+        read = batches.epoch(epoch)
+        epoch.assign(0)
+        assert np.array_equal(np.concatenate(labels(read)), np.arange(6))
+        epoch.assign(1)
+        assert np.array_equal(np.concatenate(labels(read)), [6, 7, 8, 9, 0, 1])
+        assert np.array_equal(np.concatenate(labels(batches.epoch(1, first_step=2))), [0, 1])
+
+
+@pytest.mark.parametrize("initial_step", range(12))
+@pytest.mark.parametrize("steps_per_epoch", [None, 3])
+def test_groups_are_the_batches_of_the_epochs(initial_step, steps_per_epoch):
+    batches = DatasetBatches.of(FULL, steps_per_epoch)
+    expected = [y for epoch in range(9) for y in labels(batches.epoch(epoch))][initial_step:]
+    ends, read, step = [], [], initial_step
+    for group in itertools.islice(batches.groups(2, initial_step), 7):
+        ((count, (x, y)),) = batches.load(group, 2)
+        assert x["a"].shape == y.shape == (2, 2)
+        read += list(-y.numpy()[: int(count)])
+        step += int(count)
+        ends.append(step % batches.steps_per_epoch)
+    assert np.array_equal(read, expected[: len(read)])
+    assert all(end % 2 == 0 or end == 0 for end in ends)
+
+
+def test_batches_of_unknown_shape_have_no_groups():
+    assert DatasetBatches.of(FULL).has_groups
+    assert not DatasetBatches.of(DATA.batch(4)).has_groups
+    assert not DatasetBatches.of(DATA.ragged_batch(2)).has_groups
+
+
+@pytest.mark.parametrize(
+    ("dataset", "message"),
+    [
+        (DATA.shuffle(10).batch(4), "the same batches in the same order each time"),
+        (DATA.repeat().batch(4), "a finite one, or steps_per_epoch; received one without end"),
+        (DATA.filter(lambda x, y: y < 0).batch(4), "known; received one of unknown size. Use"),
+        (DATA.take(0).batch(4), "at least one batch; received none"),
+        (DATA, "expected batches; received single examples"),
+    ],
+    ids=["shuffled", "infinite", "unknown", "empty", "unbatched"],
+)
+def test_other_datasets_are_refused(dataset, message):
+    with pytest.raises(ValueError, match=message):
+        DatasetBatches.of(dataset)

@@ -1,0 +1,86 @@
+"""Examples in any form that fit takes."""
+
+import numpy as np
+import pytest
+import scipy.sparse
+import tensorflow as tf
+
+from kerasmlp.data import Batches, Parts, in_order
+
+X = np.arange(14, dtype=np.float32).reshape(7, 2) % 5
+RAGGED = tf.RaggedTensor.from_row_lengths(np.arange(9.0, dtype=np.float32), [2, 0, 1, 3, 1, 1, 1])
+TEXTS = np.array(["a", "", "ccc", "dé", "e", "f", "g"], object)
+KINDS = {
+    "ragged": (RAGGED, lambda x: x.to_tensor(shape=[None, 3]).numpy(), RAGGED.to_tensor().numpy()),
+    "scipy": (scipy.sparse.csr_matrix(X), lambda x: tf.sparse.to_dense(x).numpy(), X),
+    "sparse": (tf.sparse.from_dense(X), lambda x: tf.sparse.to_dense(x).numpy(), X),
+    "text": (TEXTS, lambda x: x.numpy(), np.array([text.encode() for text in TEXTS], object)),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("sampling", ["shuffle", "in order", "replacement"])
+def test_rows_of_any_kind_are_gathered(kind, sampling):
+    given, dense, expected = KINDS[kind]
+    (x,) = Parts.of({"a": given}).parts
+    batches = Batches(x, None, 3, seed=4, sampling=sampling, are_images=False)
+    assert not batches.has_groups or kind == "text"
+    for step, batch in enumerate(batches.epoch(0)):
+        indices = batches.indices(tf.constant(step)).numpy()
+        assert np.array_equal(dense(batch["a"]), expected[indices])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_rows_of_any_kind_are_read_in_order(kind):
+    given, dense, expected = KINDS[kind]
+    read = list(in_order(*Parts.of(given).padded, batch_size=4, are_images=False))
+    assert np.array_equal(np.concatenate([dense(x) for x in read]), expected)
+
+
+def test_a_part_of_the_examples():
+    both = Parts.of([X, RAGGED], np.arange(7)).part(5, 7)
+    (x, ragged), y = both.parts
+    assert both.examples == 2
+    assert np.array_equal(x, X[5:])
+    assert ragged.to_list() == [[7.0], [8.0]]
+    assert np.array_equal(y, [5, 6])
+
+
+def test_the_fingerprint_tells_values_types_and_shapes_apart():
+    ones = np.ones(6, np.float32)
+    different = [
+        (ones,),
+        (ones.astype(np.int32),),
+        (ones.reshape(2, 3),),
+        (ones, ones),
+        (np.float32([1, 1, 1, 1, 1, 2]),),
+        (RAGGED,),
+        (RAGGED[:, :1],),
+        (scipy.sparse.csr_matrix(X),),
+        (scipy.sparse.csr_matrix(X[:, ::-1]),),
+    ]
+    prints = [Parts.of(*parts).fingerprint() for parts in different]
+    assert len(set(prints)) == len(different)
+    assert Parts.of(ones.astype(np.float64)).fingerprint() == prints[0]
+
+
+def test_epochs_of_some_steps_go_on_where_the_last_one_ended():
+    some = Batches(X, None, 2, steps=3, are_images=False)
+    whole = Batches(X, None, 2, are_images=False)
+    passes = [batch.numpy() for epoch in range(3) for batch in whole.epoch(epoch)]
+    epochs = [batch.numpy() for epoch in range(4) for batch in some.epoch(epoch)]
+    assert len(epochs) == 12
+    for batch, expected in zip(epochs, passes, strict=True):
+        assert np.array_equal(batch, expected)
+    assert np.array_equal(next(iter(some.epoch(1, first_step=2))), passes[5])
+
+
+def test_in_order_is_the_order_of_the_examples():
+    batches = Batches(X, np.arange(7), 4, sampling="in order", are_images=False)
+    for epoch in (0, 5):
+        labels = [y.numpy() for _, y in batches.epoch(epoch)]
+        assert np.array_equal(np.concatenate(labels), np.arange(7))
+    (count, (_, full)), (rest, (_, partial)) = batches.load(next(iter(batches.groups(2))), 2)
+    assert (int(count), int(rest)) == (1, 1)
+    assert np.array_equal(full[0], [0, 1, 2, 3])
+    assert np.array_equal(partial[0], [4, 5, 6])
