@@ -17,7 +17,8 @@ import kerasmlp
 from helpers import cases, events, save_npz, series
 from kerasmlp.data.loader import MNISTLoader
 from kerasmlp.runs.evaluation import measure
-from kerasmlp.runs.settings import Settings, SummaryName
+from kerasmlp.runs.run_settings import SummaryName
+from kerasmlp.runs.settings import Settings
 from kerasmlp.train import train
 
 WEIGHTS = [f"dense{layer}/{kind}" for layer in (1, 2) for kind in ("kernel", "bias")]

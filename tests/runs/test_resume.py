@@ -138,7 +138,6 @@ def test_a_run_that_never_came_to_a_checkpoint_begins_anew(train, tmp_path):
             ["--data", "mnist5k"],
             "--data: expected the data that the run was begun on; received 'mnist5k'",
         ),
-        (["--name", "none"], "no config.json; the newest run in"),
     ],
 )
 def test_what_would_make_it_another_run_is_refused(flags, message, train, tmp_path, capsys):
@@ -158,6 +157,24 @@ def test_a_schedule_over_all_epochs_has_no_others(train, tmp_path, capsys):
     assert train("--resume", "--name", "mine", "--epochs", 3) == 2
     assert "--epochs: expected 2, as when the run was begun" in capsys.readouterr().err
     assert train("--resume", "--name", "mine", "--epochs", 2) == 0
+
+
+def test_one_command_line_begins_a_run_and_resumes_it(npz, sent, tmp_path, capsys):
+    logs = tmp_path / "logs"
+    flags = ["--data", npz, *FLAGS.split(), "--steps-per-execution", 2, "--logdir", logs]
+    assert command.main([*map(str, flags), "--name", "whole"]) == 0
+    (logs / "mine/checkpoints").mkdir(parents=True)  # a process was killed before the run had begun
+    again = [*map(str, flags), "--name", "mine", "--resume"]
+    sent(signal.SIGTERM, 5)
+    capsys.readouterr()
+    assert command.main(again) == 143
+    begins = f"there is no run {logs / 'mine'} yet: it begins now; the newest run is whole\n"
+    assert capsys.readouterr().err.startswith(begins)
+    assert newest(logs / "mine").state["step"] == 10
+    assert command.main(again) == 0
+    assert finished(logs / "mine") == finished(logs / "whole")
+    assert command.main(again) == 0  # it has ended, and stays as it is
+    assert finished(logs / "mine") == finished(logs / "whole")
 
 
 def test_resume_needs_a_name(train, capsys):

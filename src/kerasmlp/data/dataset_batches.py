@@ -1,6 +1,7 @@
 """The batches of a user's `tf.data.Dataset`, in its own order."""
 
 import dataclasses
+import hashlib
 import itertools
 from typing import Any, Self
 
@@ -75,6 +76,14 @@ class DatasetBatches(Epochs):
             rest = tf.data.Dataset.range(1).flat_map(continued)
         return rest.apply(tf.data.experimental.assert_cardinality(self.batches - first_step))
 
+    def fingerprint(self) -> str:
+        """Return the hexadecimal SHA-256 of the number of batches and of the first ones."""
+        digest = hashlib.sha256(str(self.batches).encode())
+        for batch in self.dataset.take(READ_TWICE):
+            for value in _values(batch):
+                digest.update(value)
+        return digest.hexdigest()
+
     @property
     def has_groups(self) -> bool:
         """Whether all batches have one shape, which is known: so they can be stacked."""
@@ -135,14 +144,15 @@ def length(batch: Any) -> int:
 
 def check_same(batch: Any, again: Any, number: int) -> None:
     """Raise a `ValueError` if batch `number` differs from what it was before."""
-
-    def values(batch: Any) -> list[bytes]:
-        flat = tf.nest.flatten(batch, expand_composites=True)
-        return [np.asarray(part).tobytes() for part in flat]
-
-    if values(batch) != values(again):
+    if _values(batch) != _values(again):
         raise ValueError(
             "the dataset: expected the same batches in the same order each time it is read;"
             f" received another batch {number} the second time. Use"
             " shuffle(..., reshuffle_each_iteration=False), or pass arrays"
         )
+
+
+def _values(batch: Any) -> list[bytes]:
+    """Return all values of a batch, text as it is."""
+    arrays = (np.asarray(part) for part in tf.nest.flatten(batch, expand_composites=True))
+    return [b"\0".join(a.ravel()) if a.dtype == object else a.tobytes() for a in arrays]

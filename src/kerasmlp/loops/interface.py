@@ -68,6 +68,7 @@ class Training:
     epochs: int
     callbacks: Sequence[keras.callbacks.Callback]
     initial_step: int = 0
+    validation_freq: int | Sequence[int] = 1
 
     @property
     def initial_epoch(self) -> int:

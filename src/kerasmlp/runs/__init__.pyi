@@ -11,6 +11,7 @@ from .fields import (
     require as require,
 )
 from .finished import load as load, load_with_data as load_with_data
+from .fitting import fit as fit
 from .repetition import (
     CONFIDENCE as CONFIDENCE,
     MEASURED as MEASURED,

@@ -44,6 +44,11 @@ def auto_or(bound: Bound) -> Bound:
     return Bound(lambda value: value == "auto" or bound.holds(value), f"auto or {bound.expected}")
 
 
+def none_or(bound: Bound) -> Bound:
+    """Return the bound of None and of what `bound` allows."""
+    return Bound(lambda value: value is None or bound.holds(value), f"None or {bound.expected}")
+
+
 POSITIVE = Bound(lambda value: 0 < value < math.inf, "a positive number")
 FRACTION = Bound(lambda value: 0 <= value < 1, "0 or a number below 1")
 SEED = Bound(lambda value: 0 <= value < 2**31, "a number from 0 to 2147483647")

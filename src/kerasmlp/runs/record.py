@@ -14,7 +14,7 @@ from kerasmlp.checkpoints import Checkpoints, Contents, put_variables
 from kerasmlp.loops import build
 from kerasmlp.runs import run_folder
 from kerasmlp.runs.fields import SettingError
-from kerasmlp.runs.settings import Settings
+from kerasmlp.runs.run_settings import RunSettings
 from kerasmlp.runs.task import Task
 from kerasmlp.runs.versions import environment, versions
 from kerasmlp.tensorboard import Events
@@ -32,10 +32,13 @@ class Record:
 
 
 @contextlib.contextmanager
-def opened(settings: Settings, task: Task, folder: Path | None) -> Iterator[Record]:
+def opened(
+    settings: RunSettings, task: Task, folder: Path | None, first_step: int = 0
+) -> Iterator[Record]:
     """Make a new run folder, or open the `folder` to resume. It is locked until the context ends.
 
-    Files and variables become what they were at the newest checkpoint.
+    Files and variables become what they were at the newest checkpoint. Without one, the run begins with
+    `first_step`.
 
     Raises:
         SettingError: the run to resume has other data, or more epochs.
@@ -43,13 +46,14 @@ def opened(settings: Settings, task: Task, folder: Path | None) -> Iterator[Reco
         OSError: the folder cannot be made or written, or another process has locked it.
     """
     default_name = f"{settings.loop}-seed{settings.seed}"
-    folder = folder or run_folder.create(settings.logdir, settings.name, default_name)
+    if folder is None:
+        folder = run_folder.create(settings.logdir, settings.name, default_name, settings.resume)
     with contextlib.ExitStack() as stack:
         stack.enter_context(run_folder.locked(folder))
         files = Checkpoints(folder / run_folder.CHECKPOINTS, settings.keep_checkpoints)
         stack.enter_context(contextlib.closing(files))
         resumed = files.newest() if settings.resume else None
-        initial_step = 0 if resumed is None else _restore(task, resumed, settings.epochs)
+        initial_step = first_step if resumed is None else _restore(task, resumed, settings.epochs)
         run_folder.cut(folder, {} if resumed is None else resumed.state["files"])
         run_folder.write_json(folder / run_folder.SETTINGS, dataclasses.replace(settings, resume=False))
         events = stack.enter_context(contextlib.closing(Events(folder, initial_step)))
@@ -75,7 +79,7 @@ def _restore(task: Task, resumed: Contents, epochs: int) -> int:
     return epochs * steps if state["stopped"] else int(state["step"])
 
 
-def _texts(settings: Settings) -> dict[str, str]:
+def _texts(settings: RunSettings) -> dict[str, str]:
     known = environment()
     return {
         "settings": _table(dataclasses.asdict(settings)),

@@ -57,7 +57,9 @@ def repeat(settings: Repetition) -> tuple[Path, dict[str, Any]]:
         Exception: what `train` raises.
     """
     default_name = f"{settings.loop}-{settings.seeds}seeds"
-    folder = settings.resumed_folder() or run_folder.create(settings.logdir, settings.name, default_name)
+    folder = settings.resumed_folder()
+    if folder is None:
+        folder = run_folder.create(settings.logdir, settings.name, default_name, settings.resume)
     with run_folder.locked(folder):
         run_folder.write_json(folder / run_folder.SETTINGS, dataclasses.replace(settings, resume=False))
         seeds = range(settings.seed, settings.seed + settings.seeds)

@@ -5,22 +5,22 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import keras
 import tensorflow as tf
 from tensorboard.plugins.scalar.summary_v2 import scalar_pb
 
 from kerasmlp import tensorboard
 from kerasmlp.checkpoints import atomic
-from kerasmlp.data import Examples, scale
-from kerasmlp.models import MLP
+from kerasmlp.data import scale
 from kerasmlp.runs import run_folder
 from kerasmlp.runs.record import Record
-from kerasmlp.runs.settings import Settings
+from kerasmlp.runs.run_settings import RunSettings
 from kerasmlp.runs.task import Task
 from kerasmlp.runs.versions import environment
 from kerasmlp.tensorboard import hparams, projector
 
 
-def save_best(model: MLP, weights: list[Any], folder: Path) -> None:
+def save_best(model: keras.Model, weights: list[Any], folder: Path) -> None:
     """Save the model with its best weights, without the optimizer, which belongs to the last weights."""
     last = model.get_weights()
     model.set_weights(weights)
@@ -30,7 +30,7 @@ def save_best(model: MLP, weights: list[Any], folder: Path) -> None:
 
 
 def finish(
-    settings: Settings, task: Task, record: Record, measured: Mapping[str, Any]
+    settings: RunSettings, task: Task, record: Record, measured: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Evaluate and save the trained model. Return the metrics of the run, with those `measured`.
 
@@ -39,16 +39,16 @@ def finish(
     """
     model, folder = task.model, record.folder
     metrics = {
-        **_evaluated("test", model, task.test),
-        **(_evaluated("validation", model, task.validation) if task.validation else {}),
+        **_evaluated("test", model, task.test and task.test.in_order()),
+        **_evaluated("validation", model, task.validation),
         "dataset": task.data,
-        "validation_images": len(task.validation.labels) if task.validation else 0,
+        "validation_examples": task.validation_examples,
         "parameters": model.count_params(),
         "epochs": settings.epochs,
         "steps": int(model.optimizer.iterations),
         **measured,
         "loop": settings.loop,
-        "strategy": settings.strategy,
+        "strategy": getattr(settings, "strategy", "none"),
         "jit_compile": model.jit_compile,
         "steps_per_execution": model.steps_per_execution,
         "seed": settings.seed,
@@ -61,17 +61,19 @@ def finish(
     return metrics
 
 
-def _evaluated(name: str, model: MLP, examples: Examples) -> dict[str, float]:
-    logs = model.evaluate(examples.in_order(), return_dict=True, verbose=0)
-    return {f"{name}_{metric}": logs[metric] for metric in ("accuracy", "loss")}
+def _evaluated(name: str, model: keras.Model, data: tf.data.Dataset | None) -> dict[str, float]:
+    """Return the metrics of a model on `data`. None without data."""
+    logs = {} if data is None else model.evaluate(data, return_dict=True, verbose=0)
+    return {f"{name}_{metric}": value for metric, value in logs.items()}
 
 
-def _write_events(settings: Settings, task: Task, record: Record, metrics: Mapping[str, Any]) -> None:
+def _write_events(settings: RunSettings, task: Task, record: Record, metrics: Mapping[str, Any]) -> None:
     """Write what TensorBoard shows of the test images, and the run's row in HParams."""
     model, test, events, shown = task.model, task.test, record.events, settings.summaries
     step = int(model.optimizer.iterations)
     if "scalars" in shown:
-        values = {f"{name}/evaluation": metrics[f"test_{name}"] for name in ("loss", "accuracy")}
+        tested = {name: value for name, value in metrics.items() if name.startswith("test_")}
+        values = {f"{name.removeprefix('test_')}/evaluation": each for name, each in tested.items()}
         events.write("test", step, scalar_pb, values)
     if "images" in shown:
         tensorboard.write_first_layer(events, "test", model, test)

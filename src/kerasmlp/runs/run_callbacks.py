@@ -1,45 +1,46 @@
 """The callbacks of a run, in the order in which they are called."""
 
 import functools
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 
 from kerasmlp import callbacks, tensorboard
 from kerasmlp.checkpoints import Checkpoint
-from kerasmlp.data import Examples
+from kerasmlp.data import Batches
 from kerasmlp.runs import run_folder
 from kerasmlp.runs.record import Record
-from kerasmlp.runs.settings import Settings
+from kerasmlp.runs.run_settings import RunSettings
 from kerasmlp.runs.task import Task
 from kerasmlp.runs.versions import versions
 
-SAMPLE = 1000
-"""The first training images, whose gradients and evaluation are shown."""
-VALIDATION = 2000
-"""The first validation images, whose errors and curves are shown."""
-
 
 def run_callbacks(
-    settings: Settings,
+    settings: RunSettings,
     task: Task,
     record: Record,
     stopwatch: callbacks.Stopwatch,
     interruption: callbacks.Interruption,
+    given: Sequence[keras.callbacks.Callback] = (),
 ) -> list[Any]:
-    """Return the callbacks of a run: `stopwatch` is the first, the `Checkpoint` the last."""
+    """Return the callbacks of a run, with those `given`.
+
+    `stopwatch` is the first one, the `Checkpoint` the last.
+    """
     folder = record.folder
     batch_losses = callbacks.BatchLosses()
     shown = _dashboards(task, record, stopwatch, batch_losses)
     others = [
         stopwatch,
         batch_losses,
-        callbacks.EvaluateAverage(),
+        *([callbacks.EvaluateAverage()] if task.validates_average else []),
         callbacks.ProgressLine(stopwatch),
         *([callbacks.PrintBatchLoss(batch_losses)] if settings.verbose else []),
         callbacks.StopAtNonFinite(batch_losses),
         *([callbacks.Profile(folder / "train")] if settings.profile else []),
         *(callback for name, callback in shown.items() if name in settings.summaries),
+        *given,
         keras.callbacks.CSVLogger(folder / run_folder.HISTORY, append=True),
         keras.callbacks.History(),
     ]
@@ -53,7 +54,7 @@ def run_callbacks(
     checkpoint = Checkpoint(
         record.checkpoints,
         settings.checkpoint_interval,
-        "val_loss" if task.validation else "loss",
+        "val_loss" if task.validation is not None else "loss",
         others,
         state_of_the_run,
         interruption,
@@ -66,9 +67,10 @@ def _dashboards(
     task: Task, record: Record, stopwatch: callbacks.Stopwatch, batch_losses: callbacks.BatchLosses
 ) -> dict[str, keras.callbacks.Callback]:
     events, batches = record.events, task.batches
-    sample = Examples(batches.x[:SAMPLE], batches.y[:SAMPLE])
-    shown = task.validation and task.validation.first(VALIDATION)
-    augment = functools.partial(batches.augmented, step=0) if batches.augment else None
+    sample, shown = task.sample, task.shown
+    augment = None
+    if isinstance(batches, Batches) and batches.augment is not None:
+        augment = functools.partial(batches.augmented, step=0)
     return {
         "scalars": tensorboard.Scalars(events, sample, stopwatch, batch_losses),
         "graphs": tensorboard.Graph(events, batches.epoch(0).element_spec[0]),

@@ -25,10 +25,11 @@ BEST = "best.keras"
 EVENTS = "**/events.out.tfevents.*"
 
 
-def create(logdir: Path, name: str | None, default_name: str) -> Path:
+def create(logdir: Path, name: str | None, default_name: str, resume: bool = False) -> Path:
     """Make a new run folder in `logdir`, and return its path.
 
-    Without a name, it is named by the time and `default_name`, with a number if that name is taken.
+    Without a name, it is named by the time and `default_name`, with a number if that name is taken. With
+    `resume`, there may be a folder without files: a process was killed before its run had begun.
 
     Raises:
         FileExistsError: there is a run of that name.
@@ -37,6 +38,8 @@ def create(logdir: Path, name: str | None, default_name: str) -> Path:
     logdir.mkdir(parents=True, exist_ok=True)
     if name is not None:
         folder = logdir / name
+        if resume and folder.is_dir() and not any(path.is_file() for path in folder.rglob("*")):
+            return folder
         if os.path.lexists(folder):
             raise FileExistsError(f"--name: expected the name of a new run; {folder} exists")
         folder.mkdir()
@@ -50,18 +53,15 @@ def create(logdir: Path, name: str | None, default_name: str) -> Path:
     return folder
 
 
-def existing(logdir: Path, name: str) -> Path:
-    """Return the path of the run folder of that name.
+def is_begun(folder: Path) -> bool:
+    """Return whether there is a run in the folder."""
+    return (folder / SETTINGS).is_file()
 
-    Raises:
-        FileNotFoundError: there is none, or it has no settings.
-    """
-    folder = logdir / name
-    if not (folder / SETTINGS).is_file():
-        runs = sorted(logdir.glob(f"*/{SETTINGS}"), key=lambda path: path.stat().st_mtime)
-        newest = f"; the newest run in {logdir} is {runs[-1].parent.name}" if runs else ""
-        raise FileNotFoundError(f"--name: expected a run to resume; {folder} has no {SETTINGS}{newest}")
-    return folder
+
+def newest(logdir: Path) -> Path | None:
+    """Return the folder of the run that was begun or resumed last; None if there is none."""
+    runs = sorted(logdir.glob(f"*/{SETTINGS}"), key=lambda path: path.stat().st_mtime)
+    return runs[-1].parent if runs else None
 
 
 def resume_command(module: str, folder: Path) -> str:

@@ -1,45 +1,30 @@
-"""The settings of a run. Each field has its type, default, bounds and help in one place."""
+"""The settings of `train`. Each field has its type, default, bounds and help in one place."""
 
 import dataclasses
 import functools
-import json
 import os
-import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeVar, get_args
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar, get_args
 
 from kerasmlp.runs import run_folder
 from kerasmlp.runs.fields import (
     FRACTION,
     POSITIVE,
-    SEED,
     Bound,
     SettingError,
     at_least,
     auto_or,
     between,
-    check,
     require,
 )
 from kerasmlp.runs.recipes import RECIPES, RecipeName, defaults
+from kerasmlp.runs.run_settings import RunSettings
 
 LoopName = Literal["fit", "graph", "eager"]
 ScheduleName = Literal["constant", "cosine"]
 QuantizeName = Literal["none", "int8", "int4"]
 StrategyName = Literal["none", "mirrored", "multiworker"]
-SummaryName = Literal[
-    "scalars", "graphs", "histograms", "images", "pr_curves", "hparams", "text", "projector"
-]
-"""TensorBoard's dashboards."""
-
-CHANGED_BY_RESUME = {
-    *("data", "epochs", "loop", "strategy", "logical_cpus", "jit_compile", "steps_per_execution"),
-    *("logdir", "name", "resume"),
-    *("checkpoint_every", "keep_checkpoints", "summaries", "profile", "verbose", "seeds"),
-}
-"""What may change when a run is resumed. The data is checked by its content, not by its name."""
-
 DECIDING: dict[str, Any] = {
     "recipe": list(RECIPES),
     "loop": get_args(LoopName),
@@ -50,16 +35,6 @@ DECIDING: dict[str, Any] = {
 }
 """The flags that decide the defaults of others, with their choices, for `cli.peek`."""
 
-EVERY = re.compile(r"([1-9]\d{0,8})(?:(epoch|step)s?|(s))")
-"""A number and a unit: `epoch`, `step` or `s`."""
-INTERVAL = Bound(
-    lambda value: EVERY.fullmatch(value) is not None,
-    "a positive number and epoch, steps or s, as in 1epoch, 1000steps, 30s",
-)
-FOLDER_NAME = Bound(
-    lambda value: value is None or (value not in ("", ".", "..") and not set(value) & set("/\\\0")),
-    "the name of a folder, without path separators",
-)
 UNITS = Bound(
     lambda value: len(value) > 0 and all(units >= 1 for units in value),
     "one number or several, each at least 1",
@@ -88,7 +63,7 @@ def filled_in(kind: type[AnySettings]) -> type[AnySettings]:
 
 @filled_in
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Settings:
+class Settings(RunSettings):
     """Train the handbook's MLP, and write a run folder that TensorBoard opens.
 
     What is not given comes from the recipe, the loop and the strategy.
@@ -98,11 +73,6 @@ class Settings:
             with this package); auto (mnist, or mnist5k if that fails); the path of an .npz file with
             x_train, y_train, x_test, y_test; or a folder of IDX files. The environment variable
             KERASMLP_DATA sets the default.
-        loop: The training loop: fit, Keras' own; graph, a GradientTape step under tf.function; eager,
-            the same step without tf.function, as in the handbook. Without XLA, all three end with the
-            same weights.
-        epochs: Number of epochs.
-        batch_size: Images in a batch.
         learning_rate: Adam's learning rate; with a schedule, the highest one.
         schedule: The learning rate over the run: constant; or cosine, which rises during the first 2 %
             of the steps and then falls to 0.
@@ -113,7 +83,6 @@ class Settings:
             0 is none.
         translation: Augmentation by random translation: the largest one, in pixels. 0 is none.
         elastic: Augmentation by random elastic distortion: its root mean square, in pixels. 0 is none.
-        seed: Seed of the initial weights, the order of the batches and the augmentation.
         hidden_units: Units of each hidden layer.
         quantize: Quantization-aware training: bits of a weight (activations have 8). kerasmlp.export
             then loses little or no accuracy.
@@ -128,28 +97,21 @@ class Settings:
         jit_compile: Compile the train step with XLA. Not with the eager loop, nor with a strategy.
         steps_per_execution: Steps in one call, with XLA in one program. Updates and Ctrl-C are handled
             between calls; auto allows about 4 a second. The eager loop has 1.
-        logdir: Folder of the run folders.
-        name: Name of the run folder. By default: time, loop and seed.
-        resume: Resume the run of that name from its last checkpoint, with its settings. The number of
-            epochs, the loop and its compilation may change.
-        checkpoint_every: How often to write a checkpoint: a number and epoch, steps or s (seconds), as
-            in 1epoch, 1000steps, 30s. The last epoch always writes one.
-        keep_checkpoints: Number of checkpoints to keep, the newest.
-        summaries: TensorBoard dashboards to write for. With nothing after it: none.
-        profile: Profile a few steps of the second execution, for TensorBoard's dashboard Profile.
         recipe: Settings that go together; a flag that is given wins. default: the handbook's
             hyper-parameters, shuffled epochs, validation. handbook: the handbook's experiment, batches
             drawn from all images, no validation. accurate: the most from the same model, in minutes.
-        verbose: Print the loss of each batch, and TensorFlow's start-up messages.
 
     Raises:
         SettingError: a setting has another type or is out of its bounds; a `ValueError`.
     """
 
+    changed_by_resume: ClassVar[frozenset[str]] = RunSettings.changed_by_resume | {
+        *("data", "strategy", "logical_cpus", "jit_compile", "steps_per_execution", "seeds"),
+    }
+    """What may change when a run is resumed. The data is checked by its content, not by its name."""
+
     data: str = dataclasses.field(default_factory=default_data)
     loop: LoopName = "fit"
-    epochs: Annotated[int, at_least(1)] = 5
-    batch_size: Annotated[int, at_least(1)] = 50
     learning_rate: Annotated[float, POSITIVE] = 0.001
     schedule: ScheduleName = "constant"
     weight_decay: Annotated[float, FRACTION] = 0.0
@@ -157,7 +119,6 @@ class Settings:
     affine: Annotated[float, FRACTION] = 0.0
     translation: Annotated[float, PIXELS] = 0.0
     elastic: Annotated[float, PIXELS] = 0.0
-    seed: Annotated[int, SEED] = 0
     hidden_units: Annotated[tuple[int, ...], UNITS] = (100,)
     quantize: QuantizeName = "none"
     sampling: Literal["shuffle", "replacement"] = "shuffle"
@@ -166,19 +127,10 @@ class Settings:
     logical_cpus: Annotated[int, at_least(1)] = 1
     jit_compile: bool = True
     steps_per_execution: Annotated[int | Literal["auto"], auto_or(between(1, 1_000_000))] = "auto"
-    logdir: Path = run_folder.LOGS
-    name: Annotated[str | None, FOLDER_NAME] = None
-    resume: bool = False
-    checkpoint_every: Annotated[str, INTERVAL] = "1epoch"
-    keep_checkpoints: Annotated[int, at_least(1)] = 3
-    summaries: tuple[SummaryName, ...] = get_args(SummaryName)
-    profile: bool = False
     recipe: RecipeName = "default"
-    verbose: bool = False
 
     def __post_init__(self) -> None:
-        check(self)
-        require(self, self.name is not None or not self.resume, "name", "the run to resume")
+        super().__post_init__()
         one_step = self.steps_per_execution == 1
         if self.loop == "eager":
             why = ", since the eager loop compiles nothing"
@@ -196,21 +148,6 @@ class Settings:
         require(self, split, "logical_cpus", "1 without the strategy mirrored")
 
     @classmethod
-    def read(cls, path: Path) -> Self:
-        """Return the settings that were saved in a run folder.
-
-        Raises:
-            ValueError: the file does not hold settings.
-            OSError: it cannot be read.
-        """
-        content = path.read_bytes()
-        try:
-            return cls(**json.loads(content))
-        except (ValueError, TypeError, RecursionError) as error:
-            expected = "expected the settings of a run of this version of kerasmlp"
-            raise ValueError(f"{path}: {expected}; {error}") from error
-
-    @classmethod
     def starting_from(cls, given: Mapping[str, Any]) -> Self:
         """Return the defaults of a command line on which these flags of `DECIDING` are given.
 
@@ -218,13 +155,15 @@ class Settings:
 
         Raises:
             ValueError: the settings of that run are damaged.
-            OSError: there is no such run.
         """
         chosen = {name: given[name] for name in ("recipe", "loop", "strategy") if name in given}
         if not {"resume", "name"} <= given.keys():
             return cls(**chosen)
         logdir = Path(given.get("logdir", run_folder.LOGS))
-        saved = cls.read(run_folder.existing(logdir, given["name"]) / run_folder.SETTINGS)
+        folder = logdir / given["name"]
+        if not run_folder.is_begun(folder):
+            return cls(**chosen)
+        saved = cls.read(folder / run_folder.SETTINGS)
         loop, strategy = chosen.get("loop", saved.loop), chosen.get("strategy", saved.strategy)
         same = (loop, strategy) == (saved.loop, saved.strategy)
         compiled = saved if same else Settings(loop=loop, strategy=strategy)
@@ -232,33 +171,11 @@ class Settings:
         changed: dict[str, Any] = {field: getattr(compiled, field) for field in fields}
         return dataclasses.replace(saved, name=given["name"], resume=True, profile=False, **changed)
 
-    def _check_resumes(self, saved: "Settings") -> None:
-        """Check that no setting differs from `saved` that would make it another run."""
-        # With a cosine, the learning rate of each step depends on the number of epochs.
-        changed = CHANGED_BY_RESUME - ({"epochs"} if self.schedule == "cosine" else set())
-        for field in dataclasses.fields(self):
-            received, expected = getattr(self, field.name), getattr(saved, field.name)
-            if field.name not in changed and received != expected:
-                raise SettingError(field.name, f"{expected!r}, as when the run was begun", received)
-
-    def resumed_folder(self) -> Path | None:
-        """Return the folder of the run to resume. None for a new run.
-
-        Raises:
-            ValueError: that run has other settings, or damaged ones.
-            OSError: there is no such run.
-        """
-        if not self.resume:
-            return None
-        folder = run_folder.existing(self.logdir, str(self.name))
-        self._check_resumes(self.read(folder / run_folder.SETTINGS))
-        return folder
-
-    @property
-    def checkpoint_interval(self) -> tuple[int, str]:
-        """The number and the unit, `epoch`, `step` or `s`, of `checkpoint_every`."""
-        number, *units = EVERY.fullmatch(self.checkpoint_every).groups()  # type: ignore[union-attr]
-        return int(number), next(filter(None, units))
+    def _check_resumes(self, saved: RunSettings) -> None:
+        if self.schedule == "cosine" and isinstance(saved, Settings) and self.epochs != saved.epochs:
+            expected = f"{saved.epochs}, as when the run was begun"
+            raise SettingError("epochs", expected, self.epochs)
+        super()._check_resumes(saved)
 
     def held_out(self, training_images: int) -> int:
         """Return how many of the training images are held out for validation.

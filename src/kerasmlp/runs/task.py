@@ -1,4 +1,4 @@
-"""What a run trains: its model, its batches, and the images to validate and test it on."""
+"""What a run trains: its model, its batches, and the examples to validate and test it on."""
 
 import dataclasses
 import json
@@ -6,9 +6,10 @@ import zlib
 from typing import Any
 
 import keras
+import tensorflow as tf
 
 from kerasmlp.data import Augmentation, Batches, Examples, MNISTLoader
-from kerasmlp.loops import DISTRIBUTED_STEP_SECONDS, STEP_SECONDS, responsive_steps
+from kerasmlp.loops import DISTRIBUTED_STEP_SECONDS, STEP_SECONDS, TrainingData, responsive_steps
 from kerasmlp.models import MLP, compiled_mlp, make_optimizer
 from kerasmlp.runs.settings import Settings
 
@@ -17,6 +18,10 @@ NOT_TRAINED = {
     *("summaries", "profile", "verbose"),
 }
 """Settings that change what is written, and nothing of what is trained."""
+SAMPLE = 1000
+"""The first training examples, whose gradients and evaluation are shown."""
+SHOWN = 2000
+"""The first validation examples, whose errors and curves are shown."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,19 +29,28 @@ class Task:
     """What a run trains: a compiled model, on which data.
 
     Attributes:
-        validation: the images that are held out. None if there are none.
+        validation: batches to validate on. None for no validation.
+        sample: the first training examples, which TensorBoard shows.
+        shown: the first validation examples, which TensorBoard shows. None for no validation.
+        test: examples to test the trained model on. None for no test.
         data: the name of the data.
-        fingerprint: the fingerprint of the data, see `MNISTLoader.fingerprint`.
+        fingerprint: the fingerprint of the data.
         digest: a number that is equal in two processes that train the same on the same data.
+        validation_examples: number of validation examples. None if unknown.
+        validates_average: whether validation is with the averaged weights, if the optimizer has them.
     """
 
-    model: MLP
-    batches: Batches
-    validation: Examples | None
-    test: Examples
+    model: keras.Model
+    batches: TrainingData
+    validation: tf.data.Dataset | None
+    sample: Examples
+    shown: Examples | None
+    test: Examples | None
     data: str
     fingerprint: str
     digest: int
+    validation_examples: int | None = None
+    validates_average: bool = True
 
 
 def prepare(settings: Settings, data: MNISTLoader) -> Task:
@@ -56,12 +70,16 @@ def prepare(settings: Settings, data: MNISTLoader) -> Task:
         settings.sampling,
         Augmentation(*distortions) if any(distortions) else None,
     )
+    held_out = Examples(images[kept:], labels[kept:]) if kept < len(images) else None
     keras.utils.set_random_seed(settings.seed)
     fingerprint = data.fingerprint
     return Task(
         model=_model(settings, data, batches),
         batches=batches,
-        validation=Examples(images[kept:], labels[kept:]) if kept < len(images) else None,
+        validation=held_out and held_out.in_order(),
+        sample=Examples(images[:SAMPLE], labels[:SAMPLE]),
+        shown=held_out and held_out.first(SHOWN),
+        validation_examples=len(images) - kept,
         test=Examples(data.test_data, data.test_label),
         data=data.name,
         fingerprint=fingerprint,

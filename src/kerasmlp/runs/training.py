@@ -1,8 +1,6 @@
-"""A whole run: what is trained, where it is written, how it is driven; then evaluated and saved."""
+"""A whole run of the MLP: prepared, recorded, driven; then evaluated and saved."""
 
-import contextlib
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +11,6 @@ from kerasmlp.runs.settings import Settings
 if TYPE_CHECKING:
     from kerasmlp.data import MNISTLoader
     from kerasmlp.distribute import Distribution
-    from kerasmlp.runs.record import Record
     from kerasmlp.runs.task import Task
 
 MUCH_REMEMBERED = 0.05
@@ -44,6 +41,7 @@ def train(
         Interrupted: SIGINT or SIGTERM came, and the run has been saved.
     """
     from kerasmlp.data import MNISTLoader
+    from kerasmlp.runs.drive import drive, memory_errors
     from kerasmlp.runs.record import opened
     from kerasmlp.runs.results import finish
     from kerasmlp.runs.task import prepare
@@ -53,68 +51,30 @@ def train(
         raise ValueError(f"expected to be called by worker 0, the chief; this is {workers.worker}")
     folder = settings.resumed_folder()
     data = data or MNISTLoader(settings.data)
-    with _memory_errors():
+    with memory_errors():
         task = prepare(settings, data)
         workers.expect_same(task.digest, "settings and data")
         with opened(settings, task, folder) as record:
             resume_command = run_folder.resume_command("kerasmlp.train", record.folder)
             with callbacks.resumable_by(resume_command):
                 _warn_of_a_short_average(settings, task)
-                measured = _run(settings, task, record, workers)
+                loop = workers.loop(settings.loop)
+                measured = drive(settings, task, record, loop, workers=workers)
                 return record.folder, finish(settings, task, record, measured)
 
 
 def follow(settings: Settings, workers: "Distribution") -> None:
     """Train as a worker that is not the chief. Write nothing. Raise what `train` raises."""
     from kerasmlp.data import MNISTLoader
+    from kerasmlp.runs.drive import memory_errors
     from kerasmlp.runs.task import prepare
 
     data = MNISTLoader(settings.data)
-    with _memory_errors(), callbacks.Interruption(shared=True) as interruption:
+    with memory_errors(), callbacks.Interruption(shared=True) as interruption:
         task = prepare(settings, data)
         workers.expect_same(task.digest, "settings and data")
         stop = distribute.StopTogether(workers, interruption)
         workers.loop(settings.loop)(task.model, task.batches, None, settings.epochs, [stop])
-
-
-def _run(settings: Settings, task: "Task", record: "Record", workers: "Distribution") -> dict[str, Any]:
-    """Run the loop, and save the best weights. Return what was measured."""
-    from kerasmlp.runs.results import save_best
-    from kerasmlp.runs.run_callbacks import run_callbacks
-
-    with callbacks.Interruption(shared=workers.cluster is not None) as interruption:
-        stopwatch = callbacks.Stopwatch(settings.batch_size)
-        heard = run_callbacks(settings, task, record, stopwatch, interruption)
-        if workers.cluster is not None:
-            heard.insert(0, distribute.StopTogether(workers, interruption))
-        try:
-            history = workers.loop(settings.loop)(
-                task.model,
-                task.batches,
-                task.validation.in_order() if task.validation else None,
-                settings.epochs,
-                heard,
-                record.initial_step,
-            )
-        except BaseException:
-            for callback in heard:  # Keras leaves their files open
-                with contextlib.suppress(Exception):
-                    callback.on_train_end()
-            raise
-        if interruption.received is not None:
-            raise callbacks.Interrupted(interruption.received, "interrupted after the last step")
-    save_best(task.model, heard[-1].best_weights, record.folder)
-    return {
-        "accuracy": history["accuracy"][-1],
-        "loss": history["loss"][-1],
-        "best_validation_accuracy": max(history.get("val_accuracy", ()), default=None),
-        "best_validation_loss": min(history.get("val_loss", ()), default=None),
-        "seconds_per_epoch": stopwatch.seconds_per_epoch,
-        "seconds_to_first_step": stopwatch.seconds_to_first_step,
-        "seconds_to_trace": stopwatch.seconds_to_trace,
-        "seconds_to_compile": stopwatch.seconds_to_compile,
-        "replicas": workers.replicas,
-    }
 
 
 def _warn_of_a_short_average(settings: Settings, task: "Task") -> None:
@@ -126,14 +86,3 @@ def _warn_of_a_short_average(settings: Settings, task: "Task") -> None:
             " weights; train longer, or use a smaller --ema-momentum",
             file=sys.stderr,
         )
-
-
-@contextlib.contextmanager
-def _memory_errors() -> Iterator[None]:
-    """Raise a `MemoryError` when TensorFlow finds no memory, as Python does."""
-    import tensorflow as tf
-
-    try:
-        yield
-    except tf.errors.ResourceExhaustedError as error:
-        raise MemoryError from error

@@ -32,7 +32,7 @@ def of_run(settings: Mapping[str, Any], metrics: Mapping[str, Any]) -> dict[str,
         **settings,
         "data": metrics["dataset"],
         "hidden_units": " ".join(map(str, settings["hidden_units"])),
-        "validation_size": metrics["validation_images"],
+        "validation_size": metrics["validation_examples"],
         "jit_compile": metrics["jit_compile"],
         "steps_per_execution": metrics["steps_per_execution"],
     }

@@ -1,0 +1,79 @@
+"""How a run is driven: the loop is called with the run's callbacks, and interruptions are waited for."""
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from kerasmlp import callbacks, distribute
+from kerasmlp.loops import ResumableLoop
+from kerasmlp.runs.record import Record
+from kerasmlp.runs.results import save_best
+from kerasmlp.runs.run_callbacks import run_callbacks
+from kerasmlp.runs.run_settings import RunSettings
+from kerasmlp.runs.task import Task
+
+
+def drive(
+    settings: RunSettings,
+    task: Task,
+    record: Record,
+    loop: ResumableLoop,
+    *,
+    given: Sequence[keras.callbacks.Callback] = (),
+    validation_freq: int | Sequence[int] = 1,
+    workers: distribute.Distribution | None = None,
+) -> dict[str, Any]:
+    """Run the loop, and save the best weights. Return what was measured.
+
+    Args:
+        given: callbacks of the user's.
+        validation_freq: after which epochs to validate, as in `fit`.
+        workers: what the loop is distributed over. None for nothing.
+    """
+    shared = workers is not None and workers.cluster is not None
+    with callbacks.Interruption(shared=shared) as interruption:
+        stopwatch = callbacks.Stopwatch(task.batches.batch_size)
+        heard = run_callbacks(settings, task, record, stopwatch, interruption, given)
+        if workers is not None and shared:
+            heard.insert(0, distribute.StopTogether(workers, interruption))
+        try:
+            history = loop(
+                task.model,
+                task.batches,
+                task.validation,
+                settings.epochs,
+                heard,
+                record.initial_step,
+                validation_freq,
+            )
+        except BaseException:
+            for callback in heard:  # Keras leaves their files open
+                with contextlib.suppress(Exception):
+                    callback.on_train_end()
+            raise
+        if interruption.received is not None:
+            raise callbacks.Interrupted(interruption.received, "interrupted after the last step")
+    if best := heard[-1].best_weights:
+        save_best(task.model, best, record.folder)
+    return {
+        **{name: values[-1] for name, values in history.items() if not name.startswith("val_")},
+        "best_validation_accuracy": max(history.get("val_accuracy", ()), default=None),
+        "best_validation_loss": min(history.get("val_loss", ()), default=None),
+        "seconds_per_epoch": stopwatch.seconds_per_epoch,
+        "seconds_to_first_step": stopwatch.seconds_to_first_step,
+        "seconds_to_trace": stopwatch.seconds_to_trace,
+        "seconds_to_compile": stopwatch.seconds_to_compile,
+        "replicas": 1 if workers is None else workers.replicas,
+    }
+
+
+@contextlib.contextmanager
+def memory_errors() -> Iterator[None]:
+    """Raise a `MemoryError` when TensorFlow finds no memory, as Python does."""
+    try:
+        yield
+    except tf.errors.ResourceExhaustedError as error:
+        raise MemoryError from error

@@ -1,0 +1,195 @@
+"""`kerasmlp.fit`: trains any compiled Keras model, as Keras' `fit` does."""
+
+import zlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from kerasmlp import callbacks as ours
+from kerasmlp.data import Examples, Parts
+from kerasmlp.loops import LOOPS, Loop
+from kerasmlp.runs.drive import drive, memory_errors
+from kerasmlp.runs.fields import SettingError
+from kerasmlp.runs.fit_data import FitData, fit_data
+from kerasmlp.runs.fit_settings import FitSettings
+from kerasmlp.runs.record import opened
+from kerasmlp.runs.results import finish
+from kerasmlp.runs.task import SAMPLE, SHOWN, Task
+
+
+def fit(
+    model: keras.Model,
+    x: Any = None,
+    y: Any = None,
+    batch_size: int | None = None,
+    epochs: int = 1,
+    verbose: int | str = "auto",
+    callbacks: "keras.callbacks.Callback | Sequence[keras.callbacks.Callback] | None" = None,
+    validation_split: float = 0.0,
+    validation_data: Any = None,
+    shuffle: bool = True,
+    class_weight: Mapping[int, float] | None = None,
+    sample_weight: Any = None,
+    initial_epoch: int = 0,
+    steps_per_epoch: int | None = None,
+    validation_steps: int | None = None,
+    validation_batch_size: int | None = None,
+    validation_freq: int | Sequence[int] = 1,
+    *,
+    loop: str | Loop = "fit",
+    seed: int = 0,
+    run: str | Path | None = None,
+    resume: bool = False,
+    checkpoint_every: str = "1epoch",
+    **recording: Any,
+) -> keras.callbacks.History:
+    """Train a compiled model, as Keras' `model.fit` does, with a loop of your choice.
+
+    The arguments that are not listed have their meaning from Keras' `fit`. The batches of a step depend
+    only on `seed` and the step. So all loops train on the same ones, and a run can be resumed exactly.
+
+    Args:
+        model: a compiled Keras model.
+        x: inputs: arrays `[examples, ...]` in any structure of dicts, lists and tuples, of any type,
+            also sparse, ragged, or of text; or a `tf.data.Dataset` of batches, in its own order, which
+            must be the same each time it is read. Nothing is scaled.
+        y, sample_weight: targets and weights of the examples. None with a dataset, which has them.
+        batch_size: examples in a batch; 32 by default.
+        verbose: 0 shows no progress.
+        shuffle: whether arrays are taken in a new order each epoch. A dataset has its own order.
+        steps_per_epoch: batches in an epoch. The next epoch goes on where this one ended.
+        loop: `fit`, `graph`, `eager`, or a function of your own with the signature of
+            `kerasmlp.loops.Loop`.
+        seed: the seed of the order of the batches.
+        run: the folder of the run, such as `logs/mine`: checkpoints, what TensorBoard shows, history,
+            metrics, and the trained model. None writes nothing.
+        resume: resume the run from its last checkpoint; begin it if there is none. The arguments must be
+            those that it was begun with; the number of epochs and the loop may differ.
+        checkpoint_every: how often to write a checkpoint: `1epoch`, `1000steps` or `30s`.
+        recording: more settings of a run: `keep_checkpoints`, `summaries` and `profile`, as in
+            `kerasmlp.Settings`.
+
+    Returns:
+        Keras' `History`, with the metrics of each epoch.
+
+    Raises:
+        ValueError: the model is not compiled, or an argument is wrong. The message names it.
+        OSError: the folder of the run cannot be made or written; or it has a run, without `resume`.
+        FloatingPointError: with a run: a loss is infinite or NaN.
+        Interrupted: with a run: SIGINT or SIGTERM came, and the run has been saved.
+    """
+    name, own = (loop, None) if isinstance(loop, str) else ("fit", loop)
+    folder = None if run is None else Path(run)
+    if folder is not None:
+        recording |= {"logdir": folder.parent, "name": folder.name}
+    settings = FitSettings(
+        loop=name,
+        epochs=epochs,
+        batch_size=32 if batch_size is None else batch_size,
+        seed=seed,
+        shuffle=shuffle,
+        initial_epoch=initial_epoch,
+        steps_per_epoch=steps_per_epoch,
+        validation_split=validation_split,
+        validation_steps=validation_steps,
+        validation_batch_size=validation_batch_size,
+        validation_freq=validation_freq,  # type: ignore[arg-type]  # a list becomes a tuple
+        resume=resume,
+        checkpoint_every=checkpoint_every,
+        **recording,
+    )
+    _check(model, settings, own)
+    data = fit_data(settings, x, y, sample_weight, class_weight, validation_data)
+    heard = _listed(callbacks)
+    if folder is not None:
+        return _recorded(settings, model, data, heard)
+    if verbose:
+        stopwatch = ours.Stopwatch(data.train.batch_size)
+        heard = [stopwatch, ours.ProgressLine(stopwatch), *heard]
+    if own is not None:
+        return _own(own, model, data, epochs, heard)
+    first_step = initial_epoch * data.train.steps_per_epoch
+    LOOPS[settings.loop](
+        model, data.train, data.validation, epochs, heard, first_step, settings.validation_freq
+    )
+    return model.history
+
+
+def _check(model: Any, settings: FitSettings, own: Loop | None) -> None:
+    """Raise a `ValueError` if the model or the loop cannot be trained with."""
+    if not isinstance(model, keras.Model):
+        raise ValueError(f"model: expected a compiled keras.Model; received {type(model).__name__}")
+    if not model.compiled:
+        raise ValueError(
+            "model: expected a compiled model; received one without compile(). Call"
+            " model.compile(optimizer=..., loss=...) first"
+        )
+    if own is not None and settings.initial_epoch:
+        raise SettingError("initial_epoch", "0 with a loop of your own", settings.initial_epoch)
+    if own is not None and settings.name is not None:
+        raise SettingError("run", "None with a loop of your own, which cannot be resumed", settings.name)
+
+
+def _listed(callbacks: Any) -> list[Any]:
+    """Return the callbacks as a list. Raise a `ValueError` if one is none."""
+    if callbacks is None:
+        return []
+    found = list(callbacks) if isinstance(callbacks, list | tuple) else [callbacks]
+    for callback in found:
+        if not isinstance(callback, keras.callbacks.Callback):
+            raise ValueError(f"callbacks: expected keras callbacks; received {callback!r:.60}")
+    return found
+
+
+def _own(
+    loop: Loop, model: keras.Model, data: FitData, epochs: int, callbacks: list[Any]
+) -> keras.callbacks.History:
+    """Call a loop of the user's. Return what it returns as Keras' `History`."""
+    history = keras.callbacks.History()
+    history.set_model(model)
+    history.history = loop(model, data.train, data.validation, epochs, callbacks) or {}
+    history.epoch = list(range(epochs))
+    return history
+
+
+def _recorded(
+    settings: FitSettings, model: keras.Model, data: FitData, callbacks: list[Any]
+) -> keras.callbacks.History:
+    """Train in a run folder. Return the history of the whole run."""
+    folder = settings.resumed_folder()
+    task = _task(model, data)
+    first_step = settings.initial_epoch * data.train.steps_per_epoch
+    with (
+        memory_errors(),
+        opened(settings, task, folder, first_step) as record,
+        ours.resumable_by("kerasmlp.fit(..., resume=True)"),
+    ):
+        loop, freq = LOOPS[settings.loop], settings.validation_freq
+        measured = drive(settings, task, record, loop, given=callbacks, validation_freq=freq)
+        finish(settings, task, record, measured)
+    return model.history
+
+
+def _task(model: keras.Model, data: FitData) -> Task:
+    fingerprint = (data.examples or data.train).fingerprint()  # type: ignore[union-attr]
+    return Task(
+        model=model,
+        batches=data.train,
+        validation=data.validation,
+        sample=_shown(data.examples, data.train.epoch(0), SAMPLE),
+        shown=None if data.validation is None else _shown(data.held_out, data.validation, SHOWN),
+        test=None,
+        data="a tf.data.Dataset" if data.examples is None else "arrays",
+        fingerprint=fingerprint,
+        digest=zlib.crc32(fingerprint.encode()),
+        validation_examples=None if data.held_out is None else data.held_out.examples,
+        validates_average=False,
+    )
+
+
+def _shown(parts: Parts | None, dataset: tf.data.Dataset, count: int) -> Examples:
+    """Return the first examples, which TensorBoard shows."""
+    return Examples.of(dataset, count) if parts is None else Examples(*parts.part(0, count).padded)
