@@ -1,10 +1,12 @@
 """Trains with a `Checkpoint`, breaks off, goes on with new objects, and says what came of it."""
 
 import contextlib
+import functools
 import signal
 
 import h5py
 import keras
+import numpy as np
 
 from helpers import LOOPS, bits, compiled, events, state
 from kerasmlp.callbacks import Interrupted, Interruption
@@ -53,20 +55,35 @@ class Steps(keras.callbacks.Callback):
     checkpointed = ("rates", "begun")
 
     def on_train_begin(self, logs=None):
-        self.rates, self.begun = [], 0
+        self.rates, self.begun = [], np.zeros(1, int)
 
     def on_epoch_begin(self, epoch, logs=None):
-        self.begun += 1
+        self.begun += 1  # in place
 
     def on_train_batch_end(self, batch, logs=None):
         self.rates.append(float(self.model.optimizer.learning_rate))
 
 
-def train(loop, digits, folder, callbacks, *, every=3, step=None, crash=False, epochs=EPOCHS, **options):
+with_dropout = functools.partial(compiled, dropout)
+
+
+def train(
+    loop,
+    digits,
+    folder,
+    callbacks,
+    *,
+    every=3,
+    step=None,
+    crash=False,
+    epochs=EPOCHS,
+    make=with_dropout,
+    **options,
+):
     """Begin a training or go on with it, up to `step`; return its model, History and callbacks."""
     images, labels = digits
     keras.backend.clear_session()
-    model = compiled(options.pop("layers", dropout), **options)
+    model = make(**options)
     batches = Batches(images, labels, 10, seed=5)
     build(model, batches)
     interruption = Interruption()
@@ -78,7 +95,7 @@ def train(loop, digits, folder, callbacks, *, every=3, step=None, crash=False, e
         others = [Steps(), *callbacks(folder), keras.callbacks.History()]
         checkpoint = Checkpoint(files, (every, "step"), "val_loss", others, dict, interruption, resumed)
         heard = [*others, BreakOff(step, None if crash else interruption), checkpoint]
-        validation = in_order(images[:11], labels[:11], batch_size=4)
+        validation = in_order(images[:10], labels[:10], batch_size=10)
         try:
             history = LOOPS[loop](model, batches, validation, epochs, heard, initial_step)
         except BaseException:
@@ -105,7 +122,7 @@ def outcome(loop, digits, folder, callbacks, *, step=None, **options):
         "weights": [(array.dtype.str, array.tobytes()) for array in state(model)],
         "best": [array.tobytes() for array in checkpoint.best_weights],
         "history": history,
-        "steps": (steps.rates, steps.begun),
+        "steps": (steps.rates, steps.begun.tolist()),
         "files": written(folder),
     }
 

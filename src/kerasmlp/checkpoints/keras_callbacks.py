@@ -78,8 +78,8 @@ def value(callback: callbacks.Callback, name: str) -> Any:
     except AttributeError:
         raise TypeError(
             f"{type(callback).__name__}: expected an attribute {name!r}, which a checkpoint holds; it"
-            " has none; set it in __init__, or do not name it in `checkpointed`; if Keras renamed it, use"
-            " Keras 3.15"
+            " has none; set it in __init__, or do not name it in `checkpointed`; if Keras renamed it,"
+            " use Keras 3.15"
         ) from None
 
 

@@ -85,10 +85,17 @@ def put_callbacks(callbacks: Callbacks, arrays: Arrays, states: list[Any]) -> No
 
 def _variables(model: keras.Model) -> dict[str, list[Any]]:
     return {
-        "model": model.variables,
+        "model": [*model.variables, *_recurrent_states(model)],
         "optimizer": model.optimizer.variables,
         "metrics": model.metrics_variables,
     }
+
+
+def _recurrent_states(model: keras.Model) -> list[Any]:
+    """Return the states of layers with `stateful=True`, which Keras does not count as variables."""
+    layers = model._flatten_layers()  # also those within wrappers such as Bidirectional
+    states = (layer.states for layer in layers if isinstance(layer, keras.layers.RNN) and layer.states)
+    return [variable for nested in states for variable in keras.tree.flatten(nested)]
 
 
 def _with_state(callbacks: Callbacks) -> list[tuple[keras.callbacks.Callback, list[str]]]:
