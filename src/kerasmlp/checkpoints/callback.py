@@ -1,5 +1,6 @@
 """The callback that writes checkpoints, and restores from one."""
 
+import contextlib
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -9,7 +10,9 @@ import keras
 import numpy as np
 
 from kerasmlp.callbacks import Interrupted, Interruption
+from kerasmlp.checkpoints import written
 from kerasmlp.checkpoints.files import Checkpoints, Contents
+from kerasmlp.checkpoints.keras_callbacks import averages_in_model, check_known
 from kerasmlp.checkpoints.state import capture, put_callbacks, put_variables
 from kerasmlp.loops import Logs
 from kerasmlp.models import averaged_weights
@@ -22,15 +25,23 @@ class Checkpoint(keras.callbacks.Callback):
     raises `Interrupted`. A checkpoint that is due at the last step of an epoch is written at the end of
     the epoch, so that a resumed run does not repeat what the other callbacks do there.
 
+    The other callbacks of a resumed run hear `on_train_begin` again, and `on_epoch_begin` of an epoch
+    that had begun. What this changes in the model, the optimizer and the callbacks is undone. The files
+    that `CSVLogger` and Keras' `TensorBoard` append to are cut to what they were at the checkpoint. A
+    line on standard error names each class of callbacks of which it is not known what they keep.
+
     Args:
         every: the interval: a number and its unit, `epoch`, `step` or `s` (seconds).
         monitor: the metric of an epoch that decides on the best weights. The lowest value is the best.
-        others: the callbacks before this one. Their state is saved too.
+        others: the callbacks before this one, with a `History`. Their state is saved too.
         extra_state: is called before each checkpoint. Returns more entries for its state.
         resumed: the checkpoint that model and optimizer were restored from. None for a new run.
 
     Attributes:
         best_weights: the weights after the best epoch, or their averages, as `get_weights` returns them.
+
+    Raises:
+        ValueError: a run with such a callback cannot be resumed, or the checkpoint is of others.
     """
 
     checkpointed = ("_lowest", "best_weights")
@@ -46,6 +57,9 @@ class Checkpoint(keras.callbacks.Callback):
         resumed: Contents | None = None,
     ) -> None:
         super().__init__()
+        check_known(others)
+        if resumed is not None:
+            written.go_on(others, resumed.state.get("written", []))
         self._checkpoints, self._resumed = checkpoints, resumed
         self._number, self._unit = every
         self._callbacks, self._extra_state = [*others, self], extra_state
@@ -56,31 +70,47 @@ class Checkpoint(keras.callbacks.Callback):
     def on_train_begin(self, logs: Logs | None = None) -> None:
         self._saved_step, self._saved_at = 0, time.monotonic()
         if self._resumed is not None:
-            state = self._resumed.state
-            self._saved_step = state["step"]
-            put_callbacks(self._callbacks, self._resumed.arrays, state["callbacks"])
+            if self.model.history not in self._callbacks:
+                raise ValueError("expected a History before the Checkpoint, to hold the earlier epochs")
+            self._saved_step = self._resumed.state["step"]
+            self._put_back(self._resumed, "model", "optimizer")
+            self._check_epochs(self._resumed.state["epochs"])
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         self._epoch = epoch
         if self._resumed is not None and self._saved_step % self.params["steps"]:
-            put_variables(self.model, self._resumed.arrays, "metrics")
+            self._put_back(self._resumed, "model", "optimizer", "metrics")
         self._resumed = None
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
-        if batch + 1 < self.params["steps"]:
+        if batch + 1 < self.params["steps"] and not self.model.stop_training:
             self._save_if_due(batch + 1)
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         value = (logs or {})[self._monitor]
         if value < self._lowest or not self.best_weights:
             self._lowest = value
-            with averaged_weights(self.model):
+            averages_are_in = averages_in_model(self._callbacks)
+            with contextlib.nullcontext() if averages_are_in else averaged_weights(self.model):
                 self.best_weights = self.model.get_weights()
         last = epoch + 1 == self.params["epochs"] or self.model.stop_training
         self._save_if_due(self.params["steps"], last)
 
     def on_train_end(self, logs: Logs | None = None) -> None:
         self._checkpoints.wait()
+
+    def _put_back(self, resumed: Contents, *groups: str) -> None:
+        put_variables(self.model, resumed.arrays, *groups)
+        put_callbacks(self._callbacks, resumed.arrays, resumed.state["callbacks"])
+
+    def _check_epochs(self, epochs: int) -> None:
+        """Raise `ValueError` if Keras cannot go on after the last of `epochs`, and more are wanted."""
+        ended = self._saved_step == epochs * self.params["steps"] and epochs < self.params["epochs"]
+        if ended and averages_in_model(self._callbacks):
+            raise ValueError(
+                f"expected {epochs} epochs, as when the run ended; received {self.params['epochs']};"
+                " SwapEMAWeights(swap_on_epoch=True) does not keep the weights after the last epoch"
+            )
 
     def _due(self, step: int) -> bool:
         if self._unit == "s":
@@ -105,6 +135,13 @@ class Checkpoint(keras.callbacks.Callback):
                     " are kept; try a smaller learning rate"
                 )
         stopped = bool(self.model.stop_training)
-        state = {"step": step, "stopped": stopped, "callbacks": callbacks, **self._extra_state()}
+        state = {
+            "step": step,
+            "epochs": self.params["epochs"],
+            "stopped": stopped,
+            "callbacks": callbacks,
+            "written": written.lengths(self._callbacks),
+            **self._extra_state(),
+        }
         self._checkpoints.save(step, Contents(arrays, state))
         self._saved_step, self._saved_at = step, time.monotonic()

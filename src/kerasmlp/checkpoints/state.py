@@ -1,23 +1,12 @@
 """The state of a training: captured from model, optimizer and callbacks, and put back into them."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import keras
 import numpy as np
-from numpy.typing import NDArray
 
-Arrays = dict[str, NDArray[Any]]
-Callbacks = Sequence[keras.callbacks.Callback]
-
-KERAS_CALLBACKS = {
-    keras.callbacks.EarlyStopping: ("wait", "stopped_epoch", "best", "best_epoch", "best_weights"),
-    keras.callbacks.ReduceLROnPlateau: ("wait", "cooldown_counter", "best"),
-    keras.callbacks.ModelCheckpoint: ("best",),
-    keras.callbacks.History: ("epoch", "history"),
-}
-"""The attributes of Keras' callbacks that a checkpoint holds. Your own callback names its attributes in
-`checkpointed`."""
+from kerasmlp.checkpoints.keras_callbacks import Callbacks, attributes, value
+from kerasmlp.checkpoints.plain import Arrays, from_json, to_json
 
 
 def capture(model: keras.Model, callbacks: Callbacks) -> tuple[Arrays, list[Any]]:
@@ -34,8 +23,14 @@ def capture(model: keras.Model, callbacks: Callbacks) -> tuple[Arrays, list[Any]
         for number, variable in enumerate(variables)
     }
     states = [
-        {name: _to_json(getattr(callback, name), f"callbacks/{place}/{name}", arrays) for name in names}
-        for place, (callback, names) in enumerate(_checkpointed(callbacks))
+        [
+            type(callback).__name__,
+            {
+                name: to_json(value(callback, name), f"callbacks/{place}/{name}", arrays)
+                for name in names
+            },
+        ]
+        for place, (callback, names) in enumerate(_with_state(callbacks))
     ]
     return arrays, states
 
@@ -70,61 +65,40 @@ def put_variables(model: keras.Model, arrays: Arrays, *groups: str) -> None:
 
 
 def put_callbacks(callbacks: Callbacks, arrays: Arrays, states: list[Any]) -> None:
-    """Set the state of the callbacks. Raise `ValueError` if it is that of other callbacks."""
-    checkpointed = _checkpointed(callbacks)
-    expected = [sorted(names) for _, names in checkpointed]
-    received = [sorted(state) for state in states]
+    """Set the state of the callbacks.
+
+    Raises:
+        ValueError: the state is that of other callbacks. None has been changed.
+    """
+    with_state = _with_state(callbacks)
+    expected = [f"{kind}({', '.join(state)})" for kind, state in states]
+    received = [f"{type(callback).__name__}({', '.join(names)})" for callback, names in with_state]
     if received != expected:
         raise ValueError(
-            "the checkpoint is of a run with other callbacks: expected state with the attributes"
-            f" {expected}; received {received}"
+            "the checkpoint is of a run with other callbacks: expected, with their attributes,"
+            f" {'; '.join(expected)}; received {'; '.join(received)}"
         )
-    for (callback, names), state in zip(checkpointed, states, strict=True):
+    for (callback, names), (_, state) in zip(with_state, states, strict=True):
         for name in names:
-            setattr(callback, name, _from_json(state[name], arrays))
+            setattr(callback, name, from_json(state[name], arrays))
 
 
 def _variables(model: keras.Model) -> dict[str, list[Any]]:
     return {
-        "model": model.variables,
+        "model": [*model.variables, *_recurrent_states(model)],
         "optimizer": model.optimizer.variables,
         "metrics": model.metrics_variables,
     }
 
 
-def _checkpointed(callbacks: Callbacks) -> list[tuple[keras.callbacks.Callback, Sequence[str]]]:
+def _recurrent_states(model: keras.Model) -> list[Any]:
+    """Return the states of layers with `stateful=True`, which Keras does not count as variables."""
+    layers = model._flatten_layers()  # also those within wrappers such as Bidirectional
+    states = (layer.states for layer in layers if isinstance(layer, keras.layers.RNN) and layer.states)
+    return [variable for nested in states for variable in keras.tree.flatten(nested)]
+
+
+def _with_state(callbacks: Callbacks) -> list[tuple[keras.callbacks.Callback, list[str]]]:
     """Return the callbacks that have a state, each with the names of its attributes."""
-    named = []
-    for callback in callbacks:
-        of_keras = (names for kind, names in KERAS_CALLBACKS.items() if isinstance(callback, kind))
-        if names := getattr(callback, "checkpointed", None) or next(of_keras, ()):
-            named.append((callback, names))
-    return named
-
-
-def _to_json(value: Any, name: str, arrays: Arrays) -> Any:
-    """Return `value` as JSON can hold it. Add the arrays in it to `arrays`."""
-    if value is None or isinstance(value, bool | int | float | str):
-        return value
-    if isinstance(value, np.ndarray | np.generic):
-        arrays[name] = np.array(value)
-        return {"array": name}
-    if isinstance(value, list | tuple):
-        return [_to_json(part, f"{name}/{place:04}", arrays) for place, part in enumerate(value)]
-    if isinstance(value, dict):
-        return {"dict": {key: _to_json(part, f"{name}/{key}", arrays) for key, part in value.items()}}
-    raise TypeError(
-        f"{name}: expected None, a number, a string, an array, or a list or dict of them;"
-        f" received {value!r}"
-    )
-
-
-def _from_json(value: Any, arrays: Arrays) -> Any:
-    """Return the value that `_to_json` was given. Tuples have become lists."""
-    if isinstance(value, list):
-        return [_from_json(part, arrays) for part in value]
-    if isinstance(value, dict):
-        if "array" in value:
-            return arrays[value["array"]]
-        return {key: _from_json(part, arrays) for key, part in value["dict"].items()}
-    return value
+    named = ((callback, attributes(callback)) for callback in callbacks)
+    return [(callback, names) for callback, names in named if names]
