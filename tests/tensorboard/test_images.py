@@ -50,14 +50,21 @@ def test_a_first_layer_that_does_not_take_pixels_is_not_written(digits, tmp_path
         return [layers.Conv2D(2, 3), layers.Flatten(), layers.Dense(3), layers.Softmax()]
 
     files = Events(tmp_path)
-    run("fit", compiled(convolutional), digits, callbacks=[Images(files, Examples(*digits), None)])
+    run(
+        "fit",
+        compiled(convolutional),
+        digits,
+        callbacks=[Images(files, Examples(*digits, are_images=True), None)],
+    )
     files.close()
     assert {tag for _, tag in events(tmp_path)} == {"images/samples"}
 
 
 def test_augmented_images_are_written(digits, small_model, tmp_path):
     files = Events(tmp_path)
-    dashboard = Images(files, Examples(*digits), None, augment=lambda images: 255 - images)
+    dashboard = Images(
+        files, Examples(*digits, are_images=True), None, augment=lambda images: 255 - images
+    )
     run("fit", small_model(), digits, callbacks=[dashboard])
     files.close()
     images, labels = digits

@@ -42,7 +42,7 @@ def finish(
         **_evaluated("test", model, task.test),
         **(_evaluated("validation", model, task.validation) if task.validation else {}),
         "dataset": task.data,
-        "validation_images": len(task.validation.labels) if task.validation else 0,
+        "validation_images": len(task.validation) if task.validation else 0,
         "parameters": model.count_params(),
         "epochs": settings.epochs,
         "steps": int(model.optimizer.iterations),
@@ -79,11 +79,11 @@ def _write_events(settings: Settings, task: Task, record: Record, metrics: Mappi
     if "pr_curves" in shown:
         tensorboard.write_pr_curves(events, "test", model, test)
     if "projector" in shown:
-        said = test.probabilities(model).argmax(axis=1)
-        images = test.images[: projector.POINTS]
+        said = test.predictions(model).argmax(axis=1)
+        images = test.x[: projector.POINTS]
         activations = model.activations(scale(tf.constant(images))).numpy()
         events.add("test", step)  # TensorBoard shows no run without an event
-        projector.write(record.folder / "test", activations, images, test.labels, said)
+        projector.write(record.folder / "test", activations, images, test.y, said)
     if "hparams" in shown:
         values = hparams.of_run(dataclasses.asdict(settings), metrics)
         hparams.write(events, ".", step, values, metrics)

@@ -65,14 +65,13 @@ def run_callbacks(
 def _dashboards(
     task: Task, record: Record, stopwatch: callbacks.Stopwatch, batch_losses: callbacks.BatchLosses
 ) -> dict[str, keras.callbacks.Callback]:
-    events, batches = record.events, task.batches
-    sample = Examples(batches.x[:SAMPLE], batches.y[:SAMPLE])
-    shown = task.validation and task.validation.first(VALIDATION)
-    augment = functools.partial(batches.augmented, step=0) if batches.augment else None
-    return {
-        "scalars": tensorboard.Scalars(events, sample, stopwatch, batch_losses),
-        "graphs": tensorboard.Graph(events, batches.epoch(0).element_spec[0]),
-        "histograms": tensorboard.Histograms(events, sample),
-        "images": tensorboard.Images(events, sample, shown, augment),
-        "pr_curves": tensorboard.PRCurves(events, shown),
-    }
+    batches = task.batches
+    return tensorboard.dashboards(
+        record.events,
+        Examples(batches.x[:SAMPLE], batches.y[:SAMPLE], are_images=True),
+        task.validation and task.validation.first(VALIDATION),
+        batches.epoch(0).element_spec[0],
+        stopwatch,
+        batch_losses,
+        functools.partial(batches.augmented, step=0) if batches.augment else None,
+    )

@@ -61,8 +61,10 @@ def prepare(settings: Settings, data: MNISTLoader) -> Task:
     return Task(
         model=_model(settings, data, batches),
         batches=batches,
-        validation=Examples(images[kept:], labels[kept:]) if kept < len(images) else None,
-        test=Examples(data.test_data, data.test_label),
+        validation=Examples(images[kept:], labels[kept:], are_images=True)
+        if kept < len(images)
+        else None,
+        test=Examples(data.test_data, data.test_label, are_images=True),
         data=data.name,
         fingerprint=fingerprint,
         digest=_digest(settings, fingerprint),
