@@ -1,25 +1,14 @@
-import io
-
 import numpy as np
 from keras import layers
-from PIL import Image
 from sklearn.metrics import confusion_matrix
 
-from helpers import compiled, events, run
+from helpers import compiled, events, image, run
 from kerasmlp.data.examples import Examples
 from kerasmlp.tensorboard import pictures
 from kerasmlp.tensorboard.events import Events
 from kerasmlp.tensorboard.images import Images, is_shown
 
 AT_EPOCHS = ("images/confusion", "images/mistakes", "images/first_layer")
-
-
-def image(value):
-    """The picture of an image summary. Its size must be the size that the summary names."""
-    width, height, png = value
-    with Image.open(io.BytesIO(png)) as opened:
-        assert opened.size == (int(width), int(height))
-        return np.asarray(opened)
 
 
 def test_the_images_are_those_of_the_trained_model_and_the_validation_examples(written, digits):

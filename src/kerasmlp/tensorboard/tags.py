@@ -8,8 +8,8 @@ TAGS = {
     " every 100 steps, all metrics at the end of the epoch",
     "*/evaluation": "the value with the weights at the end of the epoch; train: the first 1,000"
     " training examples; validation: all validation examples; test: all test examples, once, with the"
-    " trained weights; with `--ema-momentum`, evaluation, gradients, weights and pictures at the end of an"
-    " epoch are those of the averaged weights",
+    " trained weights; with `--ema-momentum`, evaluation, gradients, weights and pictures at the end of"
+    " an epoch are those of the averaged weights",
     "learning_rate": "the learning rate at the end of the epoch",
     "gradient_norm": "the L2 norm of all gradients at the end of the epoch; the gradients are those of"
     " the mean loss of the first 1,000 training examples",
@@ -22,8 +22,8 @@ TAGS = {
     "images/augmented": "the same images, distorted by the augmentation of the first step",
     "images/first_layer": "what each unit of the first layer looks for: its weights as an image, light"
     " above 0 and dark below",
-    "images/confusion": "the confusion matrix (of at most 100 classes): rows are true classes, columns are"
-    " predicted classes; right is blue, wrong is red",
+    "images/confusion": "the confusion matrix (of at most 100 classes): rows are true classes, columns"
+    " are predicted classes; right is blue, wrong is red",
     "images/mistakes": "the images that are most wrong: their class has the lowest probability; the"
     " caption is the true class, the predicted class, and its probability",
     "pr/*": "precision against recall for each class (the first 100), at 201 thresholds",
