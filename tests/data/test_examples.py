@@ -35,7 +35,7 @@ def test_predictions_are_those_of_the_model(model, digits):
     assert len(found) == len(images)
 
 
-@pytest.mark.parametrize("batch_size", [None, 16], ids=["at once", "in batches"])
+@pytest.mark.parametrize("batch_size", [1000, 16], ids=["at once", "in batches"])
 def test_loss_metrics_and_gradients_are_those_of_the_evaluated_model(model, digits, batch_size):
     images, labels = digits
     x = images / np.float32(255)
@@ -156,7 +156,24 @@ def inputs_alone():
     return model, RANDOM.random((40, 4), np.float32), None, None
 
 
-KINDS = [normalised_images, masked_tokens, two_of_each, regression, inputs_alone]
+class Eager(keras.Model):
+    """Cannot be traced."""
+
+    def __init__(self):
+        super().__init__()
+        self.dense = layers.Dense(1)
+
+    def call(self, x):
+        return self.dense(x) * float(np.asarray(x).max())
+
+
+def eager():
+    model = Eager()
+    model.compile("adam", "mse", metrics=["mae"], run_eagerly=True)
+    return model, RANDOM.random((40, 4), np.float32), RANDOM.random((40, 1), np.float32), None
+
+
+KINDS = [normalised_images, masked_tokens, two_of_each, regression, inputs_alone, eager]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -198,7 +215,7 @@ def test_the_first_batches_of_a_dataset_become_arrays():
     assert np.array_equal(examples.y, y[:6])
     assert examples.sample_weight is None
     assert (len(examples), examples.batch_size, len(Examples.of(dataset, 99))) == (6, 4, 10)
-    assert np.array_equal(next(iter(Examples.of(dataset, 6).in_order()))[1], y[:6])
+    assert np.array_equal(next(iter(Examples.of(dataset, 6).in_order()))[1], y[:4])
 
 
 def test_a_dataset_without_a_batch_is_an_error():

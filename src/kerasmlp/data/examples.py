@@ -9,10 +9,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from kerasmlp.data.batches import in_order
-
-EXAMPLES_PER_CALL = 1000
-"""Number of examples in one call of the model, unless another is given."""
+from kerasmlp.data.batches import EVALUATION_BATCH_SIZE, in_order
 
 
 class Examples:
@@ -36,10 +33,10 @@ class Examples:
         sample_weight: Any = None,
         *,
         are_images: bool = False,
-        batch_size: int | None = None,
+        batch_size: int = EVALUATION_BATCH_SIZE,
     ) -> None:
         self.x, self.y, self.sample_weight = x, y, sample_weight
-        self.are_images, self.batch_size = are_images, batch_size or EXAMPLES_PER_CALL
+        self.are_images, self.batch_size = are_images, batch_size
         self._dataset: tf.data.Dataset | None = None
         self._step: int | None = None
         self._cache: dict[str, Any] = {}
@@ -89,13 +86,14 @@ class Examples:
         """Return the examples in batches, in their order, for evaluation."""
         if self._dataset is not None:
             return self._dataset
-        return in_order(self.x, self.y, self.sample_weight, are_images=self.are_images)
+        arrays = self.x, self.y, self.sample_weight
+        return in_order(*arrays, batch_size=self.batch_size, are_images=self.are_images)
 
     def predictions(self, model: keras.Model) -> Any:
         """Return the model's outputs: arrays `[examples, ...]` in the structure of the outputs."""
 
         def compute() -> Any:
-            outputs = [self._call(_forward, model, _parts(batch)[0]) for batch in self._read()]
+            outputs = [self._call(_forward, model, _parts(batch)[0]) for batch in self.in_order()]
             arrays = [tf.nest.map_structure(np.asarray, output) for output in outputs]
             return tf.nest.map_structure(lambda *parts: np.concatenate(parts), *arrays)
 
@@ -140,14 +138,7 @@ class Examples:
 
     @cached_property
     def _batches(self) -> list[Any]:
-        return list(self._read())
-
-    def _read(self) -> tf.data.Dataset:
-        """Return the batches that the model is called with."""
-        if self._dataset is not None:
-            return self._dataset
-        arrays = self.x, self.y, self.sample_weight
-        return in_order(*arrays, batch_size=self.batch_size, are_images=self.are_images)
+        return list(self.in_order())
 
     def _call(self, function: Callable[..., Any], model: keras.Model, *arguments: Any) -> Any:
         if model.run_eagerly:
