@@ -1,5 +1,6 @@
 """What several test modules use: small models, runs of a loop, event files read back."""
 
+import io
 import json
 import os
 import re
@@ -12,6 +13,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 
 from kerasmlp.checkpoints import files
@@ -103,6 +105,14 @@ def events(folder):
             }
             read[sub_run, "graph"] = graphs
     return dict(read)
+
+
+def image(value):
+    """The picture of an image summary. Its size must be the size that the summary names."""
+    width, height, png = value
+    with Image.open(io.BytesIO(png)) as opened:
+        assert opened.size == (int(width), int(height))
+        return np.asarray(opened)
 
 
 def series(folder):

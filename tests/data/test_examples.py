@@ -1,6 +1,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras import layers
 
 from helpers import assert_same, compiled
@@ -21,21 +22,29 @@ def model():
     return compiled(dropout)
 
 
-def test_probabilities_are_the_predictions_of_the_model(model, digits, monkeypatch):
-    monkeypatch.setattr("kerasmlp.data.examples.EXAMPLES_PER_CALL", 16)
+def state(model):
+    """Copies of all variables of a model: weights, statistics, seeds, optimizer, metrics."""
+    variables = [*model.variables, *model.optimizer.variables, *model.metrics_variables]
+    return [np.array(variable.numpy()) for variable in variables]
+
+
+def test_predictions_are_those_of_the_model(model, digits):
     images, labels = digits
-    found = Examples(images, labels).probabilities(model)
+    found = Examples(images, labels, are_images=True, batch_size=16).predictions(model)
     assert found == pytest.approx(model.predict(images / np.float32(255), verbose=0), rel=1e-5)
     assert len(found) == len(images)
 
 
-def test_loss_accuracy_and_gradients_are_those_of_the_evaluated_model(model, digits):
+@pytest.mark.parametrize("batch_size", [1000, 16], ids=["at once", "in batches"])
+def test_loss_metrics_and_gradients_are_those_of_the_evaluated_model(model, digits, batch_size):
     images, labels = digits
-    loss, accuracy, (kernel, bias) = Examples(images, labels).gradients(model)
     x = images / np.float32(255)
+    model.fit(x, labels, verbose=0)
     evaluated = model.evaluate(x, labels, batch_size=40, return_dict=True, verbose=0)
+    examples = Examples(images, labels, are_images=True, batch_size=batch_size)
+    loss, (kernel, bias) = examples.gradients(model)
     assert loss == pytest.approx(evaluated["loss"], rel=1e-5)
-    assert accuracy == pytest.approx(evaluated["accuracy"])
+    assert examples.metrics(model) == pytest.approx(evaluated, rel=1e-5)
     # The gradients of softmax with cross-entropy.
     error = model.predict(x, verbose=0) - np.eye(3)[labels]
     assert bias == pytest.approx(error.mean(axis=0), abs=1e-6)
@@ -44,25 +53,14 @@ def test_loss_accuracy_and_gradients_are_those_of_the_evaluated_model(model, dig
 
 
 def test_results_are_computed_again_only_at_another_step(model, digits):
-    examples = Examples(*digits)
-    before = examples.probabilities(model), examples.gradients(model)
+    examples = Examples(*digits, are_images=True)
+    before = examples.predictions(model), examples.gradients(model)
     model.set_weights([weight + 1 for weight in model.get_weights()])
-    assert examples.probabilities(model) is before[0]
+    assert examples.predictions(model) is before[0]
     assert examples.gradients(model) is before[1]
     model.optimizer.iterations.assign_add(1)
     assert examples.gradients(model)[0] != before[1][0]
-    assert not np.array_equal(examples.probabilities(model), before[0])
-
-
-def test_computing_the_results_does_not_change_the_training(model, digits):
-    images, labels = digits
-    model.fit(images, labels, verbose=0)
-    variables = [*model.variables, *model.optimizer.variables, *model.metrics_variables]
-    before = [np.array(variable.numpy()) for variable in variables]
-    examples = Examples(images, labels)
-    examples.gradients(model)
-    examples.probabilities(model)
-    assert_same([variable.numpy() for variable in variables], before)
+    assert not np.array_equal(examples.predictions(model), before[0])
 
 
 def test_an_unused_variable_has_a_gradient_of_zero(digits):
@@ -75,6 +73,178 @@ def test_an_unused_variable_has_a_gradient_of_zero(digits):
             return x
 
     model = compiled(lambda: [layers.Flatten(), Idle(), layers.Dense(3), layers.Softmax()])
-    gradients = Examples(*digits).gradients(model)[2]
+    gradients = Examples(*digits, are_images=True).gradients(model)[1]
     assert gradients[0].tolist() == [0, 0]
     assert gradients[1].any()
+
+
+RANDOM = np.random.default_rng(11)
+
+
+def normalised_images():
+    model = keras.Sequential(
+        [
+            keras.Input((6, 6, 3)),
+            layers.Conv2D(4, 3),
+            layers.BatchNormalization(),
+            layers.Flatten(),
+            layers.Dense(3, activation="softmax"),
+        ]
+    )
+    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    return model, RANDOM.random((40, 6, 6, 3), np.float32), RANDOM.integers(3, size=40), None
+
+
+def masked_tokens():
+    model = keras.Sequential(
+        [
+            keras.Input((5,), dtype="int32"),
+            layers.Embedding(20, 4, mask_zero=True),
+            layers.GRU(3),
+            layers.Dense(1, activation="sigmoid"),
+        ]
+    )
+    model.compile("adam", "binary_crossentropy", metrics=["accuracy", keras.metrics.AUC()])
+    tokens = RANDOM.integers(20, size=(40, 5)).astype(np.int32)
+    tokens[:, 0] = np.maximum(tokens[:, 0], 1)
+    return model, tokens, RANDOM.integers(2, size=(40, 1)), RANDOM.random(40, np.float32)
+
+
+def two_of_each():
+    a, b = keras.Input((4,), name="a"), keras.Input((2,), name="b")
+    joined = layers.Concatenate()([layers.Dense(3, activation="tanh")(a), b])
+    outputs = {"c": layers.Dense(1, name="c")(joined), "d": layers.Dense(3, name="d")(joined)}
+    model = keras.Model({"a": a, "b": b}, outputs)
+    logits = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(
+        "adam",
+        {"c": "mse", "d": logits},
+        {"c": 1.0, "d": 0.3},
+        metrics={"c": ["mae"], "d": ["accuracy"]},
+    )
+    x = {"a": RANDOM.random((40, 4), np.float32), "b": RANDOM.random((40, 2), np.float32)}
+    y = {"c": RANDOM.random((40, 1), np.float32), "d": RANDOM.integers(3, size=40)}
+    return model, x, y, {name: RANDOM.random(40, np.float32) for name in "cd"}
+
+
+def regression():
+    model = keras.Sequential([keras.Input((4,)), layers.Dense(3, activation="tanh"), layers.Dense(1)])
+    model.compile("adam", "mse", metrics=["mae"])
+    return model, RANDOM.random((40, 4), np.float32), RANDOM.random(40, np.float32), None
+
+
+class Penalised(keras.Model):
+    """Random in evaluation too; its loss adds up what layers add, and takes no `training`."""
+
+    def __init__(self):
+        super().__init__()
+        self.dense = layers.Dense(4, kernel_regularizer="l2")
+        self.active = layers.ActivityRegularization(l2=0.1)
+        self.seeds = keras.random.SeedGenerator(3)
+
+    def call(self, x):
+        noise = keras.random.normal(keras.ops.shape(x), seed=self.seeds)
+        return self.active(self.dense(x + noise))
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None):
+        return keras.ops.mean((y_pred - x) ** 2) + keras.ops.sum(self.losses)
+
+
+def inputs_alone():
+    model = Penalised()
+    model.compile("adam")
+    return model, RANDOM.random((40, 4), np.float32), None, None
+
+
+class Eager(keras.Model):
+    """Cannot be traced."""
+
+    def __init__(self):
+        super().__init__()
+        self.dense = layers.Dense(1)
+
+    def call(self, x):
+        return self.dense(x) * float(np.asarray(x).max())
+
+
+def eager():
+    model = Eager()
+    model.compile("adam", "mse", metrics=["mae"], run_eagerly=True)
+    return model, RANDOM.random((40, 4), np.float32), RANDOM.random((40, 1), np.float32), None
+
+
+KINDS = [normalised_images, masked_tokens, two_of_each, regression, inputs_alone, eager]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_any_model_has_its_metrics_and_the_gradients_of_a_tape_and_stays_as_it_is(kind):
+    keras.utils.set_random_seed(3)
+    model, x, y, weights = kind()
+    model.fit(x, y, sample_weight=weights, verbose=0)
+    before = state(model)
+    examples = Examples(x, y, weights)
+    loss, gradients = examples.gradients(model)
+    metrics, predictions = examples.metrics(model), examples.predictions(model)
+    assert_same(state(model), before)
+
+    with tf.GradientTape() as tape:
+        as_tensors = tf.nest.map_structure(lambda part: part if part is None else tf.constant(part), y)
+        y_pred = model(x, training=False)
+        expected = model._compute_loss(x, as_tensors, y_pred, weights, training=False)
+    of_tape = tape.gradient(expected, [variable.value for variable in model.trainable_variables])
+    assert loss == pytest.approx(float(expected), rel=1e-5)
+    for gradient, variable, other in zip(gradients, model.trainable_variables, of_tape, strict=True):
+        assert gradient.shape == variable.shape
+        assert gradient == pytest.approx(tf.convert_to_tensor(other).numpy(), rel=1e-4, abs=1e-6)
+    tf.nest.map_structure(
+        lambda one, other: np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6),
+        predictions,
+        y_pred,
+    )
+    for variable, value in zip(model.variables, before, strict=False):
+        variable.assign(value)  # the seeds as they were
+    evaluated = model.evaluate(x, y, sample_weight=weights, batch_size=40, return_dict=True, verbose=0)
+    assert metrics == pytest.approx(evaluated, rel=1e-5)
+
+
+def test_the_first_batches_of_a_dataset_become_arrays():
+    x, y = {"a": np.arange(10.0).reshape(10, 1)}, np.arange(10)
+    dataset = tf.data.Dataset.from_tensor_slices((x, y)).batch(4)
+    examples = Examples.of(dataset, 6)
+    assert np.array_equal(examples.x["a"], x["a"][:6])
+    assert np.array_equal(examples.y, y[:6])
+    assert examples.sample_weight is None
+    assert (len(examples), examples.batch_size, len(Examples.of(dataset, 99))) == (6, 4, 10)
+    assert np.array_equal(next(iter(Examples.of(dataset, 6).in_order()))[1], y[:4])
+
+
+def test_a_dataset_without_a_batch_is_an_error():
+    with pytest.raises(ValueError, match="expected at least one batch; received none"):
+        Examples.of(tf.data.Dataset.range(0).batch(2), 5)
+
+
+def lengths_differ():
+    tokens = tf.ragged.constant([[1, 2], [3, 4], [5, 6, 7], [8, 9, 10]])
+    return tf.data.Dataset.from_tensor_slices((tokens, [0.0, 1, 2, 3])).batch(2)
+
+
+def padded():
+    return lengths_differ().map(lambda x, y: (x.to_tensor(), y))
+
+
+@pytest.mark.parametrize("dataset", [lengths_differ, padded])
+def test_batches_that_cannot_be_joined_stay_batches(dataset):
+    model = keras.Sequential([layers.Embedding(20, 4), layers.GlobalAveragePooling1D(), layers.Dense(1)])
+    model.compile("adam", "mse")
+    model.fit(padded(), shuffle=False, verbose=0)
+    examples = Examples.of(dataset(), 3)
+    assert examples.x is None
+    assert len(examples.first(1)) == 2
+    assert [y.numpy().tolist() for _, y in examples.in_order()] == [[0, 1], [2, 3]]
+    if dataset is padded:
+        evaluated = model.evaluate(padded(), return_dict=True, verbose=0)
+        loss, gradients = examples.gradients(model)
+        assert loss == pytest.approx(evaluated["loss"])
+        assert examples.metrics(model) == pytest.approx(evaluated)
+        errors = model.predict(padded(), verbose=0)[:, 0] - np.arange(4)
+        assert gradients[-1] == pytest.approx(2 * errors.mean(), rel=1e-5)

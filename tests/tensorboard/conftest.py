@@ -16,6 +16,7 @@ from kerasmlp.tensorboard.graph import Graph
 from kerasmlp.tensorboard.histograms import Histograms
 from kerasmlp.tensorboard.images import Images
 from kerasmlp.tensorboard.pr_curves import PRCurves
+from kerasmlp.tensorboard.sample import Sample
 from kerasmlp.tensorboard.scalars import Scalars
 from small_models import average
 
@@ -66,15 +67,16 @@ def write(digits, small_model):
     def write(folder, loop, **compilation):
         model = small_model(**compilation)
         stopwatch, batch_losses = Stopwatch(7), BatchLosses()
-        sample, validation = Examples(images[:20], labels[:20]), Examples(images, labels)
+        sample = Examples(images[:20], labels[:20], are_images=True)
+        validation = Examples(images, labels, are_images=True)
         files = Events(folder)
         dashboards = [
-            Scalars(files, sample, stopwatch, batch_losses, every=4),
+            Scalars(files, Sample(sample), stopwatch, batch_losses, every=4),
             Graph(files, Batches(*digits, 7).epoch(0).element_spec[0]),
-            Histograms(files, sample),
+            Histograms(files, Sample(sample)),
             Images(files, sample, validation),
             # With `validation` it would use the outputs that `Images` has computed.
-            PRCurves(files, Examples(images, labels)),
+            PRCurves(files, Examples(images, labels, are_images=True)),
         ]
         history = run(loop, model, digits, callbacks=[stopwatch, batch_losses, *dashboards])
         files.close()

@@ -1,25 +1,14 @@
-import io
-
 import numpy as np
 from keras import layers
-from PIL import Image
 from sklearn.metrics import confusion_matrix
 
-from helpers import compiled, events, run
+from helpers import compiled, events, image, run
 from kerasmlp.data.examples import Examples
 from kerasmlp.tensorboard import pictures
 from kerasmlp.tensorboard.events import Events
 from kerasmlp.tensorboard.images import Images, is_shown
 
 AT_EPOCHS = ("images/confusion", "images/mistakes", "images/first_layer")
-
-
-def image(value):
-    """The picture of an image summary. Its size must be the size that the summary names."""
-    width, height, png = value
-    with Image.open(io.BytesIO(png)) as opened:
-        assert opened.size == (int(width), int(height))
-        return np.asarray(opened)
 
 
 def test_the_images_are_those_of_the_trained_model_and_the_validation_examples(written, digits):
@@ -50,14 +39,21 @@ def test_a_first_layer_that_does_not_take_pixels_is_not_written(digits, tmp_path
         return [layers.Conv2D(2, 3), layers.Flatten(), layers.Dense(3), layers.Softmax()]
 
     files = Events(tmp_path)
-    run("fit", compiled(convolutional), digits, callbacks=[Images(files, Examples(*digits), None)])
+    run(
+        "fit",
+        compiled(convolutional),
+        digits,
+        callbacks=[Images(files, Examples(*digits, are_images=True), None)],
+    )
     files.close()
     assert {tag for _, tag in events(tmp_path)} == {"images/samples"}
 
 
 def test_augmented_images_are_written(digits, small_model, tmp_path):
     files = Events(tmp_path)
-    dashboard = Images(files, Examples(*digits), None, augment=lambda images: 255 - images)
+    dashboard = Images(
+        files, Examples(*digits, are_images=True), None, augment=lambda images: 255 - images
+    )
     run("fit", small_model(), digits, callbacks=[dashboard])
     files.close()
     images, labels = digits

@@ -95,3 +95,22 @@ def test_a_model_without_mistakes_has_a_picture_with_a_text():
     picture = pictures.mistakes(images, np.zeros(3, int), np.eye(2)[[0, 0, 0]])
     assert (picture[: pictures.GAP + 56] == 255).all()
     assert (picture == 0).any()
+
+
+def test_predicted_numbers_are_above_true_ones_on_the_same_scale():
+    true = np.array([0.0, 1, 1, 0.5, np.nan])
+    predicted = np.array([0.0, 0, 0, 0.5, 3])
+    picture = pictures.predictions(true, predicted)
+    gap, bins = pictures.GAP, pictures.BINS
+    assert picture.shape == (4 * bins + 2 * gap + pictures.LINE, 4 * bins + 2 * gap)
+    cells = picture[gap : gap + 4 * bins : 4, gap : gap + 4 * bins : 4][::-1]
+    one = round(255 * (1 - np.sqrt(0.5)))
+    expected = np.where(np.eye(bins, dtype=bool), 204, 255)
+    expected[0, 0], expected[0, -1], expected[50, 50] = one, 0, one
+    assert np.array_equal(cells, expected)
+
+
+@pytest.mark.parametrize("value", [2.0, np.nan])
+def test_a_single_number_and_none_have_a_picture(value):
+    picture = pictures.predictions(np.array([value]), np.array([value]))
+    assert (picture[4, 4] == 255).all() and (picture[400, 4] == (0 if value == 2 else 204)).all()

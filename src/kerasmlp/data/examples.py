@@ -1,5 +1,7 @@
-"""A fixed set of examples, and the model's outputs and gradients on it."""
+"""A fixed set of examples; a model's predictions, metrics and gradients on it."""
 
+from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 
 import keras
@@ -7,69 +9,204 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from kerasmlp.data.batches import in_order
-from kerasmlp.data.tensors import labels_as_tensor, scale
-
-EXAMPLES_PER_CALL = 5000
-"""Number of examples in one call of the model."""
+from kerasmlp.data.batches import EVALUATION_BATCH_SIZE, in_order
 
 
 class Examples:
-    """Examples, and the model's outputs and gradients on them. They are computed once per step.
+    """Examples, and what a compiled model computes on them, once per step.
 
-    This changes neither the metrics nor the seeds of layers that are random in training.
+    The model is called as in an evaluation. It stays as it is: metrics, seeds, and the statistics of
+    layers such as `BatchNormalization` do not change.
 
     Args:
-        images: uint8 `[examples, height, width, channels]`.
-        labels: integers `[examples]`.
+        x: arrays `[examples, ...]` in any structure: an array, or a dict, list or tuple of them.
+        y: targets `[examples, ...]` in any structure, or None.
+        sample_weight: weights `[examples, ...]` in any structure, or None.
+        are_images: whether bytes in `x` are pixels, see `Batches`.
+        batch_size: the number of examples in one call of the model.
     """
 
-    def __init__(self, images: NDArray[Any], labels: NDArray[Any]) -> None:
-        self.images, self.labels = images, labels
+    def __init__(
+        self,
+        x: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        *,
+        are_images: bool = False,
+        batch_size: int = EVALUATION_BATCH_SIZE,
+    ) -> None:
+        self.x, self.y, self.sample_weight = x, y, sample_weight
+        self.are_images, self.batch_size = are_images, batch_size
+        self._dataset: tf.data.Dataset | None = None
         self._step: int | None = None
         self._cache: dict[str, Any] = {}
-        self._traced = tf.function(self._differentiate, autograph=False)
+        self._traced: dict[Any, Any] = {}
+
+    @classmethod
+    def of(cls, dataset: tf.data.Dataset, count: int) -> "Examples":
+        """Return the first batches of `dataset`, which have `count` examples, or all if it has fewer.
+
+        The batches become arrays. Where they cannot (they are ragged or sparse, or their shapes differ),
+        they stay batches, and `x`, `y` and `sample_weight` are None.
+
+        Raises:
+            ValueError: the dataset has no batch.
+        """
+        batches, found = [], 0
+        for batch in dataset:
+            batches.append(batch)
+            found += int(tf.nest.flatten(batch)[0].shape[0])
+            if found >= count:
+                break
+        if not batches:
+            raise ValueError("the dataset: expected at least one batch; received none")
+        size = -(-found // len(batches))
+        if not _can_be_joined(batches):
+            examples = cls(None, batch_size=size)
+            examples._dataset = dataset.take(len(batches)).cache()
+            return examples
+        arrays = tf.nest.map_structure(lambda *parts: np.concatenate(parts), *batches)
+        return cls(*_parts(arrays), batch_size=size).first(count)
+
+    def __len__(self) -> int:
+        """Return the number of examples; for batches that stay batches, the number of batches."""
+        return len(tf.nest.flatten(self.x)[0]) if self._dataset is None else len(self._batches)
 
     def first(self, count: int) -> "Examples":
-        """Return the first `count` examples, or all if there are fewer."""
-        return Examples(self.images[:count], self.labels[:count])
+        """Return the first `count` examples, or all if there are fewer. Batches stay as they are."""
+        if self._dataset is not None:
+            return self
+        parts = (
+            tf.nest.map_structure(lambda array: None if array is None else array[:count], part)
+            for part in (self.x, self.y, self.sample_weight)
+        )
+        return Examples(*parts, are_images=self.are_images, batch_size=self.batch_size)
 
     def in_order(self) -> tf.data.Dataset:
         """Return the examples in batches, in their order, for evaluation."""
-        return in_order(self.images, self.labels)
+        if self._dataset is not None:
+            return self._dataset
+        arrays = self.x, self.y, self.sample_weight
+        return in_order(*arrays, batch_size=self.batch_size, are_images=self.are_images)
 
-    def probabilities(self, model: keras.Model) -> NDArray[np.float32]:
-        """Return the model's outputs, `[examples, classes]`."""
-        cache = self._cache_of_step(model)
-        if "probabilities" not in cache:
-            starts = range(0, len(self.images), EXAMPLES_PER_CALL)
-            parts = (scale(tf.constant(self.images[i : i + EXAMPLES_PER_CALL])) for i in starts)
-            cache["probabilities"] = np.concatenate([model(x, training=False).numpy() for x in parts])
-        return cache["probabilities"]
+    def predictions(self, model: keras.Model) -> Any:
+        """Return the model's outputs: arrays `[examples, ...]` in the structure of the outputs."""
 
-    def gradients(self, model: keras.Model) -> tuple[float, float, list[NDArray[Any]]]:
-        """Return the mean loss, the accuracy, and the gradient of each trainable variable."""
-        cache = self._cache_of_step(model)
-        if "gradients" not in cache:
-            loss, accuracy, gradients = self._traced(model)
-            arrays = [gradient.numpy() for gradient in gradients]
-            cache["gradients"] = float(loss), float(accuracy), arrays
-        return cache["gradients"]
+        def compute() -> Any:
+            outputs = [self._call(_forward, model, _parts(batch)[0]) for batch in self.in_order()]
+            arrays = [tf.nest.map_structure(np.asarray, output) for output in outputs]
+            return tf.nest.map_structure(lambda *parts: np.concatenate(parts), *arrays)
 
-    def _cache_of_step(self, model: keras.Model) -> dict[str, Any]:
-        """Return the cached results for the step of the model's optimizer. It is empty at a new step."""
+        return self._once("predictions", model, compute)
+
+    def metrics(self, model: keras.Model) -> dict[str, float]:
+        """Return what `model.evaluate` returns, as far as it is a number.
+
+        The model must have been trained or evaluated before, which makes its metrics.
+        """
+
+        def compute() -> dict[str, float]:
+            with keras.StatelessScope() as scope:
+                model.reset_metrics()
+            values = _metric_values(model, scope)
+            for batch in self._batches:
+                logs, values = self._call(_measure, model, batch, values)
+            return {name: float(value) for name, value in logs.items() if not np.ndim(value)}
+
+        return self._once("metrics", model, compute)
+
+    def gradients(self, model: keras.Model) -> tuple[float, list[NDArray[Any]]]:
+        """Return the loss, and its gradients by the trainable variables: zeros for those not in use.
+
+        Of several batches, they are the means, weighted by the number of examples.
+        """
+
+        def compute() -> tuple[float, list[NDArray[Any]]]:
+            sizes = [int(tf.nest.flatten(_parts(batch)[0])[0].shape[0]) for batch in self._batches]
+            loss, gradients = 0.0, [0.0] * len(model.trainable_variables)
+            for size, batch in zip(sizes, self._batches, strict=True):
+                share = size / sum(sizes)
+                of_batch, by_variable = self._call(_differentiate, model, batch)
+                loss += share * float(of_batch)
+                gradients = [
+                    total + np.asarray(gradient) * np.asarray(share, gradient.dtype.as_numpy_dtype)
+                    for total, gradient in zip(gradients, by_variable, strict=True)
+                ]
+            return loss, [np.asarray(gradient) for gradient in gradients]
+
+        return self._once("gradients", model, compute)
+
+    @cached_property
+    def _batches(self) -> list[Any]:
+        return list(self.in_order())
+
+    def _call(self, function: Callable[..., Any], model: keras.Model, *arguments: Any) -> Any:
+        if model.run_eagerly:
+            return function(model, *arguments)
+        if function not in self._traced:
+            self._traced[function] = tf.function(function, autograph=False)
+        return self._traced[function](model, *arguments)
+
+    def _once(self, name: str, model: keras.Model, compute: Callable[[], Any]) -> Any:
+        """Return what `compute` returns, computed once for the step of the model's optimizer."""
         step = int(model.optimizer.iterations)
         if step != self._step:
             self._step, self._cache = step, {}
-        return self._cache
+        if name not in self._cache:
+            self._cache[name] = compute()
+        return self._cache[name]
 
-    def _differentiate(self, model: keras.Model) -> tuple[tf.Tensor, tf.Tensor, list[tf.Tensor]]:
-        with tf.init_scope():  # computed once, not at each call
-            x, y = scale(tf.constant(self.images)), labels_as_tensor(self.labels)
-        with tf.GradientTape() as tape:
-            y_pred = model(x, training=False)
-            loss = model.compute_loss(x, y, y_pred, training=False)
-        variables = [variable.value for variable in model.trainable_variables]
-        gradients = tape.gradient(loss, variables, unconnected_gradients="zero")
-        accuracy = tf.reduce_mean(keras.metrics.sparse_categorical_accuracy(y, y_pred))
-        return loss, accuracy, [tf.convert_to_tensor(gradient) for gradient in gradients]
+
+def _can_be_joined(batches: list[Any]) -> bool:
+    """Return whether all parts are dense, and have the same shapes but for the number of examples."""
+    flat = [tf.nest.flatten(batch) for batch in batches]
+    if not all(isinstance(part, tf.Tensor) and part.shape.rank for parts in flat for part in parts):
+        return False
+    return len({tuple(tuple(part.shape[1:]) for part in parts) for parts in flat}) == 1
+
+
+def _parts(batch: Any) -> tuple[Any, Any, Any]:
+    return keras.utils.unpack_x_y_sample_weight(batch)
+
+
+def _predict(model: keras.Model, x: Any) -> Any:
+    """Call `model` as `Model.test_step` does."""
+    return model(x, training=False) if model._call_has_training_arg else model(x)
+
+
+def _forward(model: keras.Model, x: Any) -> Any:
+    with keras.StatelessScope():
+        return _predict(model, x)
+
+
+def _metric_values(model: keras.Model, scope: keras.StatelessScope) -> list[tf.Tensor]:
+    values = ((variable, scope.get_current_value(variable)) for variable in model.metrics_variables)
+    return [variable.value if value is None else value for variable, value in values]
+
+
+def _weights(model: keras.Model) -> list[tf.Tensor]:
+    return [tf.convert_to_tensor(variable.value) for variable in model.trainable_variables]
+
+
+def _measure(model: keras.Model, batch: Any, values: list[Any]) -> tuple[Any, list[tf.Tensor]]:
+    """Return the metrics after `batch`, if their variables have `values` before; and those after it."""
+    # The penalties of a stateless scope are those of weights that it maps.
+    mapping = [
+        *zip(model.trainable_variables, _weights(model), strict=True),
+        *zip(model.metrics_variables, values, strict=True),
+    ]
+    with keras.StatelessScope(mapping, collect_losses=True) as scope:
+        logs = model.test_step(batch)
+    return logs, _metric_values(model, scope)
+
+
+def _differentiate(model: keras.Model, batch: Any) -> tuple[tf.Tensor, list[tf.Tensor]]:
+    x, y, sample_weight = _parts(batch)
+    weights = _weights(model)
+    mapping = zip(model.trainable_variables, weights, strict=True)
+    with tf.GradientTape() as tape, keras.StatelessScope(mapping, collect_losses=True):
+        tape.watch(weights)
+        y_pred = _predict(model, x)
+        loss = model._compute_loss(x, y, y_pred, sample_weight, training=False)
+    gradients = tape.gradient(loss, weights, unconnected_gradients="zero")
+    return loss, [tf.convert_to_tensor(gradient) for gradient in gradients]

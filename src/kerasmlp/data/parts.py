@@ -43,6 +43,11 @@ class Parts:
         return int(leaves(self.parts[0])[0].shape[0])
 
     @property
+    def are_dense(self) -> bool:
+        """Whether all arrays are NumPy arrays."""
+        return all(isinstance(array, np.ndarray) for array in leaves(self.parts))
+
+    @property
     def padded(self) -> tuple[Any, Any, Any]:
         """x, y and sample weights; None for what there is not."""
         x, y, sample_weight, *_ = *self.parts, None, None

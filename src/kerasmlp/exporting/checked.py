@@ -25,13 +25,13 @@ def write_checked(
         ParityError: the export does not predict what the model predicts. It is not kept.
         OSError: a file cannot be written.
     """
-    test = Examples(data.test_data[:IMAGES], data.test_label[:IMAGES])
+    test = Examples(data.test_data[:IMAGES], data.test_label[:IMAGES], are_images=True)
     has_integers = model.is_quantized or format == "litert-int8"
     path = output / FILES[format]
     with tempfile.TemporaryDirectory(dir=output, prefix=atomic.PART) as folder:
         part = Path(folder, path.name)
         writers.write(model, format, part, data.train_data[:IMAGES])
-        report = parity.measure(format, part, test.images, test.labels, test.probabilities(model))
+        report = parity.measure(format, part, test.x, test.y, test.predictions(model))
         report.check(parity.ROUNDED if has_integers else parity.EXACT)
         if path.is_dir():
             shutil.rmtree(path)

@@ -192,4 +192,6 @@ def _task(model: keras.Model, data: FitData) -> Task:
 
 def _shown(parts: Parts | None, dataset: tf.data.Dataset, count: int) -> Examples:
     """Return the first examples, which TensorBoard shows."""
-    return Examples.of(dataset, count) if parts is None else Examples(*parts.part(0, count).padded)
+    if parts is None or not parts.are_dense:
+        return Examples.of(dataset, count)
+    return Examples(*parts.part(0, count).padded)

@@ -1,7 +1,7 @@
 """The results of a run: its evaluation, its model, its metrics, and TensorBoard's last events."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,8 @@ from tensorboard.plugins.scalar.summary_v2 import scalar_pb
 
 from kerasmlp import tensorboard
 from kerasmlp.checkpoints import atomic
-from kerasmlp.data import scale
+from kerasmlp.data import Examples, scale
+from kerasmlp.models import MLP
 from kerasmlp.runs import run_folder
 from kerasmlp.runs.record import Record
 from kerasmlp.runs.run_settings import RunSettings
@@ -68,8 +69,21 @@ def _evaluated(name: str, model: keras.Model, data: tf.data.Dataset | None) -> d
 
 
 def _write_events(settings: RunSettings, task: Task, record: Record, metrics: Mapping[str, Any]) -> None:
-    """Write what TensorBoard shows of the test images, and the run's row in HParams."""
-    model, test, events, shown = task.model, task.test, record.events, settings.summaries
+    """Write what TensorBoard shows of the test examples, and the run's row in HParams."""
+    test, events, shown = task.test, record.events, settings.summaries
+    step = int(task.model.optimizer.iterations)
+    if test is not None:
+        _write_test(task, test, record, metrics, shown)
+    if "hparams" in shown:
+        values = hparams.of_run(dataclasses.asdict(settings), metrics)
+        hparams.write(events, ".", step, values, metrics)
+
+
+def _write_test(
+    task: Task, test: Examples, record: Record, metrics: Mapping[str, Any], shown: Sequence[str]
+) -> None:
+    """Write what TensorBoard shows of the test examples."""
+    model, events = task.model, record.events
     step = int(model.optimizer.iterations)
     if "scalars" in shown:
         tested = {name: value for name, value in metrics.items() if name.startswith("test_")}
@@ -80,12 +94,9 @@ def _write_events(settings: RunSettings, task: Task, record: Record, metrics: Ma
         tensorboard.write_errors(events, "test", model, test)
     if "pr_curves" in shown:
         tensorboard.write_pr_curves(events, "test", model, test)
-    if "projector" in shown:
-        said = test.probabilities(model).argmax(axis=1)
-        images = test.images[: projector.POINTS]
+    if "projector" in shown and isinstance(model, MLP):
+        said = test.predictions(model).argmax(axis=1)
+        images = test.x[: projector.POINTS]
         activations = model.activations(scale(tf.constant(images))).numpy()
         events.add("test", step)  # TensorBoard shows no run without an event
-        projector.write(record.folder / "test", activations, images, test.labels, said)
-    if "hparams" in shown:
-        values = hparams.of_run(dataclasses.asdict(settings), metrics)
-        hparams.write(events, ".", step, values, metrics)
+        projector.write(record.folder / "test", activations, images, test.y, said)

@@ -9,6 +9,7 @@ import keras
 from kerasmlp import callbacks, tensorboard
 from kerasmlp.checkpoints import Checkpoint
 from kerasmlp.data import Batches
+from kerasmlp.loops import parts
 from kerasmlp.runs import run_folder
 from kerasmlp.runs.record import Record
 from kerasmlp.runs.run_settings import RunSettings
@@ -66,15 +67,15 @@ def run_callbacks(
 def _dashboards(
     task: Task, record: Record, stopwatch: callbacks.Stopwatch, batch_losses: callbacks.BatchLosses
 ) -> dict[str, keras.callbacks.Callback]:
-    events, batches = record.events, task.batches
-    sample, shown = task.sample, task.shown
-    augment = None
+    batches, augment = task.batches, None
     if isinstance(batches, Batches) and batches.augment is not None:
         augment = functools.partial(batches.augmented, step=0)
-    return {
-        "scalars": tensorboard.Scalars(events, sample, stopwatch, batch_losses),
-        "graphs": tensorboard.Graph(events, batches.epoch(0).element_spec[0]),
-        "histograms": tensorboard.Histograms(events, sample),
-        "images": tensorboard.Images(events, sample, shown, augment),
-        "pr_curves": tensorboard.PRCurves(events, shown),
-    }
+    return tensorboard.dashboards(
+        record.events,
+        task.sample,
+        task.shown,
+        parts(batches.epoch(0).element_spec)[0],
+        stopwatch,
+        batch_losses,
+        augment,
+    )

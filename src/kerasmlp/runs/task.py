@@ -70,17 +70,19 @@ def prepare(settings: Settings, data: MNISTLoader) -> Task:
         settings.sampling,
         Augmentation(*distortions) if any(distortions) else None,
     )
-    held_out = Examples(images[kept:], labels[kept:]) if kept < len(images) else None
+    held_out = None
+    if kept < len(images):
+        held_out = Examples(images[kept:], labels[kept:], are_images=True)
     keras.utils.set_random_seed(settings.seed)
     fingerprint = data.fingerprint
     return Task(
         model=_model(settings, data, batches),
         batches=batches,
         validation=held_out and held_out.in_order(),
-        sample=Examples(images[:SAMPLE], labels[:SAMPLE]),
+        sample=Examples(images[:SAMPLE], labels[:SAMPLE], are_images=True),
         shown=held_out and held_out.first(SHOWN),
         validation_examples=len(images) - kept,
-        test=Examples(data.test_data, data.test_label),
+        test=Examples(data.test_data, data.test_label, are_images=True),
         data=data.name,
         fingerprint=fingerprint,
         digest=_digest(settings, fingerprint),

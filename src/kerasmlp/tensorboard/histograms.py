@@ -10,10 +10,10 @@ from tensorboard.plugins.histogram import metadata as histograms
 from tensorboard.plugins.histogram.summary_v2 import DEFAULT_BUCKET_COUNT, histogram_pb
 from tensorboard.util.tensor_util import make_tensor_proto
 
-from kerasmlp.data import Examples
 from kerasmlp.loops import Logs
 from kerasmlp.models import averaged_weights
 from kerasmlp.tensorboard.events import Events
+from kerasmlp.tensorboard.sample import Sample, trainable_weights
 
 
 class Histograms(keras.callbacks.Callback):
@@ -22,23 +22,21 @@ class Histograms(keras.callbacks.Callback):
     With averaged weights, they are those of the averaged weights. The gradients are those on `sample`.
     """
 
-    def __init__(self, events: Events, sample: Examples) -> None:
+    def __init__(self, events: Events, sample: Sample) -> None:
         super().__init__()
         self._events, self._sample = events, sample
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         with averaged_weights(self.model):
             weights = trainable_weights(self.model)
-            gradients = self._sample.gradients(self.model)[2]
-        values = {f"weights/{name}": weight for name, weight in weights.items()}
-        values |= {f"gradients/{name}": value for name, value in zip(weights, gradients, strict=True)}
+        arrays = {"weights": weights, "gradients": self._sample.gradients(self.model)}
+        values = {
+            f"{kind}/{name}": value
+            for kind, named in arrays.items()
+            for name, value in named.items()
+            if value.size
+        }
         self._events.write("train", int(self.model.optimizer.iterations), histogram, values)
-
-
-def trainable_weights(model: keras.Model) -> dict[str, NDArray[Any]]:
-    """Return the trainable weights by their path, without the name of the model."""
-    variables = model.trainable_variables
-    return {variable.path.removeprefix(f"{model.name}/"): variable.numpy() for variable in variables}
 
 
 def histogram(tag: str, values: NDArray[Any], description: str) -> Summary:

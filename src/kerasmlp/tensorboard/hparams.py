@@ -28,36 +28,36 @@ interval."""
 
 def of_run(settings: Mapping[str, Any], metrics: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings of a run as HParams shows them, with the actual values in place of `auto`."""
-    return {
-        **settings,
-        "data": metrics["dataset"],
-        "hidden_units": " ".join(map(str, settings["hidden_units"])),
-        "validation_size": metrics["validation_examples"],
-        "jit_compile": metrics["jit_compile"],
-        "steps_per_execution": metrics["steps_per_execution"],
-    }
+    actual = {"data": "dataset", "validation_size": "validation_examples"}
+    actual |= {name: name for name in ("jit_compile", "steps_per_execution")}
+    units = {"hidden_units": " ".join(map(str, settings.get("hidden_units", ())))}
+    return {**settings, **units, **{setting: metrics[name] for setting, name in actual.items()}}
 
 
 def write(events: Events, sub_run: str, step: int, settings: Mapping[str, Any], metrics: Any) -> None:
     """Write the row of a finished run to a sub-run, at the last step.
 
-    It has the settings in `SETTINGS`, and the metrics in `METRICS` that are not None.
+    It has the settings in `SETTINGS`, and of the metrics, as far as they are not None, those in
+    `METRICS` and the others of the trained model.
 
     Raises:
         OSError: the row cannot be written.
     """
     from tensorboard.plugins.hparams.summary import session_end_pb  # it imports TensorFlow
 
+    others = (name for name, value in metrics.items() if isinstance(value, float))
+    trained = (name for name in others if name.startswith(("test_", "validation_")))
+    names = list(dict.fromkeys([*METRICS, *trained]))
     columns = hparams_config_pb(
         hparams=[HParam(setting) for setting in SETTINGS],
-        metrics=[Metric(f"final/{metric}", display_name=metric) for metric in METRICS],
+        metrics=[Metric(f"final/{name}", display_name=name) for name in names],
     )
     values = {
         setting: value if isinstance(value, int | float) else str(value)
         for setting, value in settings.items()
         if setting in SETTINGS
     }
-    final = {f"final/{metric}": metrics[metric] for metric in METRICS if metrics.get(metric) is not None}
+    final = {f"final/{name}": metrics[name] for name in names if metrics.get(name) is not None}
     events.write(sub_run, step, scalar_pb, final)
     name = str(Path(events.folder.name, sub_run))
     session = hparams_pb(values, trial_id=name), session_end_pb(Status.STATUS_SUCCESS)

@@ -1,4 +1,4 @@
-"""The dashboard Images: training images, first layer, confusion matrix, mistakes."""
+"""The dashboard Images: training images, first layer, confusion matrix, mistakes, predicted numbers."""
 
 from collections.abc import Callable
 from typing import Any
@@ -13,8 +13,9 @@ from tensorboard.util.tensor_util import make_tensor_proto
 from kerasmlp.data import Examples
 from kerasmlp.loops import Logs
 from kerasmlp.models import averaged_weights
-from kerasmlp.tensorboard import pictures
+from kerasmlp.tensorboard import kind, pictures
 from kerasmlp.tensorboard.events import Events
+from kerasmlp.tensorboard.histograms import histogram
 
 SAMPLES = 25
 """The number of training images to show."""
@@ -23,7 +24,9 @@ SAMPLES = 25
 class Images(keras.callbacks.Callback):
     """Writes training images and the first layer to `train`, confusions and mistakes to `validation`.
 
-    With averaged weights, all but the training images are those of the averaged weights.
+    If the model predicts numbers, it writes them and their residuals to `validation`. What does not fit
+    the examples (see `kind`) is left out. With averaged weights, all but the training images are those
+    of the averaged weights.
 
     Args:
         validation: validation examples. None for no validation.
@@ -44,11 +47,16 @@ class Images(keras.callbacks.Callback):
     def on_train_begin(self, logs: Logs | None = None) -> None:
         if self._events.initial_step:
             return  # a resumed run has written them before
-        images = self._sample.images[:SAMPLES]
-        labels = [str(label) for label in self._sample.labels[:SAMPLES]]
+        sample = self._sample.first(SAMPLES)
+        images, found = kind.images(sample), kind.classified(self.model, sample)
+        if images is None or found is None:
+            return
+        labels = [str(label) for label in found.labels]
         shown = {"images/samples": pictures.captioned(images, labels)}
         if self._augment is not None:
-            shown["images/augmented"] = pictures.captioned(np.array(self._augment(images)), labels)
+            augmented = kind.images(Examples(np.array(self._augment(sample.x))))
+            if augmented is not None:
+                shown["images/augmented"] = pictures.captioned(augmented, labels)
         self._events.write("train", 0, _image, shown)
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
@@ -71,22 +79,36 @@ def is_shown(epoch: int) -> bool:
 
 def write_first_layer(events: Events, sub_run: str, model: keras.Model, examples: Examples) -> None:
     """Write the weights of the first layer as images, if its inputs are the pixels of `examples`."""
-    shape, kernel = examples.images.shape[1:], model.trainable_variables[0].numpy()
-    if kernel.shape[0] == np.prod(shape):
+    images, variables = kind.images(examples.first(1)), model.trainable_variables
+    if images is None or not variables:
+        return
+    shape, kernel = images.shape[1:], variables[0].numpy()
+    if kernel.ndim == 2 and len(kernel) == np.prod(shape):
         picture = {"images/first_layer": pictures.first_layer(kernel, shape)}
         events.write(sub_run, int(model.optimizer.iterations), _image, picture)
 
 
 def write_errors(events: Events, sub_run: str, model: keras.Model, examples: Examples) -> None:
-    """Write the confusion matrix of `examples`, and the images that are most wrong."""
-    probabilities = examples.probabilities(model)
-    predicted, classes = probabilities.argmax(axis=1), probabilities.shape[1]
-    matrix = tf.math.confusion_matrix(examples.labels, predicted, classes).numpy()
-    errors = {
-        "images/confusion": pictures.confusion(matrix),
-        "images/mistakes": pictures.mistakes(examples.images, examples.labels, probabilities),
-    }
-    events.write(sub_run, int(model.optimizer.iterations), _image, errors)
+    """Write how far `model` is off on `examples`, by what it predicts.
+
+    Classes: the confusion matrix, unless there are more than `kind.CLASSES`; and the most wrong
+    images, if the inputs are images. Numbers: the predicted against the true ones, and the residuals.
+    """
+    step, errors = int(model.optimizer.iterations), {}
+    if (found := kind.classified(model, examples)) is not None:
+        labels, probabilities = found
+        classes = probabilities.shape[1]
+        if classes <= kind.CLASSES:
+            matrix = tf.math.confusion_matrix(labels, probabilities.argmax(axis=1), classes)
+            errors["images/confusion"] = pictures.confusion(matrix.numpy())
+        if (images := kind.images(examples)) is not None:
+            errors["images/mistakes"] = pictures.mistakes(images, labels, probabilities)
+    elif (numbers := kind.regressed(model, examples)) is not None:
+        true, predicted = numbers
+        errors["images/predictions"] = pictures.predictions(true, predicted)
+        events.write(sub_run, step, histogram, {"residuals": predicted - true})
+    if errors:
+        events.write(sub_run, step, _image, errors)
 
 
 def _image(tag: str, picture: pictures.Picture, description: str) -> Summary:

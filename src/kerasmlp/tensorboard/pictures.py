@@ -1,4 +1,4 @@
-"""Pictures of images, weights, confusion matrix and mistakes.
+"""Pictures of images, weights, confusion matrix, mistakes and predicted numbers.
 
 A picture is uint8: `[height, width]` in grey, or `[height, width, 3]` in colour.
 """
@@ -18,6 +18,8 @@ UNITS = 100
 """The number of units of a layer to show, at most."""
 MISTAKES = 25
 """The number of mistakes to show, at most."""
+BINS = 100
+"""The bins of each axis, in a picture of predicted numbers."""
 SIDE = 1000
 """The largest width and height of a picture in pixels, unless a single image is larger."""
 GAP = 4
@@ -110,6 +112,23 @@ def mistakes(
     worst = wrong[np.argsort(probabilities[wrong, labels[wrong]], kind="stable")][:MISTAKES]
     captions = [f"{labels[i]}: {predicted[i]} {probabilities[i, predicted[i]]:.0%}" for i in worst]
     return captioned(images[worst], captions)
+
+
+def predictions(true: NDArray[np.floating], predicted: NDArray[np.floating]) -> Picture:
+    """Return predicted against true numbers, both `[examples]`: true to the right, predicted upwards.
+
+    Each axis has the same `BINS`; the caption is their range. The darker a bin, the more examples it
+    has. Right predictions are on the grey diagonal. Numbers that are infinite or NaN are left out.
+    """
+    finite = np.isfinite(true) & np.isfinite(predicted)
+    true, predicted = true[finite], predicted[finite]
+    both = np.concatenate([true, predicted])
+    low, high = (both.min(), both.max()) if len(both) else (0.0, 1.0)
+    counts = np.histogram2d(predicted, true, BINS, [(low, high if high > low else low + 1.0)] * 2)[0]
+    shade = 1 - np.sqrt(counts / max(1, counts.max()))
+    shade[(counts == 0) & np.eye(BINS, dtype=bool)] = 0.8
+    pixels = np.rint(255 * shade[::-1, :, np.newaxis]).astype(np.uint8)
+    return tiles(pixels[np.newaxis], [f"{low:.4g} to {high:.4g}"], scale=4)
 
 
 def png(picture: Picture) -> bytes:

@@ -6,17 +6,16 @@ from tensorboard.plugins.pr_curve import summary as pr_curve
 from kerasmlp.data import Examples
 from kerasmlp.loops import Logs
 from kerasmlp.models import averaged_weights
+from kerasmlp.tensorboard import kind
 from kerasmlp.tensorboard.events import Events
 from kerasmlp.tensorboard.images import is_shown
 
-CURVES = 100
-"""The number of classes that have a curve, at most."""
-
 
 class PRCurves(keras.callbacks.Callback):
-    """Writes precision against recall for each class to `validation`.
+    """Writes precision against recall for each class to `validation`, at most for `kind.CLASSES`.
 
-    With averaged weights, they are those of the averaged weights. Without validation it writes nothing.
+    With averaged weights, they are those of the averaged weights. Without validation, or if the examples
+    are not classified (see `kind`), it writes nothing.
     """
 
     def __init__(self, events: Events, validation: Examples | None) -> None:
@@ -30,10 +29,13 @@ class PRCurves(keras.callbacks.Callback):
 
 
 def write_pr_curves(events: Events, sub_run: str, model: keras.Model, examples: Examples) -> None:
-    """Write precision against recall for each class of `examples`."""
-    step, probabilities = int(model.optimizer.iterations), examples.probabilities(model)
+    """Write precision against recall for each class of `examples`, if they are classified."""
+    found = kind.classified(model, examples)
+    if found is None:
+        return
     curves = {
-        f"pr/{number}": (examples.labels == number, of_class)
-        for number, of_class in enumerate(probabilities.T[:CURVES])
+        f"pr/{number}": (found.labels == number, of_class)
+        for number, of_class in enumerate(found.probabilities.T[: kind.CLASSES])
     }
+    step = int(model.optimizer.iterations)
     events.write(sub_run, step, lambda tag, curve, **text: pr_curve.pb(tag, *curve, **text), curves)

@@ -5,17 +5,17 @@ import numpy as np
 from tensorboard.plugins.scalar.summary_v2 import scalar_pb
 
 from kerasmlp.callbacks import BatchLosses, Stopwatch
-from kerasmlp.data import Examples
 from kerasmlp.loops import Logs
 from kerasmlp.models import averaged_weights
 from kerasmlp.tensorboard.events import Events
-from kerasmlp.tensorboard.histograms import trainable_weights
+from kerasmlp.tensorboard.sample import Sample, trainable_weights
 
 
 class Scalars(keras.callbacks.Callback):
     """Writes losses, metrics, the learning rate, norms and the speed to `train` and `validation`.
 
-    With averaged weights, norms and the evaluation of `sample` are those of the averaged weights.
+    With averaged weights, norms and the evaluation of `sample` are those of the averaged weights. A
+    metric that is not a number, such as an F1 score for each class, is left out.
 
     Args:
         sample: training examples, for an evaluation and the norm of the gradients.
@@ -25,7 +25,7 @@ class Scalars(keras.callbacks.Callback):
     def __init__(
         self,
         events: Events,
-        sample: Examples,
+        sample: Sample,
         stopwatch: Stopwatch,
         batch_losses: BatchLosses,
         every: int = 100,
@@ -46,18 +46,21 @@ class Scalars(keras.callbacks.Callback):
         step = int(self.model.optimizer.iterations)
         train, validation = {}, {}
         for name, value in (logs or {}).items():
+            if np.ndim(value):
+                continue
             if name.startswith("val_"):
                 validation[f"{name.removeprefix('val_')}/evaluation"] = value
             else:
                 train[f"{name}/running"] = value
         with averaged_weights(self.model):
-            loss, accuracy, gradients = self._sample.gradients(self.model)
             weights = trainable_weights(self.model)
+        metrics, gradients = self._sample.metrics(self.model), self._sample.gradients(self.model)
+        if gradients:
+            squares = (np.vdot(gradient, gradient) for gradient in gradients.values())
+            train["gradient_norm"] = np.sqrt(sum(squares))
         train |= {
-            "loss/evaluation": loss,
-            "accuracy/evaluation": accuracy,
+            **{f"{name}/evaluation": value for name, value in metrics.items()},
             "learning_rate": float(self.model.optimizer.learning_rate),
-            "gradient_norm": np.sqrt(sum(np.vdot(gradient, gradient) for gradient in gradients)),
             "speed/examples_per_second": self._stopwatch.examples_per_second,
             "speed/milliseconds_per_step": 1000 * self._stopwatch.seconds_per_step[-1],
             **{f"weight_norm/{name}": np.linalg.norm(weight) for name, weight in weights.items()},

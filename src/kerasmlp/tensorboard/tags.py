@@ -7,12 +7,12 @@ TAGS = {
     "*/running": "the mean over the examples of the epoch so far, while the weights change; the loss"
     " every 100 steps, all metrics at the end of the epoch",
     "*/evaluation": "the value with the weights at the end of the epoch; train: the first 1,000"
-    " training images; validation: all validation images; test: all test images, once, with the trained"
-    " weights; with `--ema-momentum`, evaluation, gradients, weights and pictures at the end of an"
-    " epoch are those of the averaged weights",
+    " training examples; validation: all validation examples; test: all test examples, once, with the"
+    " trained weights; with `--ema-momentum`, evaluation, gradients, weights and pictures at the end of"
+    " an epoch are those of the averaged weights",
     "learning_rate": "the learning rate at the end of the epoch",
     "gradient_norm": "the L2 norm of all gradients at the end of the epoch; the gradients are those of"
-    " the mean loss of the first 1,000 training images",
+    " the mean loss of the first 1,000 training examples",
     "weight_norm/*": "the L2 norm of each weight array at the end of the epoch",
     "speed/examples_per_second": "the speed of training, without compiling, validation and files",
     "speed/milliseconds_per_step": "the milliseconds of a training step, measured in the same way",
@@ -22,8 +22,8 @@ TAGS = {
     "images/augmented": "the same images, distorted by the augmentation of the first step",
     "images/first_layer": "what each unit of the first layer looks for: its weights as an image, light"
     " above 0 and dark below",
-    "images/confusion": "the confusion matrix: rows are true classes, columns are predicted classes;"
-    " right is blue, wrong is red",
+    "images/confusion": "the confusion matrix (of at most 100 classes): rows are true classes, columns"
+    " are predicted classes; right is blue, wrong is red",
     "images/mistakes": "the images that are most wrong: their class has the lowest probability; the"
     " caption is the true class, the predicted class, and its probability",
     "pr/*": "precision against recall for each class (the first 100), at 201 thresholds",
@@ -32,9 +32,16 @@ TAGS = {
     "versions": "the versions of Python and the packages, and the machine",
     "final/*": "the metrics by which HParams ranks the runs, written once, at the end",
 }
-"""The meaning of each tag, which TensorBoard shows with it. The first pattern that matches counts."""
+"""The meaning of each tag that a run of the MLP writes. The first pattern that matches counts."""
+OTHER_TAGS = {
+    "images/predictions": "predicted numbers upwards, true numbers to the right, on the same scale; the"
+    " darker, the more examples; right predictions are on the diagonal",
+    "residuals": "a histogram of predicted numbers less true numbers",
+}
+"""The same for the tags that only other models have."""
 
 
 def about(tag: str) -> str:
-    """Return the meaning of `tag`. It is empty if the tag is unknown."""
-    return next((meaning for pattern, meaning in TAGS.items() if fnmatchcase(tag, pattern)), "")
+    """Return the meaning of `tag`, which TensorBoard shows. It is empty if the tag is unknown."""
+    known = {**TAGS, **OTHER_TAGS}.items()
+    return next((meaning for pattern, meaning in known if fnmatchcase(tag, pattern)), "")

@@ -1,0 +1,136 @@
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+from kerasmlp.data.examples import Examples
+from kerasmlp.tensorboard import kind
+
+PROBABILITIES = np.array([[0.7, 0.2, 0.1], [0.1, 0.1, 0.8]], np.float32)
+LOGITS = np.array([[2.0, 0, -1], [0, 1, 5]], np.float32)
+ONE = np.array([[0.25], [0.75]], np.float32)
+CROSSENTROPY = keras.losses.SparseCategoricalCrossentropy
+
+
+def softmax(x):
+    return np.exp(x) / np.exp(x).sum(axis=1, keepdims=True)
+
+
+def of(loss, outputs, y, look):
+    """What `look` says of a model that has these outputs, trained by `loss` for the targets `y`."""
+    model = keras.Sequential([keras.Input(outputs.shape[1:]), layers.Activation("linear")])
+    model.compile("sgd", loss)
+    return look(model, Examples(outputs, y))
+
+
+@pytest.mark.parametrize(
+    ("loss", "outputs", "y", "labels", "probabilities"),
+    [
+        ("sparse_categorical_crossentropy", PROBABILITIES, [0, 1], [0, 1], PROBABILITIES),
+        (CROSSENTROPY(), PROBABILITIES, [[0], [2]], [0, 2], PROBABILITIES),
+        (CROSSENTROPY(from_logits=True), LOGITS, [0.0, 2.0], [0, 2], softmax(LOGITS)),
+        ([CROSSENTROPY(from_logits=True)], LOGITS, [0, 2], [0, 2], softmax(LOGITS)),
+        ("categorical_crossentropy", PROBABILITIES, [[0, 1, 0], [0, 0, 1]], [1, 2], PROBABILITIES),
+        ("mse", PROBABILITIES, [[0.0, 1, 0], [0, 0, 1]], [1, 2], PROBABILITIES),
+        (None, PROBABILITIES, [0, 1], [0, 1], PROBABILITIES),
+        ("binary_crossentropy", ONE, [[0], [1]], [0, 1], [[0.75, 0.25], [0.25, 0.75]]),
+        ("bce", ONE[:, 0], [True, False], [1, 0], [[0.75, 0.25], [0.25, 0.75]]),
+        (
+            keras.losses.BinaryFocalCrossentropy(from_logits=True),
+            np.log(ONE / (1 - ONE)),
+            [0, 1],
+            [0, 1],
+            [[0.75, 0.25], [0.25, 0.75]],
+        ),
+    ],
+)
+def test_what_is_classified(loss, outputs, y, labels, probabilities):
+    found = of(loss, outputs, np.array(y), kind.classified)
+    assert found.labels.tolist() == labels
+    assert found.labels.dtype.kind == "i"
+    assert found.probabilities == pytest.approx(np.array(probabilities), rel=1e-5)
+    assert of(loss, outputs, np.array(y), kind.regressed) is None
+
+
+@pytest.mark.parametrize(
+    ("loss", "outputs", "y"),
+    [
+        ("mse", ONE, [0.5, 2.0]),
+        ("mae", ONE, [[0], [1]]),
+        ("huber", ONE[:, 0], [0.5, 2.0]),
+        ("mse", LOGITS, LOGITS[::-1]),
+        ("mse", LOGITS, [[0.0, 1, 0], [0, 0, 1]]),
+        (None, LOGITS[:, :, None], LOGITS[:, :, None] + 1),
+    ],
+)
+def test_what_is_predicted_as_numbers(loss, outputs, y):
+    y = np.array(y)
+    found = of(loss, outputs, y, kind.regressed)
+    assert found.true.tolist() == y.ravel().tolist()
+    assert found.predicted.tolist() == outputs.ravel().tolist()
+    assert of(loss, outputs, y, kind.classified) is None
+
+
+@pytest.mark.parametrize(
+    ("loss", "outputs", "y"),
+    [
+        ("binary_crossentropy", PROBABILITIES, np.eye(3)[:2]),  # several may be true at once
+        ("categorical_crossentropy", PROBABILITIES, PROBABILITIES),
+        (CROSSENTROPY(ignore_class=-1), PROBABILITIES, np.array([0, -1])),
+        (CROSSENTROPY(), np.stack([PROBABILITIES] * 4, axis=1), np.zeros((2, 4), int)),
+        (None, LOGITS, np.array([0, 1])),
+        (None, LOGITS, None),
+        (None, LOGITS, {"a": LOGITS, "b": LOGITS}),
+    ],
+    ids=["labels", "soft", "ignored", "sequence", "logits of an unknown loss", "x alone", "two"],
+)
+def test_what_is_neither(loss, outputs, y):
+    assert of(loss, outputs, y, kind.classified) is None
+    assert of(loss, outputs, y, kind.regressed) is None
+
+
+def test_what_a_model_without_call_computes_is_neither():
+    class Own(keras.Model):
+        def call(self, x):
+            raise NotImplementedError
+
+    model = Own()
+    model.compile("sgd", "mse")
+    assert kind.classified(model, Examples(ONE, ONE)) is None
+    assert kind.regressed(model, Examples(ONE, ONE)) is None
+
+
+BYTES = np.arange(2 * 4 * 5, dtype=np.uint8).reshape(2, 4, 5)
+
+
+@pytest.mark.parametrize(
+    ("x", "expected"),
+    [
+        (BYTES, BYTES[..., None]),
+        (np.stack([BYTES] * 3, axis=-1), np.stack([BYTES] * 3, axis=-1)),
+        (BYTES[..., None] / np.float32(255), BYTES[..., None]),
+        (BYTES[..., None].astype(np.float32), np.rint(BYTES[..., None] * (255 / 39))),
+        (np.array([-1.0, 1.0, 0.0]).reshape(3, 1, 1, 1), np.reshape([0, 255, 128], (3, 1, 1, 1))),
+    ],
+    ids=["grey bytes", "colours", "0 to 1", "0 to 39", "-1 to 1"],
+)
+def test_what_are_images(x, expected):
+    found = kind.images(Examples(x))
+    assert found.dtype == np.uint8
+    assert np.array_equal(found, expected)
+
+
+@pytest.mark.parametrize(
+    "x",
+    [
+        np.zeros((2, 4, 5), np.float32),  # a sequence
+        np.zeros((2, 4, 5, 2), np.uint8),
+        np.full((2, 4, 5, 1), np.nan),
+        np.zeros((2, 4, 5, 1), np.int64),
+        {"a": BYTES},
+        None,
+    ],
+    ids=["sequence", "two channels", "nan", "integers", "dict", "batches"],
+)
+def test_what_are_no_images(x):
+    assert kind.images(Examples(x)) is None
