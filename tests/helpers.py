@@ -155,7 +155,11 @@ def finished(folder):
         },
         "best": contents.state["callbacks"][-1],
         "history": (folder / run_folder.HISTORY).read_text(),
-        "metrics": [metrics[name] for name in ("test_accuracy", "test_loss", "steps", "epochs")],
+        "metrics": {
+            name: value
+            for name, value in metrics.items()
+            if name in ("steps", "epochs") or name.startswith(("test_", "validation_", "best_"))
+        },
         "events": {
             key: {step: bits(value) for step, value in steps.items()}
             for key, steps in events(folder).items()

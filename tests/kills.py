@@ -6,6 +6,7 @@ prints what came of it; the tests do a few.
 
 import concurrent.futures
 import dataclasses
+import functools
 import itertools
 import multiprocessing
 import os
@@ -19,6 +20,7 @@ from pathlib import Path
 import numpy as np
 import tyro
 
+import fit_models
 from helpers import finished
 from kerasmlp.checkpoints import atomic
 from kerasmlp.runs import run_folder
@@ -35,11 +37,24 @@ MODES = {
     "eager": "--loop eager",
     "accurate": "--recipe accurate --steps-per-execution 7",
 }
+PROGRAM = {"jit_compile": True, "steps_per_execution": 3}
+FIT_MODES = {
+    f"{model} {mode}": {"name": model, **options}
+    for model in fit_models.MODELS
+    for mode, options in {
+        "fit": {"loop": "fit"},
+        "graph": {"loop": "graph"},
+        "eager": {"loop": "eager"},
+        "fit+jit@3": {"loop": "fit", "compilation": PROGRAM},
+        "graph+jit@3": {"loop": "graph", "compilation": PROGRAM},
+    }.items()
+}
+"""Models of other kinds, trained by `kerasmlp.fit`."""
 EVERY = ("1step", "5steps", "1epoch")
 TIME_LIMIT = 120.0
 
 _context = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload(["keras", "kerasmlp.train", "kerasmlp.loops", "kerasmlp.recording"])
+_context.set_forkserver_preload(["fit_models", "kerasmlp.train", "kerasmlp.runs.fitting"])
 
 
 def write_data(path: Path) -> None:
@@ -51,8 +66,19 @@ def write_data(path: Path) -> None:
     np.savez(path, x_train=images, y_train=labels, x_test=images[:50], y_test=labels[:50])
 
 
-def _child(argv: list[str], log: str, fatal_flush: int | None) -> None:
-    """Run the command, its output in a file; die at that flush of a file or folder to the disk."""
+def _command(argv: list[str]) -> int:
+    from kerasmlp.train import main
+
+    return main(argv)
+
+
+def _fit(**arguments) -> int:
+    fit_models.train(**arguments)
+    return 0
+
+
+def _child(train, log: str, fatal_flush: int | None) -> None:
+    """Call `train`, its output in a file; die at that flush of a file or folder to the disk."""
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
@@ -65,9 +91,7 @@ def _child(argv: list[str], log: str, fatal_flush: int | None) -> None:
             flush(number)
 
         os.fsync = fsync
-    from kerasmlp.train import main
-
-    sys.exit(main(argv))
+    sys.exit(train())
 
 
 @dataclasses.dataclass
@@ -75,7 +99,7 @@ class Runs:
     """Runs of one mode in a folder.
 
     Attributes:
-        mode: of `MODES`.
+        mode: of `MODES` or `FIT_MODES`.
         folder: for the data, the run folders and the output.
         epochs: of each run.
     """
@@ -90,26 +114,39 @@ class Runs:
         if not self.data.exists():
             write_data(self.data)
 
-    def start(self, name: str, *flags: str, fatal_flush: int | None = None):
+    def start(self, name: str, every: str = "1epoch", fatal_flush: int | None = None):
         """Start a run, or go on with it, in a process of its own."""
-        argv = ["--logdir", str(self.folder), "--name", name, *flags]
+        if self.mode in FIT_MODES:
+            arguments = FIT_MODES[self.mode] | {"checkpoint_every": every, "epochs": self.epochs}
+            train = functools.partial(_fit, run=self.folder / name, **arguments)
+        else:
+            train = functools.partial(_command, self._argv(name, every))
+        process = _context.Process(
+            target=_child, args=(train, str(self.folder / f"{name}.log"), fatal_flush)
+        )
+        process.start()
+        return process
+
+    def _argv(self, name: str, every: str) -> list[str]:
+        argv = ["--logdir", str(self.folder), "--name", name, "--checkpoint-every", every]
         if (self.folder / name / run_folder.SETTINGS).exists():
             argv.append("--resume")
         else:
             argv += ["--data", str(self.data), "--epochs", str(self.epochs)]
             argv += ["--batch-size", "16", "--validation-size", "20"]
             argv += MODES[self.mode].split()
-        process = _context.Process(
-            target=_child, args=(argv, str(self.folder / f"{name}.log"), fatal_flush)
-        )
-        process.start()
-        return process
+        return argv
 
-    def finish(self, name: str, *flags: str) -> None:
+    def finish(self, name: str) -> None:
         """Run to the end."""
-        process = self.start(name, *flags)
+        process = self.start(name)
         process.join(TIME_LIMIT)
         assert process.exitcode == 0, (self.folder / f"{name}.log").read_text()
+
+    def result(self, name: str):
+        """What has to be the same at the end of two runs."""
+        run = self.folder / name
+        return finished(run), fit_models.written(run) if self.mode in FIT_MODES else {}
 
     def wait_for_training(self, name: str, process) -> None:
         """Return when the run has called its callbacks for the first time, or ended."""
@@ -127,7 +164,7 @@ def kill(runs: Runs, name: str, numbers: random.Random, seconds: float) -> tuple
     while True:
         every = numbers.choice(EVERY)
         fatal = numbers.randrange(60) if numbers.random() < 0.3 else None
-        process = runs.start(name, "--checkpoint-every", every, fatal_flush=fatal)
+        process = runs.start(name, every, fatal)
         if fatal is None:
             runs.wait_for_training(name, process)
             process.join(numbers.uniform(0, seconds))
@@ -146,12 +183,12 @@ def killed_as_often(mode: str, goal: int, folder: Path, seed: int) -> int:
     begin = time.monotonic()
     runs.finish("whole")
     seconds = min(3.0, time.monotonic() - begin)
-    expected = finished(runs.folder / "whole")
+    expected = runs.result("whole")
     done = kills = writing = 0
     while kills < goal:
         name = f"killed{done}"
         often, while_writing = kill(runs, name, numbers, seconds)
-        assert finished(runs.folder / name) == expected, f"{mode}: {name} is not what it was to be"
+        assert runs.result(name) == expected, f"{mode}: {name} is not what it was to be"
         done, kills, writing = done + 1, kills + often, writing + while_writing
     print(
         f"{mode}: {done} runs killed {kills} times, {writing} of them while a file was written;"
@@ -168,9 +205,10 @@ def main(kills: int = 200, seed: int = 0) -> None:
         kills: How often at least, over all modes.
         seed: What the moments follow from.
     """
-    goal = -(-kills // len(MODES))
+    modes = [*MODES, *FIT_MODES]
+    goal = -(-kills // len(modes))
     with tempfile.TemporaryDirectory() as temporary, concurrent.futures.ThreadPoolExecutor(2) as pool:
-        total = pool.map(lambda mode: killed_as_often(mode, goal, Path(temporary) / mode, seed), MODES)
+        total = pool.map(lambda mode: killed_as_often(mode, goal, Path(temporary) / mode, seed), modes)
         print(f"{sum(total)} kills in all")
 
 

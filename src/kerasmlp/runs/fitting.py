@@ -105,7 +105,7 @@ def fit(
     data = fit_data(settings, x, y, sample_weight, class_weight, validation_data)
     heard = _listed(callbacks)
     if folder is not None:
-        return _recorded(settings, model, data, heard)
+        return _recorded(settings, model, data, heard, bool(verbose))
     if verbose:
         stopwatch = ours.Stopwatch(data.train.batch_size)
         heard = [stopwatch, ours.ProgressLine(stopwatch), *heard]
@@ -156,7 +156,11 @@ def _own(
 
 
 def _recorded(
-    settings: FitSettings, model: keras.Model, data: FitData, callbacks: list[Any]
+    settings: FitSettings,
+    model: keras.Model,
+    data: FitData,
+    callbacks: list[Any],
+    shows_progress: bool,
 ) -> keras.callbacks.History:
     """Train in a run folder. Return the history of the whole run."""
     folder = settings.resumed_folder()
@@ -168,7 +172,15 @@ def _recorded(
         ours.resumable_by("kerasmlp.fit(..., resume=True)"),
     ):
         loop, freq = LOOPS[settings.loop], settings.validation_freq
-        measured = drive(settings, task, record, loop, given=callbacks, validation_freq=freq)
+        measured = drive(
+            settings,
+            task,
+            record,
+            loop,
+            given=callbacks,
+            validation_freq=freq,
+            shows_progress=shows_progress,
+        )
         finish(settings, task, record, measured)
     return model.history
 

@@ -24,6 +24,7 @@ def run_callbacks(
     stopwatch: callbacks.Stopwatch,
     interruption: callbacks.Interruption,
     given: Sequence[keras.callbacks.Callback] = (),
+    shows_progress: bool = True,
 ) -> list[Any]:
     """Return the callbacks of a run, with those `given`.
 
@@ -36,7 +37,7 @@ def run_callbacks(
         stopwatch,
         batch_losses,
         *([callbacks.EvaluateAverage()] if task.validates_average else []),
-        callbacks.ProgressLine(stopwatch),
+        *([callbacks.ProgressLine(stopwatch)] if shows_progress else []),
         *([callbacks.PrintBatchLoss(batch_losses)] if settings.verbose else []),
         callbacks.StopAtNonFinite(batch_losses),
         *([callbacks.Profile(folder / "train")] if settings.profile else []),
