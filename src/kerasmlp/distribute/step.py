@@ -25,7 +25,7 @@ from kerasmlp.loops import Logs, TrainStep
 def distributed(strategy: tf.distribute.Strategy, batch_size: int) -> TrainStep:
     """Return `loops.train_step`, shared by all replicas, for batches of at most `batch_size`."""
 
-    def train_step(model: keras.Model, x: Any, y: Any, sample_weight: Any = None) -> tf.Tensor:
+    def train_step(model: keras.Model, x: Any, y: Any, sample_weight: Any = None) -> Logs:
         part = functools.partial(_part, model, batch_size, x, y, sample_weight)
         with strategy.scope():  # fit calls this step outside of any scope
             total = strategy.reduce(tf.distribute.ReduceOp.SUM, strategy.run(part), axis=None)
@@ -34,10 +34,9 @@ def distributed(strategy: tf.distribute.Strategy, batch_size: int) -> TrainStep:
         variables = [tuple(variable.shape) for variable in model.trainable_variables]
         y_pred, *gradients = unpacked(total, [(batch_size, *output.shape[1:]), *variables])
         y_pred = tf.cast(y_pred[: tf.shape(tf.nest.flatten(x)[0])[0]], output.dtype)
-        loss = model.compute_loss(x, y, y_pred, sample_weight, training=True)
+        loss = loops.call_compute_loss(model.compute_loss, x, y, y_pred, sample_weight)
         model.optimizer.apply(gradients, model.trainable_variables)
-        loops.update_metrics(model, loss, x, y, y_pred, sample_weight)
-        return loss
+        return loops.update_metrics(model, loss, x, y, y_pred, sample_weight)
 
     return train_step
 
@@ -47,8 +46,7 @@ def as_train_step(model: keras.Model, step: TrainStep) -> Iterator[None]:
     """Let Keras' own `fit` take `step` as the `train_step` of the model."""
 
     def train_step(data: Any) -> Logs:
-        step(model, *keras.utils.unpack_x_y_sample_weight(data))
-        return model.get_metrics_result()
+        return step(model, *keras.utils.unpack_x_y_sample_weight(data))
 
     model.train_step = train_step
     try:

@@ -2,16 +2,18 @@ from .builtin import LOOPS as LOOPS
 from .graph import traced as traced
 from .interface import (
     History as History,
-    Logs as Logs,
     Loop as Loop,
     ResumableLoop as ResumableLoop,
     Training as Training,
     TrainingData as TrainingData,
-    TrainStep as TrainStep,
     build as build,
 )
+from .keras_internals import pass_training_to_compute_loss as pass_training_to_compute_loss
 from .step import (
+    Logs as Logs,
+    TrainStep as TrainStep,
     batch_length as batch_length,
+    call_compute_loss as call_compute_loss,
     compute_gradients as compute_gradients,
     has_own_step as has_own_step,
     parts as parts,
