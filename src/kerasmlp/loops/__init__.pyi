@@ -8,12 +8,14 @@ from .interface import (
     TrainingData as TrainingData,
     build as build,
 )
-from .keras_internals import pass_training_to_compute_loss as pass_training_to_compute_loss
+from .keras_internals import (
+    pass_training_to_compute_loss as pass_training_to_compute_loss,
+    training_loss as training_loss,
+)
 from .step import (
     Logs as Logs,
     TrainStep as TrainStep,
     batch_length as batch_length,
-    call_compute_loss as call_compute_loss,
     compute_gradients as compute_gradients,
     has_own_step as has_own_step,
     parts as parts,

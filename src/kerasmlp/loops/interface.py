@@ -119,14 +119,22 @@ class ResumableLoop:
 def build(model: keras.Model, train: TrainingData) -> None:
     """Create all variables of model and optimizer. Nothing is trained.
 
-    A loop creates those of the optimizer with the first step, as Keras does: a callback may freeze
-    layers before.
+    A loop creates those of the optimizer only at the first step, as Keras does: before it, a callback
+    may freeze layers.
     """
     if has_own_step(model):
         _trace_own_step(model, train)
     else:
         _build_model(model, train)
-    if model.optimizer is not None and not model.optimizer.built:
+    build_optimizer(model)
+
+
+def build_optimizer(model: keras.Model) -> None:
+    """Create the variables of the optimizer, so that one trace of the step is enough.
+
+    A `train_step` of the class may have other plans for it.
+    """
+    if not (model.optimizer is None or model.optimizer.built or has_own_step(model)):
         model.optimizer.build(model.trainable_variables)
 
 

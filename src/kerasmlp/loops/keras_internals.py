@@ -3,6 +3,7 @@
 from typing import Any
 
 import keras
+import tensorflow as tf
 
 
 def loss_tracker(model: keras.Model) -> keras.metrics.Metric:
@@ -13,6 +14,16 @@ def loss_tracker(model: keras.Model) -> keras.metrics.Metric:
 def takes_training(model: keras.Model) -> bool:
     """Return whether Keras calls the model with `training`."""
     return _private(model, "_call_has_training_arg")
+
+
+def training_loss(
+    model: keras.Model, x: Any, y: Any = None, y_pred: Any = None, sample_weight: Any = None
+) -> tf.Tensor:
+    """Return the loss of a batch while training, a scalar: what `model.compute_loss` returns.
+
+    As in Keras, the model's may have been written without the parameter `training`.
+    """
+    return _private(model, "_compute_loss")(x, y, y_pred, sample_weight, training=True)
 
 
 def take_initial_epoch(model: keras.Model) -> int | None:

@@ -55,10 +55,16 @@ class Program:
         )
 
         def take(count: tf.Tensor, parts: tuple[Any, ...]) -> Logs:
-            def batch(number: tf.Tensor) -> tuple[Any, ...]:
-                return tf.nest.map_structure(lambda part: part[number], parts)
+            # Batches of all sizes share a trace, as in Keras, where some metrics depend on it.
+            of_any_size = tf.nest.map_structure(
+                lambda part: tf.TensorSpec([None, *part.shape[2:]], part.dtype), parts
+            )
+            traced = one_step.get_concrete_function(*of_any_size)
 
-            return repeat(lambda number: one_step(*batch(number)), count)
+            def step_on(number: tf.Tensor) -> Logs:
+                return traced(*tf.nest.map_structure(lambda part: part[number], parts))
+
+            return repeat(step_on, count)
 
         take = tf.function(take, jit_compile=True, autograph=False)
 

@@ -1,7 +1,6 @@
 """Many steps in a graph: a loop on the device, which returns the logs of its last step."""
 
 from collections.abc import Callable
-from typing import Any
 
 import keras
 import tensorflow as tf

@@ -1,6 +1,6 @@
 """The train step: forward pass, loss, gradients, update, metrics. Written once, for all loops."""
 
-import inspect
+import functools
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from kerasmlp.loops.keras_internals import loss_tracker, takes_training
+from kerasmlp.loops.keras_internals import loss_tracker, takes_training, training_loss
 
 Logs = dict[str, Any]
 """Metrics by name."""
@@ -44,18 +44,6 @@ def has_own_step(model: keras.Model) -> bool:
     return type(model).train_step is not keras.Model.train_step
 
 
-def call_compute_loss(
-    compute_loss: Callable[..., tf.Tensor], x: Any, y: Any, y_pred: Any, sample_weight: Any
-) -> tf.Tensor:
-    """Return the loss of a batch while training, a scalar.
-
-    As in Keras, `compute_loss` may have been written without the parameter `training`.
-    """
-    if "training" in inspect.signature(compute_loss).parameters:
-        return compute_loss(x, y, y_pred, sample_weight, training=True)
-    return compute_loss(x, y, y_pred, sample_weight)
-
-
 def compute_gradients(
     model: keras.Model,
     x: Any,
@@ -66,11 +54,13 @@ def compute_gradients(
     """Return the loss of a batch, the predictions, and the gradients by the trainable variables.
 
     The loss includes what layers add, such as regularisation. With mixed precision the gradients are
-    those of the scaled loss, as the optimizer expects them. `compute_loss` is by default the model's.
+    those of the scaled loss, as the optimizer expects them. `compute_loss` takes x, y, predictions and
+    sample weights; by default it is the model's.
     """
+    model_loss = functools.partial(training_loss, model)
     with tf.GradientTape() as tape:
         y_pred = model(x, training=True) if takes_training(model) else model(x)
-        loss = call_compute_loss(compute_loss or model.compute_loss, x, y, y_pred, sample_weight)
+        loss = (compute_loss or model_loss)(x, y, y_pred, sample_weight)
         scaled_loss = loss if model.optimizer is None else model.optimizer.scale_loss(loss)
     return loss, y_pred, tape.gradient(scaled_loss, model.trainable_variables)
 
@@ -111,7 +101,7 @@ def update_metrics(
     y_pred: Any = None,
     sample_weight: Any = None,
 ) -> Logs:
-    """Add a batch to the compiled metrics and to the mean loss of `model`. Return the metrics by name."""
+    """Add a batch to the compiled metrics and the mean loss of `model`. Return the metrics by name."""
     # The loss of an epoch is the mean over its examples: a smaller last batch weighs less.
     loss_tracker(model).update_state(loss, sample_weight=_examples(x))
     return model.compute_metrics(x, y, y_pred, sample_weight)

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 
 from kerasmlp.loops.callback_list import CallbackList, Execution
-from kerasmlp.loops.interface import Training
+from kerasmlp.loops.interface import Training, build_optimizer
 from kerasmlp.loops.keras_internals import take_initial_epoch
 from kerasmlp.loops.program import make_program
 from kerasmlp.loops.step import Logs, TrainStep
@@ -47,6 +47,7 @@ class TrainFunction:
         return self._take(execution)
 
     def _make(self) -> Callable[[Execution], Logs]:
+        build_optimizer(self._training.model)
         program = make_program(self._training, self._step) if self._step else None
         if program is None:
             return _Reader(self._training, self._make_steps())
