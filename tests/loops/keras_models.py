@@ -115,7 +115,9 @@ def made(make, **compilation):
     options = {"optimizer": keras.optimizers.Adam(0.01), "loss": "mse", "jit_compile": False}
     if not isinstance(model, OwnStep | OnlyOwnMetric):
         several = len(getattr(model, "output_names", ())) > 1
-        options["weighted_metrics"] = {name: ["mae"] for name in model.output_names} if several else ["mae"]
+        options["weighted_metrics"] = (
+            {name: ["mae"] for name in model.output_names} if several else ["mae"]
+        )
     model.compile(**{**options, **compilation})
     return model
 

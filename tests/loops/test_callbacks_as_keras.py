@@ -5,14 +5,17 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from keras import layers
+from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 
-from helpers import assert_same, events
-from keras_models import batches, dense, made, of_class, trained, trained_by_keras
+from helpers import assert_same, cases
+from keras_models import batches, dense, made, trained, trained_by_keras
 from kerasmlp.loops import LOOPS
 from test_as_keras import AS_KERAS, PROGRAM, assert_as
 
-NAMES = ["fit", "graph", "eager", "fit, program", "graph, program"]
-
+NAMES = cases(
+    ("fit", "graph", "eager", "fit, program", "graph, program"),
+    default=("fit", "graph", "eager", "fit, program"),
+)
 
 
 @pytest.fixture(params=NAMES)
@@ -94,7 +97,7 @@ def compile_and_make(model):
     model.make_train_function()
 
 
-@pytest.mark.parametrize("hook", ["epoch_begin", "train_batch_begin"])
+@pytest.mark.parametrize("hook", cases(("epoch_begin", "train_batch_begin"), default=("epoch_begin",)))
 def test_a_callback_may_compile_the_model_anew(hook, case):
     loop, compilation, of_keras = case
     expected = trained_by_keras(
@@ -132,24 +135,29 @@ def writing():
     return keras.Sequential([keras.Input((4,)), layers.Dense(3), Writing(), layers.Dense(2)])
 
 
-@pytest.mark.parametrize("validation", [None, batches().epoch(0)], ids=["alone", "validation"])
-def test_layers_may_write_summaries(case, validation, tmp_path, capsys):
+def summaries(folder):
+    """What `Writing` has written, in order. A step may have several: Keras goes on after an epoch."""
+    return [
+        (path.parent.name, event.step, tf.make_ndarray(value.tensor).item())
+        for path in sorted(folder.rglob("events.*"))
+        for event in EventFileLoader(str(path)).Load()
+        for value in event.summary.value
+        if value.tag.endswith("/mean")
+    ]
+
+
+def test_layers_may_write_summaries(case, tmp_path, capsys):
     loop, compilation, of_keras = case
-    of_keras = {**of_keras, "jit_compile": False}  # XLA cannot write
-    written = []
+    train, boards = batches(), []
     for name in ("keras", "ours"):
-        board = keras.callbacks.TensorBoard(tmp_path / name, update_freq=1, write_graph=False)
-        if name == "keras":
-            model = made(writing, **of_keras)
-            expected = trained_by_keras(model, batches(), [board], validation_data=validation)
-        else:
-            model = made(writing, **compilation)
-            received = trained(LOOPS[loop], model, batches(), [board], validation=validation)
-        found = events(tmp_path / name)
-        written.append({key: value for key, value in found.items() if "mean" in key[1]})
-    assert_as(expected, received)
-    assert written[0]
-    assert written[0] == written[1]
+        boards.append(keras.callbacks.TensorBoard(tmp_path / name, update_freq=1, write_graph=False))
+    by_keras = made(writing, **{**of_keras, "jit_compile": False})  # XLA cannot write
+    expected = trained_by_keras(by_keras, train, boards[:1], validation_data=train.epoch(0))
+    model = made(writing, **compilation)
+    assert_as(expected, trained(LOOPS[loop], model, train, boards[1:], validation=train.epoch(0)))
+    written = summaries(tmp_path / "ours")
+    assert written == summaries(tmp_path / "keras")
+    assert {"train", "validation"} == {sub_run for sub_run, *_ in written}
     notes = capsys.readouterr().err.splitlines()
     assert len(notes) == (compilation == PROGRAM)
     assert all("WriteSummary (No registered 'WriteSummary' OpKernel" in note for note in notes)

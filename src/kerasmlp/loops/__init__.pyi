@@ -25,5 +25,6 @@ from .step import (
 from .steps_per_execution import (
     DISTRIBUTED_STEP_SECONDS as DISTRIBUTED_STEP_SECONDS,
     STEP_SECONDS as STEP_SECONDS,
+    automatic_steps as automatic_steps,
     responsive_steps as responsive_steps,
 )
