@@ -55,12 +55,13 @@ def test_the_first_execution_counts_if_it_is_the_whole_epoch(clock):
     assert watch.seconds_per_epoch == 30
 
 
-def test_the_first_execution_counts_if_the_loop_compiled_before_it(clock):
+@pytest.mark.parametrize("group", [2, 20])
+def test_known_times_to_trace_and_to_compile_do_not_count(group, clock):
     class Program:
         seconds_to_trace = 2.0
         seconds_to_compile = 7.0
 
     watch = Stopwatch(examples_per_step=50)
-    drive(watch, clock, 1, function=Program)
+    drive(watch, clock, 1, group=group, function=Program)
     assert (watch.seconds_to_trace, watch.seconds_to_compile) == (2, 7)
-    assert watch.seconds_per_epoch == 30 + 8
+    assert watch.seconds_per_epoch == 30 - 9 + (8 if group == 2 else 0)

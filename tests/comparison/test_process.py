@@ -1,10 +1,8 @@
 """A function is imported by its name and runs in another process: messages, result, errors."""
 
 import inspect
-import json
 import linecache
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -19,7 +17,6 @@ from kerasmlp.comparison.process import (
     Process,
     RemoteError,
     dumps,
-    import_by_name,
     loads,
     peak_megabytes,
 )
@@ -163,16 +160,6 @@ def test_a_server_that_has_died_is_a_lost_connection():
         server._server.kill()
         with pytest.raises(ConnectionError):
             Process(f"{__name__}:doubles", 0, launch=server.launch)
-
-
-def test_a_name_gives_its_object():
-    assert import_by_name("json:loads") is json.loads
-
-
-@pytest.mark.parametrize("name", ["json", "json:", ":loads", "json:no", "no.such:thing"])
-def test_a_wrong_name_is_an_error(name):
-    with pytest.raises(ValueError, match=re.escape(name)):
-        import_by_name(name)
 
 
 def test_a_loop_of_a_script_keeps_its_source(tmp_path):

@@ -1,8 +1,17 @@
 """The number of steps in an execution."""
 
-import pytest
+import time
 
-from kerasmlp.loops import responsive_steps
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from helpers import assert_same
+from keras_models import X, Y, batches, dense, made, two_sided, weights
+from kerasmlp.data import Batches
+from kerasmlp.loops import automatic_steps, responsive_steps
+from kerasmlp.loops.steps_per_execution import GROUP_BYTES
 
 
 @pytest.mark.parametrize(
@@ -18,3 +27,45 @@ from kerasmlp.loops import responsive_steps
 def test_an_execution_is_short_and_small(parameters, batch_size, example_bytes, steps_per_epoch, steps):
     received = responsive_steps(parameters, batch_size, example_bytes, steps_per_epoch)
     assert received == pytest.approx(steps, rel=0.01)
+
+
+def many(x=X, y=Y):
+    """A thousand batches of one example."""
+    return Batches(np.resize(x, (1000, *x.shape[1:])), np.resize(y, (1000, 2)), 1, are_images=False)
+
+
+def test_the_steps_of_any_model_are_measured():
+    assert automatic_steps(made(dense), batches()) == 3, "no more than the epoch has"
+    both = {"first": X, "second": X}, {"one": Y, "other": Y}
+    assert automatic_steps(made(two_sided), Batches(*both, 7, are_images=False)) == 3
+    assert automatic_steps(made(dense, run_eagerly=True), batches()) == 1
+    model = made(dense)
+    before = weights(model)
+    assert 20 < automatic_steps(model, many()) <= 1000
+    assert_same(weights(model), before)
+
+
+class Slow(keras.layers.Layer):
+    """Takes 20 ms, and has no parameters."""
+
+    def call(self, x):
+        def wait(x):
+            time.sleep(0.02)
+            return x
+
+        return tf.ensure_shape(tf.numpy_function(wait, [x], tf.float32), x.shape)
+
+
+def test_a_slow_model_has_few_steps_an_execution():
+    model = made(lambda: keras.Sequential([keras.Input((4,)), Slow(), keras.layers.Dense(2)]))
+    assert 1 <= automatic_steps(model, many()) <= 4
+
+
+def test_an_execution_has_no_more_batches_than_memory():
+    wide = np.zeros((4, GROUP_BYTES // 4 // 3), np.float32)
+    model = made(lambda: keras.Sequential([keras.Input(wide.shape[1:]), keras.layers.Dense(2)]))
+    assert automatic_steps(model, Batches(wide, Y[:4], 1, are_images=False)) == 2
+
+
+def test_a_model_without_a_forward_pass_has_one_step_an_execution():
+    assert automatic_steps(made(keras.Model, weighted_metrics=None), batches()) == 1

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import keras
 import tensorflow as tf
 
-from kerasmlp.loops import Logs
+from kerasmlp.loops import Logs, pass_training_to_compute_loss
 
 
 class StepLoss(NamedTuple):
@@ -37,6 +37,8 @@ class BatchLosses(keras.callbacks.Callback):
     def set_model(self, model: keras.Model) -> None:
         super().set_model(model)
         self._compute_loss = compute_loss = model.compute_loss
+        # A `compute_loss` without `training` would not hear whether this is an evaluation.
+        self._passed = passed = pass_training_to_compute_loss(model, True)
         size = model.steps_per_execution
         self._ring = ring = tf.Variable(tf.zeros([size]), trainable=False)
         self._count = count = tf.Variable(0, trainable=False)
@@ -48,7 +50,8 @@ class BatchLosses(keras.callbacks.Callback):
             sample_weight: Any = None,
             training: bool = True,
         ) -> tf.Tensor:
-            loss = compute_loss(x, y, y_pred, sample_weight, training=training)
+            option = {"training": training} if passed else {}
+            loss = compute_loss(x, y, y_pred, sample_weight, **option)
             if training:
                 ring.scatter_nd_update([[count % size]], [tf.cast(loss, tf.float32)])
                 count.assign_add(1)
@@ -58,7 +61,8 @@ class BatchLosses(keras.callbacks.Callback):
         model.train_function = None  # a function that was traced before does not call the wrapper
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
-        self._first_step, self._recorded = int(self.model.optimizer.iterations), 0
+        optimizer = self.model.optimizer
+        self._first_step, self._recorded = int(optimizer.iterations) if optimizer else 0, 0
         self.latest: list[StepLoss] = []
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
@@ -73,6 +77,7 @@ class BatchLosses(keras.callbacks.Callback):
 
     def on_train_end(self, logs: Logs | None = None) -> None:
         self.model.compute_loss = self._compute_loss
+        pass_training_to_compute_loss(self.model, self._passed)
 
 
 class StopAtNonFinite(keras.callbacks.Callback):

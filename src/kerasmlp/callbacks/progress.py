@@ -22,9 +22,7 @@ class ProgressLine(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         self._bar.start()
-        to_trace, to_compile = self._stopwatch.seconds_to_trace, self._stopwatch.seconds_to_compile
-        if to_trace is not None and to_compile is not None:
-            self._print(f"traced in {to_trace:.2f} s, compiled in {to_compile:.2f} s")
+        self._tells_of_tracing = True
 
     def on_train_end(self, logs: Logs | None = None) -> None:
         self._bar.stop()
@@ -34,6 +32,11 @@ class ProgressLine(keras.callbacks.Callback):
         self._task = self._bar.add_task(title, total=self.params["steps"], metrics="")
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        if self._tells_of_tracing:  # the first execution
+            self._tells_of_tracing = False
+            to_trace, to_compile = self._stopwatch.seconds_to_trace, self._stopwatch.seconds_to_compile
+            if to_trace is not None and to_compile is not None:
+                self._print(f"traced in {to_trace:.2f} s, compiled in {to_compile:.2f} s")
         if not self._bar.disable:
             done = min(batch + 1, self.params["steps"])
             self._bar.update(self._task, completed=done, metrics=_formatted(logs))

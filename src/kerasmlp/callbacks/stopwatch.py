@@ -11,8 +11,8 @@ from kerasmlp.loops import Logs
 class Stopwatch(keras.callbacks.Callback):
     """Times the training steps. Validation and the callbacks at the end of an epoch do not count.
 
-    Some loops trace and compile before the training begins. In the others the first execution does so.
-    It then does not count in the first epoch, unless it is the whole epoch.
+    The first execution traces and compiles too. Where the time for that is known, it does not count in
+    the first epoch. Otherwise the first execution does not count, unless it is the whole epoch.
 
     Attributes:
         seconds_to_first_step: the time from `set_model` to the end of the first execution.
@@ -27,6 +27,8 @@ class Stopwatch(keras.callbacks.Callback):
         super().__init__()
         self._examples_per_step = examples_per_step
         self.seconds_to_first_step: float | None = None
+        self.seconds_to_trace: float | None = None
+        self.seconds_to_compile: float | None = None
         self.seconds_per_step: list[float] = []
 
     @property
@@ -43,11 +45,6 @@ class Stopwatch(keras.callbacks.Callback):
         super().set_model(model)
         self._start = time.perf_counter()
 
-    def on_train_begin(self, logs: Logs | None = None) -> None:
-        function = self.model.train_function
-        self.seconds_to_trace: float | None = getattr(function, "seconds_to_trace", None)
-        self.seconds_to_compile: float | None = getattr(function, "seconds_to_compile", None)
-
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         self._begin = time.perf_counter()
         self._first_step: int | None = None
@@ -62,8 +59,12 @@ class Stopwatch(keras.callbacks.Callback):
         self._steps = min(batch + 1, self.params["steps"])
         if self.seconds_to_first_step is None:
             self.seconds_to_first_step = self._end - self._start
-            # This execution may have traced and compiled: time the epoch from its end.
-            if self.seconds_to_compile is None and self._steps < self.params["steps"]:
+            function = self.model.train_function
+            self.seconds_to_trace = getattr(function, "seconds_to_trace", None)
+            self.seconds_to_compile = getattr(function, "seconds_to_compile", None)
+            if self.seconds_to_trace is not None and self.seconds_to_compile is not None:
+                self._begin += self.seconds_to_trace + self.seconds_to_compile
+            elif self._steps < self.params["steps"]:
                 self._begin, self._first_step = self._end, self._steps
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:

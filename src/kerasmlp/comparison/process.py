@@ -1,6 +1,5 @@
 """Functions that run in a new Python process, and the messages between the two processes."""
 
-import importlib
 import io
 import linecache
 import marshal
@@ -21,20 +20,7 @@ from typing import IO, Any, Protocol, Self
 
 import cloudpickle
 
-
-def import_by_name(name: str) -> Any:
-    """Return the object that `package.module:name` names; a `ValueError` says why it cannot."""
-    module, colon, attribute = name.partition(":")
-    if not (module and colon and attribute):
-        raise ValueError(f"expected package.module:name; received {name!r}")
-    try:
-        found = importlib.import_module(module)
-    except Exception as error:
-        why = f"{type(error).__name__}: {error}"
-        raise ValueError(f"{name}: the module cannot be imported: {why}") from error
-    if not hasattr(found, attribute):
-        raise ValueError(f"{name}: the module {module} has no {attribute!r}")
-    return getattr(found, attribute)
+from kerasmlp.runs import import_by_name
 
 
 class _Pickler(cloudpickle.Pickler):

@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kerasmlp.comparison.process import dumps, import_by_name, loads
+from kerasmlp.comparison.process import dumps, loads
 from kerasmlp.comparison.user_data import Data, as_data, with_class_weight
 from kerasmlp.data import MNISTLoader, Parts
+from kerasmlp.runs import new_model
 
 if TYPE_CHECKING:
     import keras
@@ -95,17 +96,7 @@ class Start:
         import keras
 
         keras.utils.set_random_seed(self.seed)
-        factory = self.make_model
-        what = factory if isinstance(factory, str) else "the model function"
-        model = (import_by_name(factory) if isinstance(factory, str) else factory)()
-        wrong = None
-        if not isinstance(model, keras.Model):
-            wrong = f"expected a compiled keras.Model; received {type(model).__name__}"
-        elif not model.compiled or model.optimizer is None:
-            wrong = "expected a compiled model; received one without compile()"
-        if wrong:
-            raise ValueError(f"{what}: {wrong}")
-        return model
+        return new_model(self.make_model)
 
 
 @contextlib.contextmanager

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kerasmlp.comparison.process import import_by_name
 from kerasmlp.data import MNISTLoader, Parts, weighted, weighted_dataset
+from kerasmlp.runs import import_by_name
 
 if TYPE_CHECKING:
     from kerasmlp.data import SavedDataset

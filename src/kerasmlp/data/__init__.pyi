@@ -1,3 +1,4 @@
+from .any_arrays import AnyArrays as AnyArrays
 from .augmentation import Augmentation as Augmentation
 from .batches import Batches as Batches, in_order as in_order, packed as packed
 from .class_weight import weighted as weighted, weighted_dataset as weighted_dataset

@@ -2,6 +2,7 @@
 
 import math
 import zipfile
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +17,27 @@ HEADER_READERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_head
 
 def read_npz(path: Path) -> Arrays:
     """Return the arrays of an `.npz` file. Raise a ValueError if it does not have these arrays."""
+    members = read_members(path, lambda names: NPZ_MEMBERS)
+    return checked(str(path), tuple(members[name] for name in NPZ_MEMBERS))
+
+
+def read_members(path: Path, choose: Callable[[list[str]], Sequence[str]]) -> dict[str, NDArray[Any]]:
+    """Return arrays of an `.npz` file by name: those that `choose` returns, given all names.
+
+    Raises:
+        ValueError: the file is damaged, or does not have these arrays.
+    """
     with path.open("rb") as file:
         try:
             # `np.load` would try to unpickle a file that is not a zip file.
             with zipfile.ZipFile(file) as archive:
-                members = tuple(_read_member(archive, name) for name in NPZ_MEMBERS)
+                names = [name.removesuffix(".npy") for name in archive.namelist()]
+                return {name: _read_member(archive, name) for name in choose(names)}
         except Exception as error:  # zipfile, zlib and NumPy raise many classes on damaged files
             raise ValueError(
                 f"{path}: expected an .npz file with the arrays {', '.join(NPZ_MEMBERS)};"
                 f" reading it failed: {error}"
             ) from error
-    return checked(str(path), members)
 
 
 def _read_member(archive: zipfile.ZipFile, name: str) -> NDArray[Any]:

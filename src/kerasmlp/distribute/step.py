@@ -11,6 +11,7 @@ MultiWorkerMirroredStrategy (keras-team/keras#20585); here no model is made unde
 
 import contextlib
 import functools
+import inspect
 import math
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -25,7 +26,7 @@ from kerasmlp.loops import Logs, TrainStep
 def distributed(strategy: tf.distribute.Strategy, batch_size: int) -> TrainStep:
     """Return `loops.train_step`, shared by all replicas, for batches of at most `batch_size`."""
 
-    def train_step(model: keras.Model, x: Any, y: Any, sample_weight: Any = None) -> tf.Tensor:
+    def train_step(model: keras.Model, x: Any, y: Any, sample_weight: Any = None) -> Logs:
         part = functools.partial(_part, model, batch_size, x, y, sample_weight)
         with strategy.scope():  # fit calls this step outside of any scope
             total = strategy.reduce(tf.distribute.ReduceOp.SUM, strategy.run(part), axis=None)
@@ -34,10 +35,9 @@ def distributed(strategy: tf.distribute.Strategy, batch_size: int) -> TrainStep:
         variables = [tuple(variable.shape) for variable in model.trainable_variables]
         y_pred, *gradients = unpacked(total, [(batch_size, *output.shape[1:]), *variables])
         y_pred = tf.cast(y_pred[: tf.shape(tf.nest.flatten(x)[0])[0]], output.dtype)
-        loss = model.compute_loss(x, y, y_pred, sample_weight, training=True)
+        loss = loops.training_loss(model, x, y, y_pred, sample_weight)
         model.optimizer.apply(gradients, model.trainable_variables)
-        loops.update_metrics(model, loss, x, y, y_pred, sample_weight)
-        return loss
+        return loops.update_metrics(model, loss, x, y, y_pred, sample_weight)
 
     return train_step
 
@@ -47,8 +47,7 @@ def as_train_step(model: keras.Model, step: TrainStep) -> Iterator[None]:
     """Let Keras' own `fit` take `step` as the `train_step` of the model."""
 
     def train_step(data: Any) -> Logs:
-        step(model, *keras.utils.unpack_x_y_sample_weight(data))
-        return model.get_metrics_result()
+        return step(model, *keras.utils.unpack_x_y_sample_weight(data))
 
     model.train_step = train_step
     try:
@@ -87,6 +86,8 @@ def _part(model: keras.Model, batch_size: int, x: Any, y: Any, sample_weight: An
     sample_weight = None if sample_weight is None else sample_weight[taken]
     # The method of the class: a callback may have replaced the model's, to hear the loss of the batch.
     compute_loss = functools.partial(type(model).compute_loss, model)
+    if "training" in inspect.signature(compute_loss).parameters:
+        compute_loss = functools.partial(compute_loss, training=True)
     _, y_pred, gradients = loops.compute_gradients(model, x, y, sample_weight, compute_loss)
     if not tf.is_tensor(y_pred):
         raise ValueError(f"a strategy expects a model with one output; received {type(y_pred)}")

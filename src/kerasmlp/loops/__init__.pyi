@@ -2,15 +2,19 @@ from .builtin import LOOPS as LOOPS
 from .graph import traced as traced
 from .interface import (
     History as History,
-    Logs as Logs,
     Loop as Loop,
     ResumableLoop as ResumableLoop,
     Training as Training,
     TrainingData as TrainingData,
-    TrainStep as TrainStep,
     build as build,
 )
+from .keras_internals import (
+    pass_training_to_compute_loss as pass_training_to_compute_loss,
+    training_loss as training_loss,
+)
 from .step import (
+    Logs as Logs,
+    TrainStep as TrainStep,
     batch_length as batch_length,
     compute_gradients as compute_gradients,
     has_own_step as has_own_step,
@@ -21,5 +25,6 @@ from .step import (
 from .steps_per_execution import (
     DISTRIBUTED_STEP_SECONDS as DISTRIBUTED_STEP_SECONDS,
     STEP_SECONDS as STEP_SECONDS,
+    automatic_steps as automatic_steps,
     responsive_steps as responsive_steps,
 )

@@ -4,24 +4,35 @@ Keras' `fit` can start with any epoch, but not within one: it makes all calls of
 the steps that were taken before are skipped here.
 """
 
-import functools
-import itertools
-from collections.abc import Callable, Iterator
-from typing import Any
+from typing import NamedTuple
 
 import keras
 
-from kerasmlp.loops.interface import Logs, Training
+from kerasmlp.loops.interface import Training
+from kerasmlp.loops.step import Logs
+
+
+class Execution(NamedTuple):
+    """The steps of one call: their epoch, the first one's number in it, how many, all counted from 0."""
+
+    epoch: int
+    first_step: int
+    steps: int
 
 
 class CallbackList(keras.callbacks.CallbackList):
-    """The callbacks of a training, and before them `first`. They know the model before it is traced."""
+    """The callbacks of a training. They know the model before it is traced.
 
-    def __init__(self, training: Training, first: keras.callbacks.Callback | None = None) -> None:
+    Attributes:
+        execution: the execution that is next, or runs; None if it was taken before the run was resumed.
+    """
+
+    def __init__(self, training: Training) -> None:
         self._training = training
-        self._first_step = 0
+        self._group = training.model.steps_per_execution
+        self.execution: Execution | None = None
         super().__init__(
-            [*([first] if first else []), *training.callbacks],
+            training.callbacks,
             add_history=True,
             model=training.model,
             epochs=training.epochs,
@@ -32,46 +43,19 @@ class CallbackList(keras.callbacks.CallbackList):
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         training = self._training
         resumed = epoch == training.initial_epoch
-        self._first_step = training.initial_step_in_epoch if resumed else 0
+        self._epoch, self._first_step = epoch, training.initial_step_in_epoch if resumed else 0
         super().on_epoch_begin(epoch, logs)
 
     def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
-        self._skip = batch + self.model.steps_per_execution <= self._first_step
-        if not self._skip:
-            super().on_train_batch_begin(max(batch, self._first_step), logs)
+        first, end = max(batch, self._first_step), batch - batch % self._group + self._group
+        self.execution = None
+        if first < end:
+            steps = min(end, self._training.train.steps_per_epoch) - first
+            self.execution = Execution(self._epoch, first, steps)
+            super().on_train_batch_begin(first, logs)
+            # `compile` leaves none, if a callback has called it, and Keras does not make another.
+            self.model.make_train_function()
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
-        if not self._skip:
+        if self.execution is not None:
             super().on_train_batch_end(batch, logs)
-
-    def skipping(
-        self, train_function: Callable[[Any], Logs], *, by_batches: bool
-    ) -> Callable[[Any], Logs]:
-        """Return `train_function`, which takes an execution, without the executions taken before.
-
-        Args:
-            train_function: takes one execution from an iterator.
-            by_batches: whether that iterates over the batches of an epoch, opened at its start. In the
-                epoch that was begun before, the function then gets the batches that are left.
-        """
-        if not self._training.initial_step_in_epoch:
-            return train_function
-        rest = self._rest() if by_batches else None
-
-        @functools.wraps(train_function)
-        def call(iterator: Any) -> Logs:
-            if self._skip:
-                return {}
-            return train_function(next(rest) if rest and self._first_step else iterator)
-
-        return call
-
-    def _rest(self) -> Iterator[Any]:
-        """Yield an iterator over batches for each execution that is left of the epoch."""
-        train, epoch = self._training.train, self._training.initial_epoch
-        first, steps = self._training.initial_step_in_epoch, self.model.steps_per_execution
-        if past := first % steps:
-            short = steps - past
-            yield iter(train.epoch(epoch, first).take(short))
-            first = min(first + short, train.steps_per_epoch)
-        yield from itertools.repeat(iter(train.epoch(epoch, first)))

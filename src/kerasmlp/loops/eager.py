@@ -2,20 +2,29 @@
 
 from typing import Any
 
+import keras
+
 from kerasmlp.loops.callback_list import CallbackList
-from kerasmlp.loops.epochs import by_batches, run_epochs
+from kerasmlp.loops.epochs import run_epochs
 from kerasmlp.loops.interface import History, ResumableLoop, Training
-from kerasmlp.loops.step import parts, train_step
+from kerasmlp.loops.step import Logs, TrainStep, logs_after, take, train_step
+from kerasmlp.loops.train_function import Steps, train_functions
 
 
 @ResumableLoop
 def eager(training: Training) -> History:
     """Train with `train_step`, operation by operation."""
-    model = training.model
+    callbacks = CallbackList(training)
+    with train_functions(training, callbacks, lambda: eager_steps(training.model, train_step), None):
+        return run_epochs(training, callbacks)
 
-    def run_steps(batches: Any, steps: int) -> dict[str, Any]:
+
+def eager_steps(model: keras.Model, step: TrainStep) -> Steps:
+    """Return a function that runs `step` operation by operation."""
+
+    def run(batches: Any, steps: int) -> Logs:
         for _ in range(steps):
-            train_step(model, *parts(next(batches)))
-        return model.get_metrics_result()
+            returned = take(step, model, next(batches))
+        return logs_after(model, returned)
 
-    return run_epochs(training, CallbackList(training), by_batches(training.train, run_steps))
+    return run

@@ -4,16 +4,19 @@ The steps are a loop on the device, over batches that were gathered in one go. K
 for each step, and a launch costs more than a step of a small model.
 """
 
+import re
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from typing import Any, Protocol
 
 import keras
 import tensorflow as tf
 
-from kerasmlp.loops.interface import Logs, Training, TrainStep
+from kerasmlp.loops.callback_list import Execution
+from kerasmlp.loops.interface import Training
+from kerasmlp.loops.repeat import repeat
+from kerasmlp.loops.step import Logs, TrainStep, logs_after
 
 
 class Groups(Protocol):
@@ -22,6 +25,10 @@ class Groups(Protocol):
     @property
     def has_groups(self) -> bool:
         """Whether these batches can."""
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Batches in an epoch."""
 
     def groups(self, steps: int, initial_step: int = 0) -> tf.data.Dataset:
         """Return the batches from `initial_step` on, in groups of `steps`. `load` loads a group."""
@@ -34,12 +41,9 @@ class Groups(Protocol):
 
 
 class Program:
-    """Takes all steps of an execution in one XLA program.
-
-    Call it with an iterator over `groups`. It trains on the next group and returns the metrics after it.
+    """Takes all steps of an execution in one XLA program. Executions are to be taken in their order.
 
     Attributes:
-        groups: the batches from `initial_step` on, a group for each execution, without end.
         seconds_to_trace: the time that TensorFlow took to make its graph.
         seconds_to_compile: the time that XLA took.
 
@@ -47,28 +51,37 @@ class Program:
         tf.errors.OpError: XLA cannot compile the step. Nothing has been trained.
     """
 
-    def __init__(self, model: keras.Model, step: TrainStep, data: Groups, initial_step: int) -> None:
-        steps = model.steps_per_execution
+    def __init__(self, model: keras.Model, step: TrainStep, data: Groups) -> None:
+        self._steps, self._data = model.steps_per_execution, data
+        self._groups: Iterator[Any] | None = None
+        one_step = tf.function(
+            lambda *batch: logs_after(model, step(model, *data.prepare(*batch))), autograph=False
+        )
 
-        def take(count: tf.Tensor, parts: tuple[tf.Tensor, ...]) -> dict[str, Any]:
-            def body(number: tf.Tensor) -> tuple[tf.Tensor]:
-                batch = tf.nest.map_structure(lambda part: part[number], parts)
-                step(model, *data.prepare(*batch))
-                return (number + 1,)
+        def take(count: tf.Tensor, parts: tuple[Any, ...]) -> Logs:
+            # Batches of all sizes share a trace, as in Keras, where some metrics depend on it.
+            of_any_size = tf.nest.map_structure(
+                lambda part: tf.TensorSpec([None, *part.shape[2:]], part.dtype), parts
+            )
+            traced = one_step.get_concrete_function(*of_any_size)
 
-            tf.while_loop(lambda number: number < count, body, [tf.constant(0)])
-            return model.get_metrics_result()
+            def step_on(number: tf.Tensor) -> Logs:
+                return traced(*tf.nest.map_structure(lambda part: part[number], parts))
+
+            return repeat(step_on, count)
 
         take = tf.function(take, jit_compile=True, autograph=False)
 
-        def run(groups: Any, rehearsal: tf.Tensor) -> dict[str, Any]:
-            for count, parts in data.load(next(groups), steps):
-                logs = take(tf.where(rehearsal, 0, count), parts)
+        def run(groups: Any, rehearsal: tf.Tensor) -> Logs:
+            logs: Logs | None = None
+            for count, parts in data.load(next(groups), self._steps):
+                of_these = take(tf.where(rehearsal, 0, count), parts)
+                logs = of_these if logs is None else _either(count > 0, of_these, logs)
+            assert logs is not None
             return logs
 
         self._run = tf.function(run, autograph=False, reduce_retracing=True)
-        self.groups = data.groups(steps, initial_step)
-        groups = iter(self.groups)
+        groups = iter(data.groups(self._steps))
         begin = time.perf_counter()
         self._run.get_concrete_function(groups, tf.constant(True))
         traced = time.perf_counter()
@@ -76,9 +89,17 @@ class Program:
         self.seconds_to_trace = traced - begin
         self.seconds_to_compile = time.perf_counter() - traced
 
-    def __call__(self, groups: Any) -> dict[str, Any]:
-        """Train on the next group."""
-        return self._run(groups, tf.constant(False))
+    def __call__(self, execution: Execution) -> Logs:
+        """Train on the batches of an execution. Return the logs of the last step."""
+        if self._groups is None:
+            first = execution.epoch * self._data.steps_per_epoch + execution.first_step
+            self._groups = iter(self._data.groups(self._steps, first))
+        return self._run(self._groups, tf.constant(False))
+
+
+def _either(condition: tf.Tensor, one: Logs, other: Logs) -> Logs:
+    """Return `one` if the condition is true. The shapes of logs may depend on the size of the batch."""
+    return tf.cond(condition, lambda: one, lambda: other)
 
 
 def make_program(training: Training, step: TrainStep) -> Program | None:
@@ -93,28 +114,22 @@ def make_program(training: Training, step: TrainStep) -> Program | None:
     if not (model.jit_compile and many and getattr(data, "has_groups", False)):
         return None
     try:
-        return Program(model, step, data, training.initial_step)  # type: ignore[arg-type]
+        return Program(model, step, data)  # type: ignore[arg-type]
+    except tf.errors.ResourceExhaustedError:
+        raise
     except tf.errors.OpError as error:
-        reason = error.message.splitlines()[0]
         print(
-            f"note: XLA cannot compile the train step. It runs without XLA. Reason: {reason}",
+            "note: XLA cannot compile the train step. It runs without XLA."
+            f" Reason: {reason(error.message)}",
             file=sys.stderr,
         )
         model.jit_compile = False
         return None
 
 
-@contextmanager
-def train_function(model: keras.Model, function: Callable[[Any], Logs]) -> Iterator[None]:
-    """Let `fit` call `function` for each execution, and callbacks find it as `model.train_function`.
-
-    Keras has no public way to do so: it would replace the function by its own. What it is worth: an
-    epoch of MNIST takes Keras' `fit` 11 times as long (`python -m benchmarks --parts epochs`).
-    """
-    model.make_train_function = lambda force=False: None  # Keras would make its own
-    model.train_function = function
-    try:
-        yield
-    finally:
-        del model.make_train_function
-        model.train_function = None
+def reason(message: str) -> str:
+    """Return the line of an error message of TensorFlow that says why, without the names of nodes."""
+    about_where = r"\s*$|Graph execution error|Detected at node|<stack traces|Stack trace|File "
+    lines = [line.strip() for line in message.splitlines() if not re.match(about_where, line.strip())]
+    line = next((line for line in lines if line.startswith("Detected unsupported")), lines[0])
+    return re.sub(r"( compatible with node)? ?\{\{node [^}]*\}\}", "", line)

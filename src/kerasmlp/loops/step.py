@@ -1,20 +1,42 @@
 """The train step: forward pass, loss, gradients, update, metrics. Written once, for all loops."""
 
+import functools
+import warnings
 from collections.abc import Callable
 from typing import Any
 
 import keras
 import tensorflow as tf
 
+from kerasmlp.loops.keras_internals import loss_tracker, takes_training, training_loss
+
+Logs = dict[str, Any]
+"""Metrics by name."""
+TrainStep = Callable[..., Any]
+"""Takes the model, x, y and optionally sample weights. Trains on the batch and updates the metrics.
+
+If it returns a dict, as Keras' `train_step` does, that is what callbacks hear; otherwise they hear the
+metrics of the model.
+"""
+
 
 def parts(batch: Any) -> tuple[Any, ...]:
-    """Return the parts of a batch of a dataset: x, or x and y, or x, y and sample weights."""
-    return tuple(part for part in keras.utils.unpack_x_y_sample_weight(batch) if part is not None)
+    """Return the parts of a batch of a dataset: x, or x and y, or x, y and sample weights.
+
+    Optional inputs that a batch does not have are None. So is y, if there are only sample weights.
+    """
+    batch = keras.tree.map_structure(
+        lambda part: None if isinstance(part, tf.experimental.Optional) else part, batch
+    )
+    x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(batch)
+    if sample_weight is not None:
+        return x, y, sample_weight
+    return (x,) if y is None else (x, y)
 
 
 def batch_length(batch: Any) -> int:
     """Return the number of examples in a batch of a dataset."""
-    return int(tf.shape(tf.nest.flatten(parts(batch)[0])[0])[0])
+    return int(_examples(parts(batch)[0]))
 
 
 def has_own_step(model: keras.Model) -> bool:
@@ -32,18 +54,19 @@ def compute_gradients(
     """Return the loss of a batch, the predictions, and the gradients by the trainable variables.
 
     The loss includes what layers add, such as regularisation. With mixed precision the gradients are
-    those of the scaled loss, as the optimizer expects them. `compute_loss` is by default the model's.
+    those of the scaled loss, as the optimizer expects them. `compute_loss` takes x, y, predictions and
+    sample weights; by default it is the model's.
     """
-    compute_loss = compute_loss or model.compute_loss
+    model_loss = functools.partial(training_loss, model)
     with tf.GradientTape() as tape:
-        y_pred = model(x, training=True)
-        loss = compute_loss(x, y, y_pred, sample_weight, training=True)
-        scaled_loss = model.optimizer.scale_loss(loss)
+        y_pred = model(x, training=True) if takes_training(model) else model(x)
+        loss = (compute_loss or model_loss)(x, y, y_pred, sample_weight)
+        scaled_loss = loss if model.optimizer is None else model.optimizer.scale_loss(loss)
     return loss, y_pred, tape.gradient(scaled_loss, model.trainable_variables)
 
 
-def train_step(model: keras.Model, x: Any, y: Any = None, sample_weight: Any = None) -> Any:
-    """Train `model` on one batch, as in the handbook. Return the loss of the batch, a scalar.
+def train_step(model: keras.Model, x: Any, y: Any = None, sample_weight: Any = None) -> Logs:
+    """Train `model` on one batch, as in the handbook. Return the metrics, as Keras' `train_step` does.
 
     If the class of the model has a `train_step` of its own, take that, as `fit` does, and return what it
     returns.
@@ -51,9 +74,23 @@ def train_step(model: keras.Model, x: Any, y: Any = None, sample_weight: Any = N
     if has_own_step(model):
         return model.train_step(keras.utils.pack_x_y_sample_weight(x, y, sample_weight))
     loss, y_pred, gradients = compute_gradients(model, x, y, sample_weight)
-    model.optimizer.apply(gradients, model.trainable_variables)
-    update_metrics(model, loss, x, y, y_pred, sample_weight)
-    return loss
+    if model.trainable_variables:
+        model.optimizer.apply(gradients, model.trainable_variables)
+    else:
+        warnings.warn("The model does not have any trainable weights.", stacklevel=2)
+    return update_metrics(model, loss, x, y, y_pred, sample_weight)
+
+
+def take(step: TrainStep, model: keras.Model, batch: Any) -> Any:
+    """Take `step` on a batch of a dataset. A `train_step` of the class gets the batch as it is."""
+    if step is train_step and has_own_step(model):
+        return model.train_step(batch)
+    return step(model, *parts(batch))
+
+
+def logs_after(model: keras.Model, returned: Any) -> Logs:
+    """Return what callbacks hear after a step that has `returned` that."""
+    return returned if isinstance(returned, dict) else model.get_metrics_result()
 
 
 def update_metrics(
@@ -63,11 +100,13 @@ def update_metrics(
     y: Any = None,
     y_pred: Any = None,
     sample_weight: Any = None,
-) -> None:
-    """Add a batch to the compiled metrics and to the mean loss of `model`."""
+) -> Logs:
+    """Add a batch to the compiled metrics and the mean loss of `model`. Return the metrics by name."""
     # The loss of an epoch is the mean over its examples: a smaller last batch weighs less.
-    batch_size = tf.shape(tf.nest.flatten(x)[0])[0]
-    for metric in model.metrics:
-        if metric.name == "loss":
-            metric.update_state(loss, sample_weight=batch_size)
-    model.compute_metrics(x, y, y_pred, sample_weight)
+    loss_tracker(model).update_state(loss, sample_weight=_examples(x))
+    return model.compute_metrics(x, y, y_pred, sample_weight)
+
+
+def _examples(x: Any) -> tf.Tensor:
+    """Return the number of examples. Optional inputs of a model may be None."""
+    return tf.shape(next(part for part in tf.nest.flatten(x) if part is not None))[0]

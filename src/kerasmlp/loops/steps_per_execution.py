@@ -1,5 +1,13 @@
 """How many steps an execution should have, so that callbacks and Ctrl-C do not wait for long."""
 
+import time
+
+import keras
+import tensorflow as tf
+
+from kerasmlp.loops.interface import TrainingData
+from kerasmlp.loops.step import parts
+
 UPDATE_SECONDS = 0.25
 """The longest that an execution should take."""
 SLOW_FLOPS = 2e10
@@ -32,3 +40,33 @@ def responsive_steps(
     seconds = step_seconds + 6 * parameters * batch_size / SLOW_FLOPS
     in_memory = GROUP_BYTES // (batch_size * example_bytes)
     return max(1, min(int(UPDATE_SECONDS / seconds), in_memory, steps_per_epoch))
+
+
+def automatic_steps(model: keras.Model, train: TrainingData) -> int:
+    """Return a number of steps of any model that takes at most about `UPDATE_SECONDS` on this machine.
+
+    The forward pass is timed on one batch; a train step takes about three times as long. The number of
+    parameters would not do: convolutions use each of them many times. Nothing is trained. The number
+    may differ from call to call. What is trained does not depend on it.
+
+    A model that runs eagerly, or has no forward pass of its own (`call`), gets 1.
+    """
+    if model.run_eagerly:
+        return 1
+    batch = parts(next(iter(train.epoch(0))))
+    forward = tf.function(lambda x: model(x, training=False), autograph=False)
+    seconds = []
+    try:
+        for _ in range(4):  # the first call traces
+            begin = time.perf_counter()
+            tf.nest.map_structure(lambda output: output.numpy(), forward(batch[0]))
+            seconds.append(time.perf_counter() - begin)
+    except NotImplementedError:
+        return 1
+    in_memory = GROUP_BYTES // sum(
+        part.shape.num_elements() * part.dtype.size
+        for part in tf.nest.flatten(batch)
+        if part is not None
+    )
+    steps = int(UPDATE_SECONDS / (STEP_SECONDS + 3 * min(seconds)))
+    return max(1, min(steps, in_memory, train.steps_per_epoch))

@@ -11,8 +11,10 @@ from kerasmlp.checkpoints import Checkpoint
 from kerasmlp.data import Batches
 from kerasmlp.loops import parts
 from kerasmlp.runs import run_folder
+from kerasmlp.runs.by_name import new_callbacks
 from kerasmlp.runs.record import Record
 from kerasmlp.runs.run_settings import RunSettings
+from kerasmlp.runs.settings import Settings
 from kerasmlp.runs.task import Task
 from kerasmlp.runs.versions import versions
 
@@ -80,3 +82,19 @@ def _dashboards(
         batch_losses,
         augment,
     )
+
+
+def given_callbacks(settings: Settings, task: Task) -> list[keras.callbacks.Callback]:
+    """Return the callbacks that the settings of `train` ask for.
+
+    Raises:
+        ValueError: the function that `settings.callbacks` names returns none.
+    """
+    loss = "loss" if task.validation is None else "val_loss"
+    found: list[keras.callbacks.Callback] = []
+    if settings.reduce_lr:
+        found.append(keras.callbacks.ReduceLROnPlateau(loss, patience=settings.reduce_lr))
+    if settings.early_stopping:
+        patience = settings.early_stopping
+        found.append(keras.callbacks.EarlyStopping(loss, patience=patience, restore_best_weights=True))
+    return [*found, *(new_callbacks(settings.callbacks) if settings.callbacks else [])]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar, get_args
 
 from kerasmlp.runs import run_folder
+from kerasmlp.runs.by_name import NAME
 from kerasmlp.runs.fields import (
     FRACTION,
     POSITIVE,
@@ -41,6 +42,12 @@ UNITS = Bound(
 )
 PIXELS = between(0, 100, "a number of pixels")
 
+OF_THE_MLP = (
+    *("learning_rate", "schedule", "weight_decay", "ema_momentum", "affine", "translation", "elastic"),
+    *("hidden_units", "quantize", "recipe"),
+)
+"""The settings that describe the handbook's MLP, how it is compiled, and its images."""
+
 AnySettings = TypeVar("AnySettings", bound="Settings")
 
 
@@ -72,7 +79,17 @@ class Settings(RunSettings):
         data: The data: mnist (from Keras' cache or a download); mnist5k (5,000 images that are installed
             with this package); auto (mnist, or mnist5k if that fails); the path of an .npz file with
             x_train, y_train, x_test, y_test; or a folder of IDX files. The environment variable
-            KERASMLP_DATA sets the default.
+            KERASMLP_DATA sets the default. With --model, the arrays of an .npz file may have any shape
+            and type, also x_train/NAME and y_train/NAME for several inputs and outputs, and
+            sample_weight_train; only images as bytes with labels are scaled.
+        model: The model: package.module:name of a function without arguments that returns a compiled
+            Keras model. By default the handbook's MLP, which the flags from --learning-rate to
+            --quantize describe.
+        callbacks: More callbacks: package.module:name of a function that returns a list of them.
+        early_stopping: Stop when the validation loss (without validation, the loss) has not fallen for
+            this number of epochs, and take the weights of the best epoch. 0 is never.
+        reduce_lr: Divide the learning rate by 10 when that loss has not fallen for this number of
+            epochs. 0 is never.
         learning_rate: Adam's learning rate; with a schedule, the highest one.
         schedule: The learning rate over the run: constant; or cosine, which rises during the first 2 %
             of the steps and then falls to 0.
@@ -111,6 +128,10 @@ class Settings(RunSettings):
     """What may change when a run is resumed. The data is checked by its content, not by its name."""
 
     data: str = dataclasses.field(default_factory=default_data)
+    model: Annotated[str | None, NAME] = None
+    callbacks: Annotated[str | None, NAME] = None
+    early_stopping: Annotated[int, at_least(0)] = 0
+    reduce_lr: Annotated[int, at_least(0)] = 0
     loop: LoopName = "fit"
     learning_rate: Annotated[float, POSITIVE] = 0.001
     schedule: ScheduleName = "constant"
@@ -131,6 +152,14 @@ class Settings(RunSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.model is not None:
+            for name in OF_THE_MLP:
+                (field,) = (field for field in dataclasses.fields(self) if field.name == name)
+                flag = name.replace("_", "-")
+                expected = f"no --{flag} with --model, whose function says how it is"
+                require(self, getattr(self, name) == field.default, name, expected)
+        constant = self.schedule == "constant" or not self.reduce_lr
+        require(self, constant, "reduce_lr", "0 with a schedule of the learning rate")
         one_step = self.steps_per_execution == 1
         if self.loop == "eager":
             why = ", since the eager loop compiles nothing"

@@ -8,10 +8,21 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from kerasmlp.data import Augmentation, Batches, Examples, MNISTLoader
-from kerasmlp.loops import DISTRIBUTED_STEP_SECONDS, STEP_SECONDS, TrainingData, responsive_steps
-from kerasmlp.models import MLP, compiled_mlp, make_optimizer
+from kerasmlp.data import Augmentation, Batches, Examples, MNISTLoader, Parts
+from kerasmlp.loops import (
+    DISTRIBUTED_STEP_SECONDS,
+    STEP_SECONDS,
+    TrainingData,
+    automatic_steps,
+    build,
+    responsive_steps,
+)
+from kerasmlp.models import compiled_mlp, make_optimizer
+from kerasmlp.runs import source
+from kerasmlp.runs.by_name import new_model
+from kerasmlp.runs.fields import SettingError
 from kerasmlp.runs.settings import Settings
+from kerasmlp.runs.source import Source
 
 NOT_TRAINED = {
     *("data", "logdir", "name", "resume", "checkpoint_every", "keep_checkpoints"),
@@ -53,43 +64,61 @@ class Task:
     validates_average: bool = True
 
 
-def prepare(settings: Settings, data: MNISTLoader) -> Task:
+def prepare(settings: Settings, data: Source) -> Task:
     """Return what `settings` train on `data`.
 
     Raises:
-        SettingError: too few images are left for a batch.
+        SettingError: too few examples are left for a batch.
+        ValueError: the function of a model makes no compiled one.
     """
-    images, labels = data.train_data, data.train_label
-    kept = len(images) - settings.held_out(len(images))
+    train, test = source.parts(data)
+    kept = train.examples - settings.held_out(train.examples)
+    batches = _batches(settings, train.part(0, kept), are_images=isinstance(data, MNISTLoader))
+
+    def examples(of: Parts) -> Examples:
+        return Examples(*of.padded, are_images=batches.are_images)
+
+    held_out = examples(train.part(kept, train.examples)) if kept < train.examples else None
+    keras.utils.set_random_seed(settings.seed)
+    if settings.model is not None:
+        model = _own_model(settings, settings.model, batches)
+    elif isinstance(data, MNISTLoader):
+        model = _mlp(settings, data, batches)
+    else:
+        raise SettingError("model", "the model for these arrays", settings.model)
+    fingerprint = data.fingerprint
+    return Task(
+        model=model,
+        batches=batches,
+        validation=held_out and held_out.in_order(),
+        sample=examples(train.part(0, SAMPLE)),
+        shown=held_out and held_out.first(SHOWN),
+        validation_examples=train.examples - kept,
+        test=examples(test),
+        data=data.name,
+        fingerprint=fingerprint,
+        digest=_digest(settings, fingerprint),
+        validates_average=settings.model is None,
+    )
+
+
+def _batches(settings: Settings, examples: Parts, are_images: bool) -> Batches:
+    x, y, sample_weight = examples.padded
     distortions = settings.affine, settings.translation, settings.elastic
-    batches = Batches(
-        images[:kept],
-        labels[:kept],
+    return Batches(
+        x,
+        y,
         settings.batch_size,
         settings.seed,
         settings.sampling,
         Augmentation(*distortions) if any(distortions) else None,
-    )
-    held_out = None
-    if kept < len(images):
-        held_out = Examples(images[kept:], labels[kept:], are_images=True)
-    keras.utils.set_random_seed(settings.seed)
-    fingerprint = data.fingerprint
-    return Task(
-        model=_model(settings, data, batches),
-        batches=batches,
-        validation=held_out and held_out.in_order(),
-        sample=Examples(images[:SAMPLE], labels[:SAMPLE], are_images=True),
-        shown=held_out and held_out.first(SHOWN),
-        validation_examples=len(images) - kept,
-        test=Examples(data.test_data, data.test_label, are_images=True),
-        data=data.name,
-        fingerprint=fingerprint,
-        digest=_digest(settings, fingerprint),
+        sample_weight,
+        are_images,
     )
 
 
-def _model(settings: Settings, data: MNISTLoader, batches: Batches) -> MLP:
+def _mlp(settings: Settings, data: MNISTLoader, batches: Batches) -> keras.Model:
+    """Return the handbook's MLP for the images of `data`."""
     all_steps = settings.epochs * batches.steps_per_epoch
     model = compiled_mlp(
         data.image_shape,
@@ -114,6 +143,19 @@ def _model(settings: Settings, data: MNISTLoader, batches: Batches) -> MLP:
             STEP_SECONDS if settings.strategy == "none" else DISTRIBUTED_STEP_SECONDS,
         )
     model.steps_per_execution = steps
+    return model
+
+
+def _own_model(settings: Settings, name: str, batches: Batches) -> keras.Model:
+    """Return the user's model. Where nothing is given, it stays as its function compiled it."""
+    model = new_model(name)
+    model.jit_compile = model.jit_compile and settings.jit_compile
+    steps: Any = settings.steps_per_execution
+    if steps != "auto":
+        model.steps_per_execution = steps
+    elif model.steps_per_execution == 1 and model.jit_compile:
+        build(model, batches)
+        model.steps_per_execution = automatic_steps(model, batches)
     return model
 
 

@@ -9,8 +9,8 @@ from kerasmlp.runs import run_folder
 from kerasmlp.runs.settings import Settings
 
 if TYPE_CHECKING:
-    from kerasmlp.data import MNISTLoader
     from kerasmlp.distribute import Distribution
+    from kerasmlp.runs.source import Source
     from kerasmlp.runs.task import Task
 
 MUCH_REMEMBERED = 0.05
@@ -19,7 +19,7 @@ MUCH_REMEMBERED = 0.05
 
 def train(
     settings: Settings,
-    data: "MNISTLoader | None" = None,
+    data: "Source | None" = None,
     workers: "Distribution | None" = None,
 ) -> tuple[Path, dict[str, Any]]:
     """Train as `settings` say. Return the run folder and the content of its `metrics.json`.
@@ -40,17 +40,18 @@ def train(
         MemoryError: memory ran out.
         Interrupted: SIGINT or SIGTERM came, and the run has been saved.
     """
-    from kerasmlp.data import MNISTLoader
+    from kerasmlp.runs import source
     from kerasmlp.runs.drive import drive, memory_errors
     from kerasmlp.runs.record import opened
     from kerasmlp.runs.results import finish
+    from kerasmlp.runs.run_callbacks import given_callbacks
     from kerasmlp.runs.task import prepare
 
     workers = workers or distribute.distribution(settings.strategy, settings.logical_cpus)
     if not workers.is_chief:
         raise ValueError(f"expected to be called by worker 0, the chief; this is {workers.worker}")
     folder = settings.resumed_folder()
-    data = data or MNISTLoader(settings.data)
+    data = data or source.read(settings)
     with memory_errors():
         task = prepare(settings, data)
         workers.expect_same(task.digest, "settings and data")
@@ -59,17 +60,18 @@ def train(
             with callbacks.resumable_by(resume_command):
                 _warn_of_a_short_average(settings, task)
                 loop = workers.loop(settings.loop)
-                measured = drive(settings, task, record, loop, workers=workers)
+                given = given_callbacks(settings, task)
+                measured = drive(settings, task, record, loop, given=given, workers=workers)
                 return record.folder, finish(settings, task, record, measured)
 
 
 def follow(settings: Settings, workers: "Distribution") -> None:
     """Train as a worker that is not the chief. Write nothing. Raise what `train` raises."""
-    from kerasmlp.data import MNISTLoader
+    from kerasmlp.runs import source
     from kerasmlp.runs.drive import memory_errors
     from kerasmlp.runs.task import prepare
 
-    data = MNISTLoader(settings.data)
+    data = source.read(settings)
     with memory_errors(), callbacks.Interruption(shared=True) as interruption:
         task = prepare(settings, data)
         workers.expect_same(task.digest, "settings and data")

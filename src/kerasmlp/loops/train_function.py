@@ -1,0 +1,119 @@
+"""What Keras calls `model.train_function` while a loop trains: at each call it takes an execution."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import keras
+
+from kerasmlp.loops.callback_list import CallbackList, Execution
+from kerasmlp.loops.interface import Training, build_optimizer
+from kerasmlp.loops.keras_internals import take_initial_epoch
+from kerasmlp.loops.program import make_program
+from kerasmlp.loops.step import Logs, TrainStep
+
+Steps = Callable[[Any, int], Logs]
+"""Takes that many steps on the next batches of an iterator. Returns the logs of the last one."""
+
+
+class TrainFunction:
+    """Takes the execution that is next. It is made at its first call, so it hears the hooks before.
+
+    Attributes:
+        seconds_to_trace, seconds_to_compile: the time that its program took, None without one.
+    """
+
+    seconds_to_trace: float | None = None
+    seconds_to_compile: float | None = None
+
+    def __init__(
+        self,
+        training: Training,
+        callbacks: CallbackList,
+        make_steps: Callable[[], Steps],
+        step: TrainStep | None,
+    ) -> None:
+        self._training, self._callbacks = training, callbacks
+        self._make_steps, self._step = make_steps, step
+        self._take: Callable[[Execution], Logs] | None = None
+
+    def __call__(self, iterator: Any = None) -> Logs:
+        """Take the execution. What Keras iterates over is not read."""
+        execution = self._callbacks.execution
+        if execution is None:
+            return {}
+        if self._take is None:
+            self._take = self._make()
+        return self._take(execution)
+
+    def _make(self) -> Callable[[Execution], Logs]:
+        build_optimizer(self._training.model)
+        program = make_program(self._training, self._step) if self._step else None
+        if program is None:
+            return _Reader(self._training, self._make_steps())
+        self.seconds_to_trace = program.seconds_to_trace
+        self.seconds_to_compile = program.seconds_to_compile
+        return program
+
+
+class _Reader:
+    """Takes executions on batches that are read one by one."""
+
+    def __init__(self, training: Training, run: Steps) -> None:
+        self._train, self._model, self._run = training.train, training.model, run
+        self._next: tuple[int, int] | None = None
+
+    def __call__(self, execution: Execution) -> Logs:
+        epoch, first, steps = execution
+        resumed_within = first % self._model.steps_per_execution > 0
+        if self._next != (epoch, first):
+            batches = self._train.epoch(epoch, first)
+            if resumed_within:  # Keras' function would take the steps of a whole execution
+                batches = batches.take(steps)
+            # Keras' `fit` does the same, for models that were made under a strategy.
+            strategy = self._model.distribute_strategy
+            self._batches = iter(strategy.experimental_distribute_dataset(batches))
+        self._next = None if resumed_within else (epoch, first + steps)
+        return self._run(self._batches, steps)
+
+
+@contextmanager
+def train_functions(
+    training: Training,
+    callbacks: CallbackList,
+    make_steps: Callable[[], Steps],
+    step: TrainStep | None,
+) -> Iterator[None]:
+    """Let Keras' `fit`, and callbacks, get a `TrainFunction` where they ask for a train function.
+
+    The function is a program of `step`, if there can be one; otherwise what `make_steps` returns. It is
+    made anew when a callback compiles the model or calls `make_train_function(force=True)`. The number
+    of steps of an execution stays as it was when the training began.
+
+    Keras has no public way to do so: it would replace the function by its own. What it is worth: an
+    epoch of MNIST takes Keras' `fit` 11 times as long (`python -m benchmarks --parts epochs`).
+    """
+    model, steps = training.model, training.model.steps_per_execution
+
+    def make_train_function(force: bool = False) -> None:
+        if force or model.train_function is None:
+            model.steps_per_execution = steps
+            model.train_function = TrainFunction(training, callbacks, make_steps, step)
+
+    model.make_train_function = make_train_function
+    model.train_function = None
+    take_initial_epoch(model)
+    try:
+        yield
+    finally:
+        take_initial_epoch(model)
+        del model.make_train_function
+        model.train_function = None
+
+
+def keras_steps(model: keras.Model) -> Steps:
+    """Return the steps of Keras' own train function. It takes `steps_per_execution`, or what is left."""
+    own = model.train_function
+    type(model).make_train_function(model, force=True)
+    function, model.train_function = model.train_function, own
+    return lambda batches, steps: function(batches)
