@@ -47,3 +47,12 @@ def test_the_best_weights_are_those_of_the_epoch_with_the_lowest_value(optimizer
     best = compiled(dense, optimizer=optimizer)
     run("graph", best, digits, epochs=2)
     assert_same(checkpoint.best_weights, best.get_weights())
+
+
+def test_a_run_without_a_history_before_the_checkpoint_does_not_go_on(digits, tmp_path):
+    """Keras then adds one after it, of which the last epoch would be lost."""
+    train("eager", digits, tmp_path, 1.0, optimizer=None)
+    with contextlib.closing(Checkpoints(tmp_path / run_folder.CHECKPOINTS, keep=9)) as files:
+        arguments = (files, (1, "epoch"), "quality", [], dict, Interruption(), files.newest())
+        with pytest.raises(ValueError, match="expected a History before the Checkpoint"):
+            run("eager", compiled(dense), digits, callbacks=[Checkpoint(*arguments)])
