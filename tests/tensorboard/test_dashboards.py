@@ -100,16 +100,19 @@ def test_a_convolutional_classifier_with_batch_normalisation(tmp_path):
 
 
 def test_a_masked_binary_classifier_of_tokens(tmp_path):
-    x, y = RANDOM.integers(9, size=(24, 5)), RANDOM.integers(2, size=24)
+    x, y = RANDOM.integers(9, size=(24, 5)), RANDOM.integers(2, size=(24, 1))
     recurrent = [layers.Embedding(9, 4, mask_zero=True), layers.LSTM(3), layers.Dense(1, "sigmoid")]
     model = keras.Sequential([keras.Input((5,), dtype="int64"), *recurrent])
-    model.compile("sgd", "binary_crossentropy", metrics=["accuracy"])
+    of_each_class = keras.metrics.F1Score(threshold=0.5)  # an array, which is not shown
+    model.compile("sgd", "binary_crossentropy", metrics=["accuracy", of_each_class])
     written = train_on_arrays(model, tmp_path, x, y)
     pictured = {"images/confusion", "pr/0/pr_curves", "pr/1/pr_curves"}
     metrics = of_metrics("loss", "accuracy")
     assert tags(written, "validation") == metrics | pictured
     assert not {tag for _, tag in written} & {"images/samples", "images/first_layer"}
-    assert_shows(written, model, model.evaluate(x, y, return_dict=True, verbose=0))
+    evaluated = model.evaluate(x, y, return_dict=True, verbose=0)
+    assert evaluated.pop("f1_score").shape == (1,)
+    assert_shows(written, model, evaluated)
     matrix = confusion_matrix(y, model.predict(x, verbose=0)[:, 0] > 0.5)
     confusion = image(written["validation", "images/confusion"][6])
     assert np.array_equal(confusion, pictures.confusion(matrix))

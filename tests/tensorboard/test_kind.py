@@ -100,6 +100,16 @@ def test_what_a_model_without_call_computes_is_neither():
     assert kind.regressed(model, Examples(ONE, ONE)) is None
 
 
+def test_large_outputs_are_of_no_kind(monkeypatch):
+    def look(model, examples):
+        return kind.classified(model, examples), kind.regressed(model, examples)
+
+    monkeypatch.setattr(kind, "OUTPUT_BYTES", 7)
+    assert of("mse", ONE, ONE, look) == (None, None)
+    monkeypatch.setattr(kind, "OUTPUT_BYTES", 8)
+    assert of("mse", ONE, ONE, look)[1] is not None
+
+
 BYTES = np.arange(2 * 4 * 5, dtype=np.uint8).reshape(2, 4, 5)
 
 

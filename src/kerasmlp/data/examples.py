@@ -1,5 +1,6 @@
 """A fixed set of examples; a model's predictions, metrics and gradients on it."""
 
+import math
 from collections.abc import Callable
 from functools import cached_property
 from typing import Any
@@ -89,12 +90,21 @@ class Examples:
         arrays = self.x, self.y, self.sample_weight
         return in_order(*arrays, batch_size=self.batch_size, are_images=self.are_images)
 
-    def predictions(self, model: keras.Model) -> Any:
-        """Return the model's outputs: arrays `[examples, ...]` in the structure of the outputs."""
+    def predictions(self, model: keras.Model, limit: float = math.inf) -> Any:
+        """Return the model's outputs: arrays `[examples, ...]` in the structure of the outputs.
+
+        Raises:
+            MemoryError: they have more than `limit` bytes.
+        """
 
         def compute() -> Any:
-            outputs = [self._call(_forward, model, _parts(batch)[0]) for batch in self.in_order()]
-            arrays = [tf.nest.map_structure(np.asarray, output) for output in outputs]
+            arrays: list[Any] = []
+            for batch in self.in_order():
+                outputs = self._call(_forward, model, _parts(batch)[0])
+                arrays.append(tf.nest.map_structure(np.asarray, outputs))
+                size = sum(array.nbytes for array in tf.nest.flatten(arrays[0]))
+                if size * math.ceil(len(self) / self.batch_size) > limit:
+                    raise MemoryError(f"expected predictions of at most {limit:,} bytes")
             return tf.nest.map_structure(lambda *parts: np.concatenate(parts), *arrays)
 
         return self._once("predictions", model, compute)

@@ -16,6 +16,9 @@ from kerasmlp.data import Examples
 CLASSES = 100
 """The number of classes that have a curve, at most; and that a confusion matrix has, at most."""
 
+OUTPUT_BYTES = 2**28
+"""Larger outputs of all examples are of no kind: they are those of sequences, most often."""
+
 
 class Classified(NamedTuple):
     """Labels, integers `[examples]`, and probabilities, floats `[examples, classes]`."""
@@ -103,8 +106,8 @@ def _outputs(model: keras.Model, examples: Examples) -> NDArray[Any] | None:
     if examples.x is None:  # batches that cannot be joined
         return None
     try:
-        outputs = examples.predictions(model)
-    except Exception:  # a model may have a `train_step` of its own, and no `call`
+        outputs = examples.predictions(model, OUTPUT_BYTES)
+    except Exception:  # too large; or the model has a `train_step` of its own, and no `call`
         return None
     is_half = isinstance(outputs, np.ndarray) and outputs.dtype.itemsize == 2
     return _single(outputs.astype(np.float32) if is_half else outputs)
