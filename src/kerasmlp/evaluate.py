@@ -19,7 +19,8 @@ class Settings:
     """Evaluate the model of a finished run on the test images.
 
     Prints per-class metrics, the confusion matrix and the calibration error, and writes evaluation.json
-    and evaluation.png into the run folder.
+    and evaluation.png into the run folder. Of a model that predicts no classes, prints and writes the
+    metrics that it is compiled with.
 
     Args:
         run: The run folder, as logs/NAME.
@@ -39,11 +40,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         settings = cli.parse(Settings, "kerasmlp.evaluate", argv)
         with cli.quiet_start(settings.verbose):
             import keras  # noqa: F401
-        evaluation, data = runs.evaluate(settings.run, settings.data)
-        _print(evaluation)
-        print(f"data: {data}")
-        print(f"written: {settings.run / 'evaluation.json'}, {settings.run / 'evaluation.png'}")
-        print(f"test accuracy: {evaluation.accuracy:f}")
+        found = runs.evaluate(settings.run, settings.data)
+        written = [settings.run / "evaluation.json"]
+        if found.classes is not None:
+            _print(found.classes)
+            written.append(settings.run / "evaluation.png")
+        print(f"data: {found.data}")
+        print(f"written: {', '.join(map(str, written))}")
+        others = {name: value for name, value in found.metrics.items() if name != "accuracy"}
+        for name, value in others.items() if found.classes is None else ():
+            print(f"test {name.replace('_', ' ')}: {value:f}")
+        if found.classes is not None:
+            print(f"test accuracy: {found.classes.accuracy:f}")
 
     return cli.run(command)
 

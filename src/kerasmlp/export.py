@@ -68,9 +68,17 @@ def export(settings: Settings) -> "dict[Path, exporting.Parity]":
         OSError: a file cannot be read or written.
         FailedError: an export does not predict what the model predicts. The exports before it are kept.
     """
+    from kerasmlp.data import MNISTLoader
+    from kerasmlp.models import MLP
+
     for format in settings.format:
         exporting.check_installed(format)
     model, data = runs.load_with_data(settings.run, settings.data)
+    if not isinstance(model, MLP) or not isinstance(data, MNISTLoader):
+        raise ValueError(
+            f"{settings.run}: expected a run of the handbook's MLP; received another model. Export it"
+            f" with Keras: kerasmlp.load({str(settings.run)!r}).export(...)"
+        )
     output = settings.output or settings.run / FOLDER
     output.mkdir(parents=True, exist_ok=True)
     reports = {}

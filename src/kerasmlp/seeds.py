@@ -33,7 +33,7 @@ def table(result: Mapping[str, Any]) -> "Table":
     """Return the results of the runs, and their statistics, as a table."""
     from rich.table import Table
 
-    names = [name for name in runs.MEASURED if name in result]
+    names = list(result["runs"][0])
     drawn = Table()
     for name in ("seed", *names):
         drawn.add_column(name.replace("_", " "), justify="right")

@@ -1,4 +1,4 @@
-"""Train the handbook's MLP with one of three loops, and write a run folder."""
+"""Train the handbook's MLP, or a model of yours, with one of three loops; write a run folder."""
 
 import sys
 from collections.abc import Sequence
@@ -25,7 +25,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         folder, metrics = train(settings, workers=workers)
         print(f"data: {metrics['dataset']}")
         print(f"run: {folder}")
-        print(f"test accuracy: {metrics['test_accuracy']:f}")
+        tested = [name for name in metrics if name.startswith("test_")]
+        for name in ("test_accuracy",) if settings.model is None else sorted(tested, reverse=True):
+            print(f"{name.replace('_', ' ')}: {metrics[name]:f}")
 
     return cli.run(command)
 

@@ -41,7 +41,7 @@ def by_keras(kind, **compilation):
     return trained_by_keras(made(make, **compilation), train, validation_data=train.epoch(0))
 
 
-@pytest.mark.parametrize("kind, name", all_cases())
+@pytest.mark.parametrize("kind, name", list(all_cases()))
 def test_a_loop_does_what_keras_fit_does(kind, name, capsys):
     loop, compilation, of_keras = AS_KERAS[name]
     make, train = KINDS[kind]

@@ -87,8 +87,8 @@ class Checkpoint(keras.callbacks.Callback):
             self._save_if_due(batch + 1)
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        value = (logs or {})[self._monitor]
-        if value < self._lowest or not self.best_weights:
+        value = (logs or {}).get(self._monitor)  # there may be no validation after this epoch
+        if value is not None and (value < self._lowest or not self.best_weights):
             self._lowest = value
             averages_are_in = averages_in_model(self._callbacks)
             with contextlib.nullcontext() if averages_are_in else averaged_weights(self.model):

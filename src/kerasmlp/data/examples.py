@@ -1,8 +1,8 @@
 """A fixed set of examples; a model's predictions, metrics and gradients on it."""
 
+import functools
 import math
 from collections.abc import Callable
-from functools import cached_property
 from typing import Any
 
 import keras
@@ -146,7 +146,7 @@ class Examples:
 
         return self._once("gradients", model, compute)
 
-    @cached_property
+    @functools.cached_property
     def _batches(self) -> list[Any]:
         return list(self.in_order())
 
@@ -154,7 +154,8 @@ class Examples:
         if model.run_eagerly:
             return function(model, *arguments)
         if function not in self._traced:
-            self._traced[function] = tf.function(function, autograph=False)
+            # A partial, so that TensorFlow does not count the traces of other examples as its own.
+            self._traced[function] = tf.function(functools.partial(function), autograph=False)
         return self._traced[function](model, *arguments)
 
     def _once(self, name: str, model: keras.Model, compute: Callable[[], Any]) -> Any:

@@ -132,4 +132,4 @@ def reason(message: str) -> str:
     about_where = r"\s*$|Graph execution error|Detected at node|<stack traces|Stack trace|File "
     lines = [line.strip() for line in message.splitlines() if not re.match(about_where, line.strip())]
     line = next((line for line in lines if line.startswith("Detected unsupported")), lines[0])
-    return re.sub(r"( compatible with node)? ?\{\{node [^}]*\}\}", "", line)
+    return re.sub(r"( compatible with node)? ?\{\{(function_)?node [^}]*\}\}", "", line)

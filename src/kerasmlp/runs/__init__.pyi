@@ -1,6 +1,6 @@
 from . import run_folder as run_folder
 from .by_name import import_by_name as import_by_name, new_model as new_model
-from .evaluation import Evaluation as Evaluation, evaluate as evaluate
+from .evaluation import Evaluated as Evaluated, Evaluation as Evaluation, evaluate as evaluate
 from .fields import (
     POSITIVE as POSITIVE,
     SEED as SEED,
@@ -15,7 +15,6 @@ from .finished import load as load, load_with_data as load_with_data
 from .fitting import fit as fit
 from .repetition import (
     CONFIDENCE as CONFIDENCE,
-    MEASURED as MEASURED,
     Repetition as Repetition,
     repeat as repeat,
     statistics as statistics,

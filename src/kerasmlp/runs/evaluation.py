@@ -9,9 +9,10 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from sklearn.metrics import ConfusionMatrixDisplay, confusion_matrix, precision_recall_fscore_support
 
+from kerasmlp import tensorboard
 from kerasmlp.checkpoints import atomic
-from kerasmlp.data import in_order
-from kerasmlp.runs import run_folder
+from kerasmlp.data import Examples, MNISTLoader
+from kerasmlp.runs import run_folder, source
 from kerasmlp.runs.finished import load_with_data
 
 JSON = "evaluation.json"
@@ -43,27 +44,46 @@ class Evaluation:
     calibration_error: float
 
 
-def evaluate(folder: Path, data: str | None = None) -> tuple[Evaluation, str]:
-    """Evaluate a run on its test images; write `evaluation.json` and `evaluation.png` into its folder.
+@dataclasses.dataclass(frozen=True)
+class Evaluated:
+    """An evaluation of a run.
+
+    Attributes:
+        data: the name of the data.
+        metrics: the loss and the compiled metrics on the test examples.
+        classes: how the classes are predicted. None for a model that predicts no classes.
+    """
+
+    data: str
+    metrics: dict[str, float]
+    classes: Evaluation | None
+
+
+def evaluate(folder: Path, data: str | None = None) -> Evaluated:
+    """Evaluate a run on its test examples. Write `evaluation.json` into its folder.
+
+    For a model that predicts classes, write `evaluation.png` too.
 
     Args:
         folder: the run folder.
         data: other data to evaluate on, as `--data` takes it. None for the data of the run.
-
-    Returns:
-        The evaluation, and the name of the data.
 
     Raises:
         ValueError: there is no model, or it does not fit the data.
         OSError: a file cannot be read or written.
     """
     model, loader = load_with_data(folder, data)
-    batches = in_order(loader.test_data, loader.test_label)
-    result = measure(model.predict(batches, verbose=0), loader.test_label)
-    run_folder.write_json(folder / JSON, {**dataclasses.asdict(result), "data": loader.name})
-    with atomic.replacing(folder / FIGURE) as part:
-        _figure(result).savefig(part, dpi=100, format="png")
-    return result, loader.name
+    _, test = source.parts(loader)
+    examples = Examples(*test.padded, are_images=isinstance(loader, MNISTLoader))
+    metrics = model.evaluate(examples.in_order(), return_dict=True, verbose=0)
+    found = tensorboard.classified(model, examples)
+    result = None if found is None else measure(found.probabilities, found.labels)
+    content = {} if result is None else dataclasses.asdict(result)
+    run_folder.write_json(folder / JSON, {**content, "metrics": metrics, "data": loader.name})
+    if result is not None:
+        with atomic.replacing(folder / FIGURE) as part:
+            _figure(result).savefig(part, dpi=100, format="png")
+    return Evaluated(loader.name, metrics, result)
 
 
 def measure(probabilities: NDArray[Any], labels: NDArray[Any]) -> Evaluation:

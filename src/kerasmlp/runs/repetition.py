@@ -18,7 +18,6 @@ from kerasmlp.runs.versions import environment
 
 RESULT = "seeds.json"
 CONFIDENCE = 0.95
-MEASURED = ("test_accuracy", "test_loss", "validation_accuracy", "validation_loss", "seconds_per_epoch")
 
 
 @filled_in
@@ -67,12 +66,13 @@ def repeat(settings: Repetition) -> tuple[Path, dict[str, Any]]:
         for number, seed in enumerate(seeds, start=1):
             print(f"seed {seed}, {number} of {len(seeds)}", file=sys.stderr)
             runs.append(_run(settings, folder, seed))
+        names = measured(runs[0])
         result = {
             "dataset": runs[0]["dataset"],
             "parameters": runs[0]["parameters"],
             "seeds": list(seeds),
-            "runs": [{name: metrics[name] for name in MEASURED if name in metrics} for metrics in runs],
-            **{name: statistics(runs, name) for name in MEASURED if name in runs[0]},
+            "runs": [{name: metrics[name] for name in names} for metrics in runs],
+            **{name: statistics(runs, name) for name in names},
             **environment(),
         }
         run_folder.write_json(folder / RESULT, result)
@@ -93,6 +93,13 @@ def _run(settings: Repetition, folder: Path, seed: int) -> dict[str, Any]:
         return train(of_run)[1]
 
 
+def measured(metrics: Mapping[str, Any]) -> list[str]:
+    """Return the names of what is measured of a run: the metrics of the trained model, and the time."""
+    numbers = [name for name, value in metrics.items() if isinstance(value, float)]
+    trained = [name for of in ("test_", "validation_") for name in numbers if name.startswith(of)]
+    return [*trained, "seconds_per_epoch"]
+
+
 def statistics(runs: Sequence[Mapping[str, Any]], name: str) -> dict[str, float]:
     """Return mean, standard deviation (n - 1) and the confidence interval (Student's t) of the mean."""
     import numpy as np
@@ -111,9 +118,10 @@ def _write_hparams(
 
     if "hparams" not in settings.summaries:
         return
-    means = {name: result[name]["mean"] for name in MEASURED if name in result}
-    accuracy = result["test_accuracy"]
-    means |= {f"test_accuracy_{name}": accuracy[name] for name in ("standard_deviation", "low", "high")}
+    means = {name: result[name]["mean"] for name in measured(metrics)}
+    if accuracy := result.get("test_accuracy"):
+        spread = ("standard_deviation", "low", "high")
+        means |= {f"test_accuracy_{name}": accuracy[name] for name in spread}
     shown = hparams.of_run(dataclasses.asdict(settings), metrics)
     shown["seed"] = f"{result['seeds'][0]} to {result['seeds'][-1]}"
     for path in folder.glob(Path(run_folder.EVENTS).name):  # written before a resume

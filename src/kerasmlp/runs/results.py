@@ -10,10 +10,10 @@ import tensorflow as tf
 from tensorboard.plugins.scalar.summary_v2 import scalar_pb
 
 from kerasmlp import tensorboard
-from kerasmlp.checkpoints import atomic
 from kerasmlp.data import Examples, scale
+from kerasmlp.loops import parts
 from kerasmlp.models import MLP
-from kerasmlp.runs import run_folder
+from kerasmlp.runs import run_folder, saved_model
 from kerasmlp.runs.record import Record
 from kerasmlp.runs.run_settings import RunSettings
 from kerasmlp.runs.task import Task
@@ -25,8 +25,7 @@ def save_best(model: keras.Model, weights: list[Any], folder: Path) -> None:
     """Save the model with its best weights, without the optimizer, which belongs to the last weights."""
     last = model.get_weights()
     model.set_weights(weights)
-    with atomic.replacing(folder / run_folder.CHECKPOINTS / run_folder.BEST) as part:
-        model.save(part, include_optimizer=False)
+    saved_model.save(model, folder / run_folder.CHECKPOINTS / run_folder.BEST, include_optimizer=False)
     model.set_weights(last)
 
 
@@ -53,10 +52,10 @@ def finish(
         "jit_compile": model.jit_compile,
         "steps_per_execution": model.steps_per_execution,
         "seed": settings.seed,
+        "inputs": saved_model.described(parts(task.batches.epoch(0).element_spec)[0]),
         **environment(),
     }
-    with atomic.replacing(folder / run_folder.MODEL) as part:
-        model.save(part)
+    saved_model.save(model, folder / run_folder.MODEL)
     run_folder.write_json(folder / run_folder.METRICS, metrics)
     _write_events(settings, task, record, metrics)
     return metrics

@@ -33,12 +33,13 @@ def run_callbacks(
     `stopwatch` is the first one, the `Checkpoint` the last.
     """
     folder = record.folder
+    swaps = any(isinstance(callback, keras.callbacks.SwapEMAWeights) for callback in given)
     batch_losses = callbacks.BatchLosses()
     shown = _dashboards(task, record, stopwatch, batch_losses)
     others = [
         stopwatch,
         batch_losses,
-        *([callbacks.EvaluateAverage()] if task.validates_average else []),
+        *([callbacks.EvaluateAverage()] if task.validates_average and not swaps else []),
         *([callbacks.ProgressLine(stopwatch)] if shows_progress else []),
         *([callbacks.PrintBatchLoss(batch_losses)] if settings.verbose else []),
         callbacks.StopAtNonFinite(batch_losses),
