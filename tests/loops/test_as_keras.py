@@ -2,6 +2,7 @@
 
 import functools
 
+import numpy as np
 import pytest
 
 from helpers import assert_same
@@ -12,13 +13,14 @@ PROGRAM = {"jit_compile": True, "steps_per_execution": 2}
 AS_KERAS = {
     "fit": ("fit", {}, {}),
     "graph": ("graph", {}, {}),
-    # Without a graph some operations round otherwise, and Keras' metrics of outputs are other means.
-    "eager": ("eager", {}, {"run_eagerly": True}),
+    "eager": ("eager", {}, {}),
     "graph, run_eagerly": ("graph", {"run_eagerly": True}, {"run_eagerly": True}),
     "fit, program": ("fit", PROGRAM, PROGRAM),
     "graph, program": ("graph", PROGRAM, PROGRAM),
 }
 """For each case the loop, how it compiles the model, and how Keras does."""
+ROUNDED = ("batch normalisation, dropout", "two inputs and outputs, weights")
+"""Without a graph some operations round otherwise, and the losses of several outputs are other means."""
 COSTLY = ("own metric loss", "no metric but its own", "own compute_metrics")
 
 
@@ -35,6 +37,16 @@ def assert_as(expected, received):
     assert received[3] == expected[3]
 
 
+def assert_rounded_as(expected, received):
+    """The same hooks with logs of the same names, and the same state but for rounding."""
+    for heard, other in zip(expected[1], received[1], strict=True):
+        assert heard[:-1] == other[:-1]
+        assert list(heard[-1] or {}) == list(other[-1] or {})
+    for one, other in zip(expected[2], received[2], strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
+    assert received[3] == expected[3]
+
+
 @functools.cache
 def by_keras(kind, **compilation):
     make, train = KINDS[kind]
@@ -46,5 +58,8 @@ def test_a_loop_does_what_keras_fit_does(kind, name, capsys):
     loop, compilation, of_keras = AS_KERAS[name]
     make, train = KINDS[kind]
     received = trained(LOOPS[loop], made(make, **compilation), train, validation=train.epoch(0))
-    assert_as(by_keras(kind, **of_keras), received)
+    if name == "eager" and kind in ROUNDED:
+        assert_rounded_as(by_keras(kind, **of_keras), received)
+    else:
+        assert_as(by_keras(kind, **of_keras), received)
     assert capsys.readouterr().err == ""
