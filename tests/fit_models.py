@@ -143,12 +143,13 @@ def keras_callbacks(folder):
     ]
 
 
-def train(name, run, *, callbacks=True, epochs=EPOCHS, compilation=None, **options):
+def train(name, run, *, callbacks=True, others=(), epochs=EPOCHS, compilation=None, **options):
     """Train the model of that name through `kerasmlp.fit`; begin the run, or resume it."""
     model, arguments = compiled(name, **(compilation or {}))
     run = Path(run)
     run.parent.mkdir(parents=True, exist_ok=True)
     heard = keras_callbacks(run.with_name(f"{run.name}-written")) if callbacks else []
+    heard += others
     history = kerasmlp.fit(
         model, **arguments, epochs=epochs, callbacks=heard, run=run, resume=True, **options
     )

@@ -1,0 +1,272 @@
+"""`kerasmlp.fit`: any model, any data that Keras' `fit` takes, recorded and resumed."""
+
+import csv
+import json
+import os
+import signal
+
+import keras
+import numpy as np
+import pytest
+import scipy.sparse
+import tensorflow as tf
+
+import fit_models
+import kerasmlp
+from helpers import assert_same, cases, finished, series, state
+from kerasmlp.callbacks import Interrupted
+from kerasmlp.loops import LOOPS
+
+X = np.random.default_rng(0).normal(size=(20, 4)).astype(np.float32)
+Y = np.arange(20) % 3
+
+
+def small(**compilation):
+    keras.utils.set_random_seed(1)
+    layers = [keras.Input((4,)), keras.layers.Dense(3, activation="softmax")]
+    model = keras.Sequential(layers)
+    model.compile(
+        "adam",
+        "sparse_categorical_crossentropy",
+        metrics=["accuracy"],
+        **{"jit_compile": False, **compilation},
+    )
+    return model
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+@pytest.mark.parametrize("kind", fit_models.MODELS)
+def test_without_shuffling_all_loops_end_where_keras_fit_ends(kind, loop):
+    theirs, arguments = fit_models.compiled(kind)
+    arguments["shuffle"] = False
+    expected = theirs.fit(**arguments, epochs=2, verbose=0)
+    ours, _ = fit_models.compiled(kind)
+    received = kerasmlp.fit(ours, **arguments, epochs=2, verbose=0, loop=loop)
+    rounds = loop == "eager" and kind in ("cnn", "text", "two")  # some operations, without a graph
+    for one, other in zip(state(ours), state(theirs), strict=True):
+        assert np.allclose(one, other, 1e-4, 1e-6) if rounds else np.array_equal(one, other)
+    if not rounds:
+        assert received.history == expected.history
+    assert received.epoch == expected.epoch
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"validation_split": 0.3, "validation_batch_size": 2},
+        {"class_weight": {0: 2.0, 1: 0.5}},
+        {"sample_weight": np.linspace(0, 1, 20)},
+        {"steps_per_epoch": 2, "batch_size": 5},
+        {"validation_data": (X, Y), "validation_steps": 1, "validation_freq": 2, "epochs": 4},
+        {"initial_epoch": 2, "epochs": 4},
+        {"validation_data": (X, Y, np.ones(20)), "validation_freq": [1, 3], "epochs": 3},
+    ],
+    ids=lambda arguments: "-".join(arguments),
+)
+def test_arguments_have_the_meaning_that_they_have_in_keras(arguments):
+    arguments = {"x": X, "y": Y, "shuffle": False, "epochs": 2, "verbose": 0, **arguments}
+    theirs, ours = small(), small()
+    expected = theirs.fit(**arguments)
+    received = kerasmlp.fit(ours, **arguments)
+    assert received.history == expected.history
+    assert received.epoch == expected.epoch
+    assert_same(state(ours), state(theirs))
+
+
+def test_shuffled_batches_depend_on_the_seed_alone():
+    def weights(seed, loop="fit"):
+        model = small()
+        kerasmlp.fit(model, X, Y, 4, epochs=2, verbose=0, seed=seed, loop=loop)
+        return model.get_weights()
+
+    assert_same(weights(0), weights(0, "graph"))
+    assert not np.array_equal(weights(0)[0], weights(1)[0])
+
+
+def test_sparse_and_text_data_are_taken():
+    dense, sparse = small(), small()
+    kerasmlp.fit(dense, X, Y, verbose=0)
+    kerasmlp.fit(sparse, scipy.sparse.csr_matrix(X), Y, verbose=0)
+    np.testing.assert_allclose(sparse.get_weights()[0], dense.get_weights()[0], rtol=1e-5)
+    texts = np.array(["a b", "b", "c a a", "b c"])
+    vectorize = keras.layers.TextVectorization(output_mode="count")
+    vectorize.adapt(texts)
+    inputs = keras.Input((), dtype="string")
+    model = keras.Model(inputs, keras.layers.Dense(1)(vectorize(inputs)))
+    model.compile("sgd", "mse")
+    before = model.get_weights()[-2]
+    kerasmlp.fit(model, texts, np.ones(4), verbose=0)
+    assert not np.array_equal(model.get_weights()[-2], before)
+
+
+def test_a_loop_of_ones_own_gets_data_and_callbacks():
+    def loop(model, train, validation, epochs, callbacks):
+        for _ in range(epochs):
+            for x, y in train:
+                model.train_on_batch(x, y)
+        assert validation is not None
+        assert callbacks == [heard]
+        return {"loss": [1.0, 2.0]}
+
+    heard, ours, theirs = keras.callbacks.Callback(), small(), small()
+    data = {"epochs": 2, "validation_data": (X, Y), "verbose": 0}
+    history = kerasmlp.fit(ours, X, Y, callbacks=heard, loop=loop, **data)
+    assert history.history == {"loss": [1.0, 2.0]}
+    kerasmlp.fit(theirs, X, Y, epochs=2, verbose=0)
+    assert_same(state(ours), state(theirs))
+
+
+WRONG = {
+    "lengths": ((X, Y[:5]), {}, "the same number of examples in x, y and sample_weight"),
+    "generator": (
+        (iter([(X, Y)]),),
+        {},
+        r"expected arrays or a tf.data.Dataset; received list_iterator",
+    ),
+    "nothing": ((), {}, "expected arrays or a tf.data.Dataset; received NoneType"),
+    "unknown size": (
+        (tf.data.Dataset.range(9).filter(lambda n: n > 3).batch(2),),
+        {},
+        "unknown size. Use dataset.apply",
+    ),
+    "order": (
+        (tf.data.Dataset.from_tensor_slices((X, Y)).shuffle(20).batch(5),),
+        {},
+        "the same batches in the same order each time it is read",
+    ),
+    "y beside a dataset": (
+        (tf.data.Dataset.from_tensor_slices((X, Y)).batch(5), Y),
+        {},
+        "y: expected None beside a tf.data.Dataset",
+    ),
+    "split of a dataset": (
+        (tf.data.Dataset.from_tensor_slices((X, Y)).batch(5),),
+        {"validation_split": 0.5},
+        "validation_split: expected 0 with a tf.data.Dataset",
+    ),
+    "epochs": ((X, Y), {"epochs": -1}, "epochs: expected at least 0; received -1"),
+    "batch size": ((X, Y), {"batch_size": 0}, "batch_size: expected at least 1; received 0"),
+    "split": ((X, Y), {"validation_split": 0.99}, "validation_split: expected a part of 20 examples"),
+    "loop": (
+        (X, Y),
+        {"loop": "fitt"},
+        "loop: expected fit, graph, eager or a function; received 'fitt'",
+    ),
+    "callbacks": ((X, Y), {"callbacks": [print]}, "callbacks: expected keras callbacks"),
+    "classes": ((X, Y), {"class_weight": [1, 2]}, "class_weight: expected a dict"),
+    "resume without a run": ((X, Y), {"resume": True}, "name: expected the run to resume"),
+    "checkpoints": (
+        (X, Y),
+        {"checkpoint_every": "often"},
+        "checkpoint_every: expected a positive number",
+    ),
+    "own loop, recorded": ((X, Y), {"loop": print, "run": "mine"}, "run: expected None with a loop"),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_wrong_arguments_are_errors_that_name_them(wrong, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    arguments, named, message = WRONG[wrong]
+    model = small()
+    before = model.get_weights()
+    with pytest.raises(ValueError, match=message) as caught:
+        kerasmlp.fit(model, *arguments, **{"verbose": 0, **named})
+    assert len(str(caught.value).splitlines()) == 1
+    assert_same(model.get_weights(), before)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_model_must_be_compiled():
+    with pytest.raises(ValueError, match=r"expected a compiled model; .* Call model.compile\("):
+        kerasmlp.fit(keras.Sequential([keras.layers.Dense(1)]), X, Y)
+    with pytest.raises(ValueError, match=r"expected a compiled keras.Model; received ndarray"):
+        kerasmlp.fit(X, Y)
+
+
+class StopAt(keras.callbacks.Callback):
+    """Sends this process SIGTERM at the end of a step, counted from 1 over all epochs."""
+
+    checkpointed = ()
+
+    def __init__(self, step):
+        super().__init__()
+        self.step = step
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.first = epoch * self.params["steps"]
+
+    def on_train_batch_end(self, batch, logs=None):
+        if self.first + batch + 1 == self.step:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+@pytest.mark.parametrize(
+    "kind, loop",
+    [
+        pytest.param(kind, loop, marks=[] if (kind, loop) == ("two", "fit") else pytest.mark.thorough)
+        for kind in fit_models.MODELS
+        for loop in LOOPS
+    ],
+)
+def test_an_interrupted_run_ends_as_if_it_had_not_been(kind, loop, tmp_path):
+    fit_models.train(kind, tmp_path / "whole", loop=loop)
+    for step in (3, 6, 11):
+        with pytest.raises(Interrupted, match=rf"after step {step}; to resume: kerasmlp.fit\(.*resume"):
+            fit_models.train(kind, tmp_path / "mine", loop=loop, others=[StopAt(step)])
+    fit_models.train(kind, tmp_path / "mine", loop=loop, others=[StopAt(0)])
+    assert finished(tmp_path / "mine") == finished(tmp_path / "whole")
+    assert fit_models.written(tmp_path / "mine") == fit_models.written(tmp_path / "whole")
+
+
+def test_a_run_folder_holds_the_whole_run(tmp_path):
+    model, history = fit_models.train("table", tmp_path / "mine", callbacks=False)
+    with (tmp_path / "mine/history.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [float(row["val_loss"]) for row in rows] == pytest.approx(history.history["val_loss"])
+    metrics = json.loads((tmp_path / "mine/metrics.json").read_text())
+    assert metrics["steps"] == int(model.optimizer.iterations) == 28
+    assert metrics["loss"] == history.history["loss"][-1]
+    x, y = fit_models.table()[2]["validation_data"]
+    assert metrics["validation_loss"] == pytest.approx(model.evaluate(x, y, verbose=0), rel=1e-6)
+    assert_same(kerasmlp.load(tmp_path / "mine").get_weights(), model.get_weights())
+    shown = {(sub_run, plugin) for sub_run, plugin, _ in series(tmp_path / "mine")}
+    assert shown == {
+        *((".", plugin) for plugin in ("hparams", "scalars", "text")),
+        *(("train", plugin) for plugin in ("graphs", "histograms", "scalars")),
+        *(("validation", plugin) for plugin in ("histograms", "images", "scalars")),
+    }
+
+
+def test_a_run_is_not_another_one(tmp_path, capsys):
+    run = tmp_path / "mine"
+    kerasmlp.fit(small(), X, Y, epochs=1, run=run, verbose=0)
+    with pytest.raises(FileExistsError, match="mine exists"):
+        kerasmlp.fit(small(), X, Y, epochs=1, run=run, verbose=0)
+    again = {"epochs": 2, "run": run, "resume": True, "verbose": 0}
+    with pytest.raises(ValueError, match="data: expected the data that the run was begun on"):
+        kerasmlp.fit(small(), X + 1, Y, **again)
+    with pytest.raises(ValueError, match="batch_size: expected 32, as when the run was begun"):
+        kerasmlp.fit(small(), X, Y, batch_size=4, **again)
+    other = keras.Sequential([keras.Input((4,)), keras.layers.Dense(5)])
+    other.compile("adam", "sparse_categorical_crossentropy")
+    with pytest.raises(ValueError, match="the checkpoint is of another model"):
+        kerasmlp.fit(other, X, Y, **again)
+    capsys.readouterr()
+    assert kerasmlp.fit(small(), X, Y, **again).epoch == [0, 1]
+    assert capsys.readouterr().err == "resuming after step 1 of 2\n"
+
+
+@pytest.mark.parametrize("loop", cases(("fit", "graph"), default=("fit",)))
+@pytest.mark.parametrize("kind", ["two", "dataset"])
+def test_the_program_serves_models_of_every_kind(kind, loop):
+    """Weights of samples, several inputs and outputs, and a dataset of batches of one shape."""
+    results = []
+    for steps in (1, 3):
+        program = {"jit_compile": True, "steps_per_execution": steps}
+        model, arguments = fit_models.compiled(kind, **program)
+        history = kerasmlp.fit(model, **arguments, epochs=2, verbose=0, loop=loop)
+        results.append((state(model), history.history))
+    for one, other in zip(*(weights for weights, _ in results), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
+    assert results[0][1]["loss"] == pytest.approx(results[1][1]["loss"], rel=1e-5)
