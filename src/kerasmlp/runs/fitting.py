@@ -135,6 +135,8 @@ def _check(model: Any, settings: FitSettings, own: Loop | None) -> None:
             "model: expected a compiled model; received one without compile(). Call"
             " model.compile(optimizer=..., loss=...) first"
         )
+    if own is None and settings.loop != "fit" and model.distribute_strategy.num_replicas_in_sync > 1:
+        raise SettingError("loop", "fit for a model of a tf.distribute strategy", settings.loop)
     if own is not None and settings.initial_epoch:
         raise SettingError("initial_epoch", "0 with a loop of your own", settings.initial_epoch)
     if own is not None and settings.name is not None:
