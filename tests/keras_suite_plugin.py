@@ -16,8 +16,9 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import keras
-import kerasmlp
 import pytest
+
+import kerasmlp
 
 PROGRAM = {"jit_compile": True, "steps_per_execution": 2}
 

@@ -87,8 +87,8 @@ def _fewer_steps(steps: int | None, batches: int) -> int | None:
         return steps
     if steps > batches:
         warnings.warn(
-            f"steps_per_epoch: the data have {batches:,} batches, so that an epoch has {batches:,} steps,"
-            f" not {steps:,}",
+            f"steps_per_epoch: the data have {batches:,} batches, so that an epoch has {batches:,}"
+            f" steps, not {steps:,}",
             stacklevel=2,
         )
     return None
