@@ -1,5 +1,7 @@
 """Examples in any form that fit takes."""
 
+import collections
+
 import numpy as np
 import pytest
 import scipy.sparse
@@ -44,6 +46,20 @@ def test_a_part_of_the_examples():
     assert np.array_equal(x, X[5:])
     assert ragged.to_list() == [[7.0], [8.0]]
     assert np.array_equal(y, [5, 6])
+
+
+def test_optional_inputs_and_named_tuples_keep_their_structure():
+    Pair = collections.namedtuple("Pair", "first second")
+    x, y, _ = Parts.of({"a": None, "b": X}, Pair(X, X + 1)).part(1, 5).padded
+    batches = Batches(x, y, 3, sampling="in order", are_images=False)
+    assert batches.examples == 4
+    assert not batches.has_groups
+    for dataset in (batches.epoch(0), in_order(x, y, batch_size=3, are_images=False)):
+        (x_batch, y_batch), (last, _) = dataset
+        assert x_batch["a"] is None
+        assert np.array_equal(x_batch["b"], X[1:4])
+        assert np.array_equal(y_batch.second, X[1:4] + 1)
+        assert np.array_equal(last["b"], X[4:5])
 
 
 def test_the_fingerprint_tells_values_types_and_shapes_apart():

@@ -49,7 +49,8 @@ class Batches(Epochs):
 
     Args:
         x: arrays `[examples, ...]` in any structure, usually images: uint8 `[examples, height, width,
-            channels]`. An array may be a SciPy matrix in CSR format or a `tf.RaggedTensor`.
+            channels]`. An array may be a SciPy matrix in CSR format or a `tf.RaggedTensor`; None in the
+            place of an optional input.
         y: labels `[examples, ...]` in any structure, or None.
         batch_size: examples in a batch. The last batch of a shuffled epoch can be smaller.
         seed: the seed of the order of the examples, and of the augmentation.
@@ -76,7 +77,8 @@ class Batches(Epochs):
     @functools.cached_property
     def examples(self) -> int:
         """Number of training examples."""
-        return int(tf.nest.flatten(self.x)[0].shape[0])
+        arrays = tf.nest.flatten((self.x, self.y))
+        return int(next(array for array in arrays if array is not None).shape[0])
 
     @property
     def steps_per_epoch(self) -> int:
@@ -92,8 +94,8 @@ class Batches(Epochs):
     @property
     def has_groups(self) -> bool:
         """Whether batches can be stacked, and epochs begin with a pass over all examples."""
-        flat = tf.nest.flatten((self.x, self.y, self.sample_weight))
-        return self.steps is None and all(isinstance(part, np.ndarray | None) for part in flat)
+        flat = tf.nest.flatten((self.x, self._given))
+        return self.steps is None and all(isinstance(part, np.ndarray) for part in flat)
 
     def indices(self, step: tf.Tensor) -> tf.Tensor:
         """Return the indices, int64 `[batch]`, of the examples of a step, counted from 0."""

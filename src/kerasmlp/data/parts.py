@@ -40,7 +40,7 @@ class Parts:
     @property
     def examples(self) -> int:
         """Number of examples."""
-        return int(leaves(self.parts[0])[0].shape[0])
+        return int(leaves(self.parts)[0].shape[0])
 
     @property
     def are_dense(self) -> bool:
@@ -74,7 +74,8 @@ def mapped(function: Callable[[Any], Any], nest: Any) -> Any:
     if isinstance(nest, Mapping):
         return {key: mapped(function, part) for key, part in nest.items()}
     if isinstance(nest, list | tuple) and not all(np.isscalar(part) for part in nest):
-        return type(nest)(mapped(function, part) for part in nest)
+        parts = [mapped(function, part) for part in nest]
+        return type(nest)(*parts) if hasattr(nest, "_fields") else type(nest)(parts)
     return function(nest)
 
 

@@ -1,5 +1,6 @@
 """The data of `kerasmlp.fit`, in any form that Keras' `fit` takes, as batches."""
 
+import warnings
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -50,7 +51,8 @@ def fit_data(
         if settings.validation_split and validation_data is None:
             raise SettingError("validation_split", "0 with a tf.data.Dataset", settings.validation_split)
         dataset = x if class_weight is None else weighted_dataset(x, class_weight)
-        train = DatasetBatches.of(dataset, settings.steps_per_epoch)
+        steps = _fewer_steps(settings.steps_per_epoch, int(dataset.cardinality()))
+        train = DatasetBatches.of(dataset, steps)
         validation, held_out = _validation(settings, validation_data)
         return FitData(train, validation, None, held_out)
     examples = _parts("x", x, y, sample_weight)
@@ -71,8 +73,25 @@ def _batches(settings: FitSettings, examples: Parts) -> Batches:
         "shuffle" if settings.shuffle else "in order",
         sample_weight=sample_weight,
         are_images=False,
-        steps=settings.steps_per_epoch,
+        steps=_fewer_steps(settings.steps_per_epoch, -(-examples.examples // settings.batch_size)),
     )
+
+
+def _fewer_steps(steps: int | None, batches: int) -> int | None:
+    """Return the steps of an epoch; None if it has all batches. As in Keras' `fit`, it has no more.
+
+    Args:
+        batches: how many the data have; negative if that is not known, or if they have no end.
+    """
+    if steps is None or batches < 0 or steps < batches:
+        return steps
+    if steps > batches:
+        warnings.warn(
+            f"steps_per_epoch: the data have {batches:,} batches, so that an epoch has {batches:,}"
+            f" steps, not {steps:,}",
+            stacklevel=2,
+        )
+    return None
 
 
 def _split(examples: Parts, last: float) -> tuple[Parts, Parts]:

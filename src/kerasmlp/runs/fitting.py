@@ -60,7 +60,8 @@ def fit(
         batch_size: examples in a batch; 32 by default.
         verbose: 0 shows no progress.
         shuffle: whether arrays are taken in a new order each epoch. A dataset has its own order.
-        steps_per_epoch: batches in an epoch. The next epoch goes on where this one ended.
+        steps_per_epoch: batches in an epoch, if it has not all. The next epoch goes on where this one
+            ended.
         loop: `fit`, `graph`, `eager`, or a function of your own with the signature of
             `kerasmlp.loops.Loop`.
         seed: the seed of the order of the batches.
@@ -81,6 +82,8 @@ def fit(
         FloatingPointError: with a run: a loss is infinite or NaN.
         Interrupted: with a run: SIGINT or SIGTERM came, and the run has been saved.
     """
+    epochs = _at_most(keras.config.max_epochs(), epochs)
+    steps_per_epoch = _at_most(keras.config.max_steps_per_epoch(), steps_per_epoch)
     name, own = (loop, None) if isinstance(loop, str) else ("fit", loop)
     folder = None if run is None else Path(run)
     if folder is not None:
@@ -118,15 +121,22 @@ def fit(
     return model.history
 
 
+def _at_most(limit: int | None, number: Any) -> Any:
+    """Return the number; or the limit, if it is smaller, or the number is None."""
+    return number if limit is None or (number is not None and number <= limit) else limit
+
+
 def _check(model: Any, settings: FitSettings, own: Loop | None) -> None:
     """Raise a `ValueError` if the model or the loop cannot be trained with."""
-    if not isinstance(model, keras.Model):
+    if not hasattr(model, "compiled"):  # a keras.Model, or a layer that Keras' trainer makes one
         raise ValueError(f"model: expected a compiled keras.Model; received {type(model).__name__}")
     if not model.compiled:
         raise ValueError(
             "model: expected a compiled model; received one without compile(). Call"
             " model.compile(optimizer=..., loss=...) first"
         )
+    if own is None and settings.loop != "fit" and model.distribute_strategy.num_replicas_in_sync > 1:
+        raise SettingError("loop", "fit for a model of a tf.distribute strategy", settings.loop)
     if own is not None and settings.initial_epoch:
         raise SettingError("initial_epoch", "0 with a loop of your own", settings.initial_epoch)
     if own is not None and settings.name is not None:
