@@ -32,6 +32,7 @@ LOOPS: dict[Setting, tuple[str, ...]] = {
 """The loops of each setting. In `program`, models are compiled with XLA, two steps an execution."""
 ALL_LOOPS = LOOPS["default"]
 REASONS = {
+    "eager: .*test_retracing: ": "it counts calls of train_step; the loop eager calls it at each step",
     "expected arrays or a tf.data.Dataset; received": (
         "refused by intention: generators, PyDataset and loaders cannot be read twice in the same order"
     ),
