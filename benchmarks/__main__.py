@@ -19,7 +19,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from benchmarks import augmentations, clusters, quantized, recipes
+from benchmarks import augmentations, clusters, models, quantized, recipes
 from benchmarks.contenders import CONTENDERS, WITH_CALLBACKS
 from benchmarks.worker import Problem
 from kerasmlp import cli
@@ -39,6 +39,7 @@ Part = Literal[
     "times",
     "ablations",
     "cluster",
+    "models",
 ]
 TIME_LIMIT = 600.0  # seconds for an epoch
 PAUSE = 0.5  # seconds before each turn: threads of the one before may still spin, as OpenBLAS' do
@@ -57,7 +58,7 @@ class Settings:
             the start of the process; epochs on more and fewer examples; with more and fewer units; what
             integers cost of the accuracy; an augmentation of all images; what the recipes reach, over
             several seeds; in how much time; what each part of the recipe accurate does; a step that
-            several workers share.
+            several workers share; models of other kinds, with the program and without.
         repeats: Rounds of a sitting, after one that warms up.
         sittings: How often all processes are started anew.
         output: The folder for a JSON file and a figure of each part.
@@ -233,6 +234,7 @@ PARTS = {
     "times": lambda settings: recipes.measure(settings.data, recipes.TIMES),
     "ablations": lambda settings: recipes.measure(settings.data, recipes.ABLATIONS),
     "cluster": lambda settings: clusters.measure(settings.repeats),
+    "models": lambda settings: models.measure(settings.repeats),
 }
 CELLS: dict[str, Callable[[dict[str, Any], dict[str, Any]], dict[str, str]]] = {
     "quantization": lambda row, rows: quantized.cells(row),
@@ -240,6 +242,7 @@ CELLS: dict[str, Callable[[dict[str, Any], dict[str, Any]], dict[str, str]]] = {
     "times": recipes.cells,
     "ablations": recipes.cells,
     "cluster": clusters.cells,
+    "models": models.cells,
 }
 """What the table tells of a row, beside the others: of parts that measure more than seconds, and have no
 figure."""

@@ -154,7 +154,7 @@ WRONG = {
     ),
     "callbacks": ((X, Y), {"callbacks": [print]}, "callbacks: expected keras callbacks"),
     "classes": ((X, Y), {"class_weight": [1, 2]}, "class_weight: expected a dict"),
-    "resume without a run": ((X, Y), {"resume": True}, "name: expected the run to resume"),
+    "resume without a run": ((X, Y), {"resume": True}, "run: expected the folder of the run to resume"),
     "checkpoints": (
         (X, Y),
         {"checkpoint_every": "often"},
@@ -241,7 +241,7 @@ def test_a_run_folder_holds_the_whole_run(tmp_path):
 def test_a_run_is_not_another_one(tmp_path, capsys):
     run = tmp_path / "mine"
     kerasmlp.fit(small(), X, Y, epochs=1, run=run, verbose=0)
-    with pytest.raises(FileExistsError, match="mine exists"):
+    with pytest.raises(FileExistsError, match=r"or resume=True; .*mine exists"):
         kerasmlp.fit(small(), X, Y, epochs=1, run=run, verbose=0)
     again = {"epochs": 2, "run": run, "resume": True, "verbose": 0}
     with pytest.raises(ValueError, match="data: expected the data that the run was begun on"):

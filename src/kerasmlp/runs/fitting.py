@@ -1,5 +1,6 @@
 """`kerasmlp.fit`: trains any compiled Keras model, as Keras' `fit` does."""
 
+import os
 import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -88,6 +89,10 @@ def fit(
     folder = None if run is None else Path(run)
     if folder is not None:
         recording |= {"logdir": folder.parent, "name": folder.name}
+        if not resume and os.path.lexists(folder):
+            raise FileExistsError(f"run: expected a new folder, or resume=True; {folder} exists")
+    elif resume:
+        raise SettingError("run", "the folder of the run to resume", run)
     settings = FitSettings(
         loop=name,
         epochs=epochs,
