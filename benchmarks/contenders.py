@@ -15,7 +15,7 @@ from typing import Any, Protocol, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from kerasmlp.runs.settings import SummaryName
+from kerasmlp.runs.run_settings import SummaryName
 
 BATCH = 50
 RATE = 0.001

@@ -11,8 +11,8 @@ from helpers import events, image
 from kerasmlp.callbacks.losses import BatchLosses
 from kerasmlp.callbacks.stopwatch import Stopwatch
 from kerasmlp.data.batches import Batches, in_order
+from kerasmlp.data.dataset_batches import DatasetBatches
 from kerasmlp.data.examples import Examples
-from kerasmlp.data.saved_dataset import SavedDataset
 from kerasmlp.loops.builtin import LOOPS
 from kerasmlp.tensorboard import pictures
 from kerasmlp.tensorboard.dashboards import dashboards
@@ -172,8 +172,8 @@ def test_a_dataset_of_batches_with_other_lengths_and_inputs_alone(tmp_path):
     dataset = tf.data.Dataset.from_tensor_slices(tokens).batch(2).map(lambda x: x.to_tensor())
     model = Sizes()
     model.compile("sgd")
-    batches = SavedDataset.save(dataset, tmp_path / "dataset")
-    examples = Examples.of(batches.dataset(), 4)
+    batches = DatasetBatches.of(dataset)
+    examples = Examples.of(dataset, 4)
     written = train(model, tmp_path / "run", batches, examples, examples)
     assert tags(written, "validation") == {"loss/evaluation"}
     assert tags(written, "train") == SCALARS
