@@ -81,6 +81,8 @@ def cells(row: dict[str, Any], rows: dict[str, Any]) -> dict[str, str]:
     medians = {way: statistics.median(seconds) for way, seconds in row.items() if seconds}
     told = {way: f"{medians[way]:.3f}" if way in medians else "-" for way in WAYS}
     best = min(seconds for way, seconds in medians.items() if way != "program")
+    if "program" not in medians:
+        return told | {"times as fast as Keras": "-", "as the best of the three": "-"}
     return told | {
         "times as fast as Keras": f"{medians['Keras'] / medians['program']:.1f}",
         "as the best of the three": f"{best / medians['program']:.1f}",

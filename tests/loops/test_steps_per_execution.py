@@ -67,5 +67,13 @@ def test_an_execution_has_no_more_batches_than_memory():
     assert automatic_steps(model, Batches(wide, Y[:4], 1, are_images=False)) == 2
 
 
+def test_a_model_with_convolutions_has_one_step_an_execution_without_a_gpu():
+    images = np.zeros((40, 6, 6, 1), np.float32)
+    layers = [keras.Input((6, 6, 1)), keras.layers.Conv2D(2, 3), keras.layers.Flatten()]
+    model = made(lambda: keras.Sequential([*layers, keras.layers.Dense(2)]))
+    train = Batches(images, Y[:1].repeat(40, axis=0), 10, are_images=False)
+    assert automatic_steps(model, train) == (4 if tf.config.list_physical_devices("GPU") else 1)
+
+
 def test_a_model_without_a_forward_pass_has_one_step_an_execution():
     assert automatic_steps(made(keras.Model, weighted_metrics=None), batches()) == 1

@@ -1,6 +1,7 @@
 """How many steps an execution should have, so that callbacks and Ctrl-C do not wait for long."""
 
 import time
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -49,7 +50,9 @@ def automatic_steps(model: keras.Model, train: TrainingData) -> int:
     parameters would not do: convolutions use each of them many times. Nothing is trained. The number
     may differ from call to call. What is trained does not depend on it.
 
-    A model that runs eagerly, or has no forward pass of its own (`call`), gets 1.
+    A model that runs eagerly, or has no forward pass of its own (`call`), gets 1. So does one with
+    convolutions without a GPU: in a loop, XLA computes them on one core. Two convolutions took 2.7 times
+    as long as with Keras' `fit` (`python -m benchmarks --parts models`).
     """
     if model.run_eagerly:
         return 1
@@ -63,6 +66,10 @@ def automatic_steps(model: keras.Model, train: TrainingData) -> int:
             seconds.append(time.perf_counter() - begin)
     except NotImplementedError:
         return 1
+    if _convolves(forward.get_concrete_function(batch[0])) and not tf.config.list_physical_devices(
+        "GPU"
+    ):
+        return 1
     in_memory = GROUP_BYTES // sum(
         part.shape.num_elements() * part.dtype.size
         for part in tf.nest.flatten(batch)
@@ -70,3 +77,10 @@ def automatic_steps(model: keras.Model, train: TrainingData) -> int:
     )
     steps = int(UPDATE_SECONDS / (STEP_SECONDS + 3 * min(seconds)))
     return max(1, min(steps, in_memory, train.steps_per_epoch))
+
+
+def _convolves(function: Any) -> bool:
+    """Return whether a traced function, or one that it calls, has a convolution."""
+    graph = function.graph.as_graph_def()
+    nodes = [*graph.node, *(node for each in graph.library.function for node in each.node_def)]
+    return any("Conv" in node.op for node in nodes)
