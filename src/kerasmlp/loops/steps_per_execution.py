@@ -66,9 +66,8 @@ def automatic_steps(model: keras.Model, train: TrainingData) -> int:
             seconds.append(time.perf_counter() - begin)
     except NotImplementedError:
         return 1
-    if _convolves(forward.get_concrete_function(batch[0])) and not tf.config.list_physical_devices(
-        "GPU"
-    ):
+    has_gpu = bool(tf.config.list_physical_devices("GPU"))
+    if not has_gpu and _convolves(forward.get_concrete_function(batch[0])):
         return 1
     in_memory = GROUP_BYTES // sum(
         part.shape.num_elements() * part.dtype.size

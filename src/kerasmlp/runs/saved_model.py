@@ -24,7 +24,7 @@ def save(model: keras.Model, path: Path, **options: Any) -> None:
             model.save(part, **options)
     except (NotImplementedError, TypeError, ValueError) as error:
         beside = path.with_suffix(WEIGHTS)
-        reason = str(error).strip().splitlines()[0]
+        reason = " ".join(str(error).split())[:200]
         print(
             f"note: Keras cannot save this model; its weights are saved: {beside}. Reason: {reason}",
             file=sys.stderr,
