@@ -71,7 +71,7 @@ def filled_in(kind: type[AnySettings]) -> type[AnySettings]:
 @filled_in
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Settings(RunSettings):
-    """Train the handbook's MLP, and write a run folder that TensorBoard opens.
+    """Train the handbook's MLP, or with --model one of yours; write a run folder for TensorBoard.
 
     What is not given comes from the recipe, the loop and the strategy.
 
@@ -83,21 +83,21 @@ class Settings(RunSettings):
             and type, also x_train/NAME and y_train/NAME for several inputs and outputs, and
             sample_weight_train; only images as bytes with labels are scaled.
         model: The model: package.module:name of a function without arguments that returns a compiled
-            Keras model. By default the handbook's MLP, which the flags from --learning-rate to
-            --quantize describe.
+            Keras model. By default the handbook's MLP, which the flags --learning-rate to --quantize
+            describe.
         callbacks: More callbacks: package.module:name of a function that returns a list of them.
         early_stopping: Stop when the validation loss (without validation, the loss) has not fallen for
             this number of epochs, and take the weights of the best epoch. 0 is never.
         reduce_lr: Divide the learning rate by 10 when that loss has not fallen for this number of
-            epochs. 0 is never.
+            epochs. With 0, never.
         learning_rate: Adam's learning rate; with a schedule, the highest one.
         schedule: The learning rate over the run: constant; or cosine, which rises during the first 2 %
             of the steps and then falls to 0.
         weight_decay: Decoupled weight decay, as in AdamW. 0 is none.
         ema_momentum: Momentum of the moving average of the weights. The trained model has the averaged
             weights. 0 is no average.
-        affine: Augmentation by random rotation, scaling and shear: the largest change of a matrix entry;
-            0 is none.
+        affine: Augmentation by random rotation, scaling and shear: the largest change of an entry of the
+            matrix; 0 is none.
         translation: Augmentation by random translation: the largest one, in pixels. 0 is none.
         elastic: Augmentation by random elastic distortion: its root mean square, in pixels. 0 is none.
         hidden_units: Units of each hidden layer.
@@ -111,7 +111,8 @@ class Settings(RunSettings):
             machine; multiworker, the workers that TF_CONFIG or Slurm names. Each replica computes a
             slice of every batch.
         logical_cpus: With mirrored: split the CPU into this many devices, to try it without GPUs.
-        jit_compile: Compile the train step with XLA. Not with the eager loop, nor with a strategy.
+        jit_compile: Compile the train step with XLA. Not with the eager loop, nor with a strategy. A
+            model of yours is as its function compiled it, unless --no-jit-compile is given.
         steps_per_execution: Steps in one call, with XLA in one program. Updates and Ctrl-C are handled
             between calls; auto allows about 4 a second. The eager loop has 1.
         recipe: Settings that go together; a flag that is given wins. default: the handbook's
