@@ -19,8 +19,8 @@ def test_a_number_that_xla_replaces_by_zero_is_rounding(mnist5k):
     model = compiled_mlp((28, 28, 1), 10, jit_compile=False, steps_per_execution=1)
     train = Batches(mnist5k.train_data, mnist5k.train_label, 32)
     loops.build(model, train)
-    reference = Reference(model)
-    rounding = Rounding(reference, train)
+    reference, heard = Reference(model), []
+    rounding = Rounding(reference, train, lambda: heard.append("working"))
     batch = mnist5k.train_data[:32].astype("float32"), mnist5k.train_label[:32].astype("int64")
     before = state(model)
     expected = reference.train(before, [batch])
@@ -30,6 +30,8 @@ def test_a_number_that_xla_replaces_by_zero_is_rounding(mnist5k):
     received[at][tuple(blank)] = 1.3e-38
     bound = StepBound(rounding, before, [batch], expected)
     assert bound.deviation(received).share <= 1
+
+    assert len(heard) >= 4, "one for each step of a measurement"
     received[at][tuple(blank)] = 1e-30
     assert bound.deviation(received).share > 1
 

@@ -25,7 +25,7 @@ the bound for one step is tight. It is measured at the step itself. For each num
 import dataclasses
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -76,13 +76,17 @@ class Deviation:
 class Rounding:
     """Takes the steps by which the bound on rounding is measured, see `StepBound`.
 
+    `working` is called at each of them: an execution of many steps can take minutes to measure.
+
     Attributes:
         unit_roundoff: the largest one of the layers.
         longest_sum: the number of terms of the longest sum in a step.
     """
 
-    def __init__(self, reference: Reference, train: Epochs) -> None:
-        self.reference = reference
+    def __init__(
+        self, reference: Reference, train: Epochs, working: Callable[[], object] = lambda: None
+    ) -> None:
+        self.reference, self._working = reference, working
         self._model = model = reference.model
         self.unit_roundoff = max(_unit_roundoff(layer.compute_dtype) for layer in (model, *model.layers))
         self.longest_sum = longest_sum(model, train.batch_size, train.epoch(0).element_spec)
@@ -102,6 +106,7 @@ class Rounding:
         restore(self._model, before)
         for number, batch in enumerate(batches):
             seed = tf.constant([draw, number])
+            self._working()
             if step is RIGHT:
                 self._perturbed_right_step(batch, seed)
             else:
@@ -129,6 +134,7 @@ class Rounding:
         restore(self._model, before)
         for number, batch in enumerate(batches):
             values = state(self._model)
+            self._working()
             try:
                 self._changed_step(batch, tf.constant([draw, number]))
             except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError):

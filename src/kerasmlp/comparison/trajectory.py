@@ -87,7 +87,7 @@ def check_loop(
     for each in (model, reference):
         restore(each, initial)
     driven = Reference(reference, start.new_callbacks(), validation)
-    rounding = Rounding(driven, train)
+    rounding = Rounding(driven, train, lambda: [each.on_train_batch_end(0) for each in callbacks])
     losses, returned = _Losses(), None
     steps = epochs * train.steps_per_epoch
     with OwnOptimizers(model) as own_optimizers:
