@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-import h5py
 import keras
 import numpy as np
 import tensorflow as tf
 from keras import layers
 
 import kerasmlp
+from helpers import datasets
 
 EXAMPLES, BATCH_SIZE, EPOCHS = 50, 8, 4
 """Six full batches an epoch, and a partial one."""
@@ -159,16 +159,4 @@ def train(name, run, *, callbacks=True, others=(), epochs=EPOCHS, compilation=No
 def written(run):
     """What the callbacks wrote: names and contents of the files; of weights, their values."""
     files = sorted(run.with_name(f"{run.name}-written").iterdir())
-    return {path.name: _values(path) if path.suffix == ".h5" else path.read_text() for path in files}
-
-
-def _values(path):
-    found = {}
-
-    def note(name, item):
-        if isinstance(item, h5py.Dataset):
-            found[name] = item[()].tobytes()
-
-    with h5py.File(path) as file:
-        file.visititems(note)
-    return found
+    return {path.name: datasets(path) if path.suffix == ".h5" else path.read_text() for path in files}

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections import defaultdict
 
+import h5py
 import keras
 import numpy as np
 import pytest
@@ -178,3 +179,13 @@ def python(*arguments, cwd=None, **environment):
         text=True,
         timeout=300,
     )
+
+
+def datasets(path):
+    """The arrays in a file of weights, by name."""
+    found = {}
+    with h5py.File(path) as file:
+        file.visititems(
+            lambda name, item: found.update({name: item[()].tobytes()} if hasattr(item, "dtype") else {})
+        )
+    return found

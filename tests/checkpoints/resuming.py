@@ -4,11 +4,10 @@ import contextlib
 import functools
 import signal
 
-import h5py
 import keras
 import numpy as np
 
-from helpers import LOOPS, bits, compiled, events, state
+from helpers import LOOPS, bits, compiled, datasets, events, state
 from kerasmlp.callbacks import Interrupted, Interruption
 from kerasmlp.checkpoints import Checkpoint, Checkpoints, put_variables
 from kerasmlp.data.batches import Batches, in_order
@@ -136,13 +135,3 @@ def written(folder):
         for key, values in events(folder).items()
     }
     return files
-
-
-def datasets(path):
-    """The arrays in a file of weights, by name."""
-    found = {}
-    with h5py.File(path) as file:
-        file.visititems(
-            lambda name, item: found.update({name: item[()].tobytes()} if hasattr(item, "dtype") else {})
-        )
-    return found

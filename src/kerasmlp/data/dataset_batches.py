@@ -5,11 +5,10 @@ import hashlib
 import itertools
 from typing import Any, Self
 
-import keras
 import numpy as np
 import tensorflow as tf
 
-from kerasmlp.data.batches import Group
+from kerasmlp.data.batches import Group, unpacked
 from kerasmlp.data.epochs import Epochs
 from kerasmlp.data.tensors import without_autograph, without_tuner
 
@@ -112,7 +111,7 @@ class DatasetBatches(Epochs):
                 missing = [[0, steps - count], *([0, 0] for _ in part.shape[1:])]
                 return tf.ensure_shape(tf.pad(part, missing), [steps, *part.shape[1:]])
 
-            return count, tf.nest.map_structure(fill, parts(batch))
+            return count, tf.nest.map_structure(fill, unpacked(batch))
 
         epoch, first_step = divmod(initial_step, self.batches)
         later = tf.data.Dataset.counter(epoch + 1).flat_map(without_autograph(of_epoch))
@@ -128,15 +127,9 @@ class DatasetBatches(Epochs):
         return x, *rest
 
 
-def parts(batch: Any) -> tuple[Any, ...]:
-    """Return x, y and sample weights of a batch, as far as there are any."""
-    batch = batch[0] if isinstance(batch, tuple) and len(batch) == 1 else batch
-    return tuple(part for part in keras.utils.unpack_x_y_sample_weight(batch) if part is not None)
-
-
 def length(batch: Any) -> int:
     """Return the number of examples in a batch. Raise a `ValueError` if it is a single example."""
-    first = tf.nest.flatten(parts(batch)[0])[0]
+    first = tf.nest.flatten(unpacked(batch)[0])[0]
     if not first.shape.rank:
         raise ValueError("the dataset: expected batches; received single examples. Use batch(n)")
     return int(first.shape[0])

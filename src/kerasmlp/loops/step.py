@@ -8,8 +8,11 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from kerasmlp.data import unpacked
 from kerasmlp.loops.keras_internals import loss_tracker, takes_training, training_loss
 
+parts = unpacked
+"""Returns the parts of a batch, as far as there are any."""
 Logs = dict[str, Any]
 """Metrics by name."""
 TrainStep = Callable[..., Any]
@@ -18,20 +21,6 @@ TrainStep = Callable[..., Any]
 If it returns a dict, as Keras' `train_step` does, that is what callbacks hear; otherwise they hear the
 metrics of the model.
 """
-
-
-def parts(batch: Any) -> tuple[Any, ...]:
-    """Return the parts of a batch of a dataset: x, or x and y, or x, y and sample weights.
-
-    Optional inputs that a batch does not have are None. So is y, if there are only sample weights.
-    """
-    batch = keras.tree.map_structure(
-        lambda part: None if isinstance(part, tf.experimental.Optional) else part, batch
-    )
-    x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(batch)
-    if sample_weight is not None:
-        return x, y, sample_weight
-    return (x,) if y is None else (x, y)
 
 
 def batch_length(batch: Any) -> int:

@@ -56,14 +56,18 @@ def new_callbacks(name: str) -> "list[keras.callbacks.Callback]":
     Raises:
         ValueError: there is no such function, it fails, or returns something else.
     """
+    return listed(_called(name, import_by_name(name)), f"{name}: expected a list of keras callbacks")
+
+
+def listed(callbacks: Any, expected: str) -> "list[keras.callbacks.Callback]":
+    """Return callbacks, or the only one, as a list. A `ValueError` says what was `expected`."""
     import keras
 
-    found = _called(name, import_by_name(name))
-    callbacks = list(found) if isinstance(found, list | tuple) else [found]
-    for callback in callbacks:
+    found = list(callbacks) if isinstance(callbacks, list | tuple) else [callbacks]
+    for callback in found:
         if not isinstance(callback, keras.callbacks.Callback):
-            raise ValueError(f"{name}: expected a list of keras callbacks; received {callback!r:.60}")
-    return callbacks
+            raise ValueError(f"{expected}; received {callback!r:.60}")
+    return found
 
 
 def _called(name: str, function: Any) -> Any:

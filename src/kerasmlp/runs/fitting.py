@@ -12,6 +12,7 @@ import tensorflow as tf
 from kerasmlp import callbacks as ours
 from kerasmlp.data import Examples, Parts
 from kerasmlp.loops import LOOPS, Loop
+from kerasmlp.runs.by_name import listed
 from kerasmlp.runs.drive import drive, memory_errors
 from kerasmlp.runs.fields import SettingError
 from kerasmlp.runs.fit_data import FitData, fit_data
@@ -111,7 +112,8 @@ def fit(
     )
     _check(model, settings, own)
     data = fit_data(settings, x, y, sample_weight, class_weight, validation_data)
-    heard = _listed(callbacks)
+    given = [] if callbacks is None else callbacks
+    heard = listed(given, "callbacks: expected keras callbacks")
     if folder is not None:
         return _recorded(settings, model, data, heard, bool(verbose))
     if verbose:
@@ -146,17 +148,6 @@ def _check(model: Any, settings: FitSettings, own: Loop | None) -> None:
         raise SettingError("initial_epoch", "0 with a loop of your own", settings.initial_epoch)
     if own is not None and settings.name is not None:
         raise SettingError("run", "None with a loop of your own, which cannot be resumed", settings.name)
-
-
-def _listed(callbacks: Any) -> list[Any]:
-    """Return the callbacks as a list. Raise a `ValueError` if one is none."""
-    if callbacks is None:
-        return []
-    found = list(callbacks) if isinstance(callbacks, list | tuple) else [callbacks]
-    for callback in found:
-        if not isinstance(callback, keras.callbacks.Callback):
-            raise ValueError(f"callbacks: expected keras callbacks; received {callback!r:.60}")
-    return found
 
 
 def _own(
