@@ -13,7 +13,7 @@ import tensorflow as tf
 
 import fit_models
 import kerasmlp
-from helpers import assert_same, cases, finished, series, state
+from helpers import assert_same, cases, finished, events, series, state
 from kerasmlp.callbacks import Interrupted
 from kerasmlp.loops import LOOPS
 
@@ -116,6 +116,51 @@ def test_a_loop_of_ones_own_gets_data_and_callbacks():
     assert_same(state(ours), state(theirs))
 
 
+def test_a_loop_of_ones_own_is_recorded_by_what_it_returns(tmp_path, capsys):
+    def loop(model, train, validation, epochs, callbacks):
+        """Has an optimizer of its own, and stops early."""
+        optimizer, losses = keras.optimizers.SGD(0.1), []
+        for _ in range(2):
+            for x, y in train:
+                with tf.GradientTape() as tape:
+                    loss = model.compute_loss(y=y, y_pred=model(x))
+                optimizer.apply(
+                    tape.gradient(loss, model.trainable_variables), model.trainable_variables
+                )
+            losses.append(float(loss))
+        return {"loss": losses, "val_loss": [3.0, 1.0]}
+
+    run, model = tmp_path / "mine", small()
+    arguments = {"epochs": 3, "loop": loop, "run": run, "validation_data": (X, Y), "verbose": 0}
+    losses = kerasmlp.fit(model, X, Y, batch_size=10, **arguments).history["loss"]
+    assert (run / "history.csv").read_text() == (
+        f"epoch,loss,val_loss\n0,{losses[0]},3.0\n1,{losses[1]},1.0\n"
+    )
+    shown = events(run)
+    assert shown["train", "loss/running"] == {2: pytest.approx(losses[0]), 4: pytest.approx(losses[1])}
+    assert shown["validation", "loss/evaluation"] == {2: 3.0, 4: 1.0}
+    metrics = json.loads((run / "metrics.json").read_text())
+    assert metrics["best_validation_loss"] == 1.0
+    assert metrics["steps"] == 6
+    assert metrics["loop"].endswith("loop")
+    assert_same(kerasmlp.load(run).get_weights(), model.get_weights())
+    for other in (loop, "fit"):
+        with pytest.raises(ValueError, match="run: expected a new folder, for a run of the loop"):
+            kerasmlp.fit(model, X, Y, batch_size=10, **arguments | {"loop": other}, resume=True)
+
+
+def test_a_loop_of_ones_own_that_fails_leaves_the_model_as_it_was_then(tmp_path):
+    def loop(model, *_):
+        model.set_weights([weight + 1 for weight in model.get_weights()])
+        raise RuntimeError("a fault of mine")
+
+    model = small()
+    with pytest.raises(RuntimeError, match="a fault of mine"):
+        kerasmlp.fit(model, X, Y, loop=loop, run=tmp_path / "mine")
+    saved = kerasmlp.load(tmp_path / "mine/checkpoints/interrupted.keras")
+    assert_same(saved.get_weights(), model.get_weights())
+
+
 WRONG = {
     "lengths": ((X, Y[:5]), {}, "the same number of examples in x, y and sample_weight"),
     "generator": (
@@ -160,7 +205,11 @@ WRONG = {
         {"checkpoint_every": "often"},
         "checkpoint_every: expected a positive number",
     ),
-    "own loop, recorded": ((X, Y), {"loop": print, "run": "mine"}, "run: expected None with a loop"),
+    "what a loop returns": (
+        (X, Y),
+        {"loop": lambda *_: {"loss": 1.0}},
+        "loop: expected it to return a dict with a list for each metric",
+    ),
 }
 
 

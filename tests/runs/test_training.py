@@ -40,3 +40,4 @@ def test_the_best_model_has_averaged_weights(averaged):
     folder, _ = averaged("graph", summaries=())
     best = kerasmlp.load(folder / "checkpoints/best.keras")
     assert_same(best.get_weights(), kerasmlp.load(folder).get_weights())
+    assert int(best.optimizer.iterations) == 0  # it has no optimizer's state: that is of other weights

@@ -10,7 +10,7 @@ import tensorflow as tf
 from kerasmlp import callbacks, distribute
 from kerasmlp.loops import ResumableLoop
 from kerasmlp.runs.record import Record
-from kerasmlp.runs.results import save_best
+from kerasmlp.runs.results import of_history, save_best
 from kerasmlp.runs.run_callbacks import run_callbacks
 from kerasmlp.runs.run_settings import RunSettings
 from kerasmlp.runs.task import Task
@@ -61,9 +61,7 @@ def drive(
     if best := heard[-1].best_weights:
         save_best(task.model, best, record.folder)
     return {
-        **{name: values[-1] for name, values in history.items() if not name.startswith("val_")},
-        "best_validation_accuracy": max(history.get("val_accuracy", ()), default=None),
-        "best_validation_loss": min(history.get("val_loss", ()), default=None),
+        **of_history(history),
         "seconds_per_epoch": stopwatch.seconds_per_epoch,
         "seconds_to_first_step": stopwatch.seconds_to_first_step,
         "seconds_to_trace": stopwatch.seconds_to_trace,

@@ -36,7 +36,7 @@ def load(path: str | PathLike[str]) -> keras.Model:
         if name is not None:
             inputs = _metrics(Path(path) / run_folder.METRICS)["inputs"]
             return saved_model.load_into_new(name, file, inputs)
-    return keras.models.load_model(file, safe_mode=True)
+    return saved_model.load(file)
 
 
 def _model_function(settings: Path) -> str | None:

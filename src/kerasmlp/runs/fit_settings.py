@@ -1,10 +1,10 @@
 """The arguments of `kerasmlp.fit` that are numbers and choices, with Keras' names and meaning."""
 
 import dataclasses
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, get_args
 
 from kerasmlp.runs.fields import FRACTION, Bound, SettingError, at_least, none_or
-from kerasmlp.runs.run_settings import RunSettings
+from kerasmlp.runs.run_settings import LoopName, RunSettings
 
 EPOCHS = Bound(
     lambda value: all(each >= 1 for each in (value if isinstance(value, tuple) else (value,))),
@@ -29,9 +29,10 @@ class FitSettings(RunSettings):
     validation_steps: Annotated[int | None, none_or(at_least(1))] = None
     validation_batch_size: Annotated[int | None, none_or(at_least(1))] = None
     validation_freq: Annotated[int | tuple[int, ...], EPOCHS] = 1
-    loop: str = "fit"
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.loop not in ("fit", "graph", "eager"):
-            raise SettingError("loop", "fit, graph, eager or a function", self.loop)
+    def _check_resumes(self, saved: RunSettings) -> None:
+        for loop in (self.loop, saved.loop):
+            if loop not in get_args(LoopName):
+                expected = f"a new folder, for a run of the loop {loop}, which cannot be resumed"
+                raise SettingError("run", expected, str(self.logdir / str(self.name)))
+        super()._check_resumes(saved)

@@ -12,6 +12,7 @@ import tensorflow as tf
 from kerasmlp import callbacks as ours
 from kerasmlp.data import Examples, Parts
 from kerasmlp.loops import LOOPS, Loop
+from kerasmlp.runs import own_loop
 from kerasmlp.runs.by_name import listed
 from kerasmlp.runs.drive import drive, memory_errors
 from kerasmlp.runs.fields import SettingError
@@ -65,7 +66,8 @@ def fit(
         steps_per_epoch: batches in an epoch, if it has not all. The next epoch goes on where this one
             ended.
         loop: `fit`, `graph`, `eager`, or a function of your own with the signature of
-            `kerasmlp.loops.Loop`.
+            `kerasmlp.loops.Loop`. It gets your callbacks, and returns the metrics of each epoch. Its
+            run has these, and the trained model; it has no checkpoints, and cannot be resumed.
         seed: the seed of the order of the batches.
         run: the folder of the run, such as `logs/mine`: checkpoints, what TensorBoard shows, history,
             metrics, and the trained model. None writes nothing.
@@ -86,7 +88,7 @@ def fit(
     """
     epochs = _at_most(keras.config.max_epochs(), epochs)
     steps_per_epoch = _at_most(keras.config.max_steps_per_epoch(), steps_per_epoch)
-    name, own = (loop, None) if isinstance(loop, str) else ("fit", loop)
+    own = loop if callable(loop) else None
     folder = None if run is None else Path(run)
     if folder is not None:
         recording |= {"logdir": folder.parent, "name": folder.name}
@@ -95,7 +97,7 @@ def fit(
     elif resume:
         raise SettingError("run", "the folder of the run to resume", run)
     settings = FitSettings(
-        loop=name,
+        loop=str(loop) if own is None else own_loop.name(own),
         epochs=epochs,
         batch_size=32 if batch_size is None else batch_size,
         seed=seed,
@@ -115,12 +117,12 @@ def fit(
     given = [] if callbacks is None else callbacks
     heard = listed(given, "callbacks: expected keras callbacks")
     if folder is not None:
-        return _recorded(settings, model, data, heard, bool(verbose))
+        return _recorded(settings, model, data, own, heard, bool(verbose))
+    if own is not None:
+        return own_loop.train(own, model, data, epochs, heard)
     if verbose:
         stopwatch = ours.Stopwatch(data.train.batch_size)
         heard = [stopwatch, ours.ProgressLine(stopwatch), *heard]
-    if own is not None:
-        return _own(own, model, data, epochs, heard)
     first_step = initial_epoch * data.train.steps_per_epoch
     LOOPS[settings.loop](
         model, data.train, data.validation, epochs, heard, first_step, settings.validation_freq
@@ -142,29 +144,19 @@ def _check(model: Any, settings: FitSettings, own: Loop | None) -> None:
             "model: expected a compiled model; received one without compile(). Call"
             " model.compile(optimizer=..., loss=...) first"
         )
+    if own is None and settings.loop not in LOOPS:
+        raise SettingError("loop", "fit, graph, eager or a function", settings.loop)
     if own is None and settings.loop != "fit" and model.distribute_strategy.num_replicas_in_sync > 1:
         raise SettingError("loop", "fit for a model of a tf.distribute strategy", settings.loop)
     if own is not None and settings.initial_epoch:
         raise SettingError("initial_epoch", "0 with a loop of your own", settings.initial_epoch)
-    if own is not None and settings.name is not None:
-        raise SettingError("run", "None with a loop of your own, which cannot be resumed", settings.name)
-
-
-def _own(
-    loop: Loop, model: keras.Model, data: FitData, epochs: int, callbacks: list[Any]
-) -> keras.callbacks.History:
-    """Call a loop of the user's. Return what it returns as Keras' `History`."""
-    history = keras.callbacks.History()
-    history.set_model(model)
-    history.history = loop(model, data.train, data.validation, epochs, callbacks) or {}
-    history.epoch = list(range(epochs))
-    return history
 
 
 def _recorded(
     settings: FitSettings,
     model: keras.Model,
     data: FitData,
+    own: Loop | None,
     callbacks: list[Any],
     shows_progress: bool,
 ) -> keras.callbacks.History:
@@ -172,21 +164,20 @@ def _recorded(
     folder = settings.resumed_folder()
     task = _task(model, data)
     first_step = settings.initial_epoch * data.train.steps_per_epoch
-    with (
-        memory_errors(),
-        opened(settings, task, folder, first_step) as record,
-        ours.resumable_by("kerasmlp.fit(..., resume=True)"),
-    ):
-        loop, freq = LOOPS[settings.loop], settings.validation_freq
-        measured = drive(
-            settings,
-            task,
-            record,
-            loop,
-            given=callbacks,
-            validation_freq=freq,
-            shows_progress=shows_progress,
-        )
+    with memory_errors(), opened(settings, task, folder, first_step) as record:
+        if own is not None:
+            measured = own_loop.record(record, own, model, data, settings.epochs, callbacks)
+        else:
+            with ours.resumable_by("kerasmlp.fit(..., resume=True)"):
+                measured = drive(
+                    settings,
+                    task,
+                    record,
+                    LOOPS[settings.loop],
+                    given=callbacks,
+                    validation_freq=settings.validation_freq,
+                    shows_progress=shows_progress,
+                )
         finish(settings, task, record, measured)
     return model.history
 

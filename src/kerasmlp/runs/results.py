@@ -11,7 +11,7 @@ from tensorboard.plugins.scalar.summary_v2 import scalar_pb
 
 from kerasmlp import tensorboard
 from kerasmlp.data import Examples, scale
-from kerasmlp.loops import parts
+from kerasmlp.loops import History, parts
 from kerasmlp.models import MLP
 from kerasmlp.runs import run_folder, saved_model
 from kerasmlp.runs.record import Record
@@ -27,6 +27,15 @@ def save_best(model: keras.Model, weights: list[Any], folder: Path) -> None:
     model.set_weights(weights)
     saved_model.save(model, folder / run_folder.CHECKPOINTS / run_folder.BEST, include_optimizer=False)
     model.set_weights(last)
+
+
+def of_history(history: History) -> dict[str, Any]:
+    """Return the metrics of the last epoch, and the best of the validation."""
+    return {
+        **{name: values[-1] for name, values in history.items() if not name.startswith("val_")},
+        "best_validation_accuracy": max(history.get("val_accuracy", ()), default=None),
+        "best_validation_loss": min(history.get("val_loss", ()), default=None),
+    }
 
 
 def finish(
@@ -70,12 +79,11 @@ def _evaluated(name: str, model: keras.Model, data: tf.data.Dataset | None) -> d
 def _write_events(settings: RunSettings, task: Task, record: Record, metrics: Mapping[str, Any]) -> None:
     """Write what TensorBoard shows of the test examples, and the run's row in HParams."""
     test, events, shown = task.test, record.events, settings.summaries
-    step = int(task.model.optimizer.iterations)
     if test is not None:
         _write_test(task, test, record, metrics, shown)
     if "hparams" in shown:
         values = hparams.of_run(dataclasses.asdict(settings), metrics)
-        hparams.write(events, ".", step, values, metrics)
+        hparams.write(events, ".", metrics["steps"], values, metrics)
 
 
 def _write_test(

@@ -10,6 +10,7 @@ from typing import Annotated, ClassVar, Literal, Self, get_args
 from kerasmlp.runs import run_folder
 from kerasmlp.runs.fields import SEED, Bound, SettingError, at_least, check, require
 
+LoopName = Literal["fit", "graph", "eager"]
 SummaryName = Literal[
     "scalars", "graphs", "histograms", "images", "pr_curves", "hparams", "text", "projector"
 ]

@@ -2,6 +2,7 @@
 
 import json
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +14,21 @@ from kerasmlp.runs.by_name import new_model
 WEIGHTS = ".weights.h5"
 
 
-def save(model: keras.Model, path: Path, **options: Any) -> None:
+def save(model: keras.Model, path: Path, include_optimizer: bool = True) -> None:
     """Save `model` to `path`, a `.keras` file. If Keras cannot, save its weights beside, with a note.
+
+    An optimizer that was not used is left out. Where a file has none, Keras' `load_model` makes a new
+    one, and warns; `load` does not.
 
     Raises:
         OSError: the file cannot be written.
     """
+    optimizer = model.optimizer
     try:
+        if not (include_optimizer and optimizer is not None and optimizer.built):
+            model.optimizer = None  # Keras' `include_optimizer` has no effect on a `.keras` file
         with atomic.replacing(path) as part:
-            model.save(part, **options)
+            model.save(part)
     except (NotImplementedError, TypeError, ValueError) as error:
         beside = path.with_suffix(WEIGHTS)
         reason = " ".join(str(error).split())[:200]
@@ -31,6 +38,20 @@ def save(model: keras.Model, path: Path, **options: Any) -> None:
         )
         with atomic.replacing(beside) as part:
             model.save_weights(part)
+    finally:
+        model.optimizer = optimizer
+
+
+def load(path: Path) -> keras.Model:
+    """Return the model in a `.keras` file. No code in the file is run.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: it holds no Keras model.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Skipping variable loading for optimizer")
+        return keras.models.load_model(path, safe_mode=True)
 
 
 def described(inputs: Any) -> Any:

@@ -20,9 +20,8 @@ from kerasmlp.runs.fields import (
     require,
 )
 from kerasmlp.runs.recipes import RECIPES, RecipeName, defaults
-from kerasmlp.runs.run_settings import RunSettings
+from kerasmlp.runs.run_settings import LoopName, RunSettings
 
-LoopName = Literal["fit", "graph", "eager"]
 ScheduleName = Literal["constant", "cosine"]
 QuantizeName = Literal["none", "int8", "int4"]
 StrategyName = Literal["none", "mirrored", "multiworker"]

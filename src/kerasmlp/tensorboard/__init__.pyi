@@ -4,4 +4,5 @@ from .events import Events as Events
 from .images import write_errors as write_errors, write_first_layer as write_first_layer
 from .kind import classified as classified
 from .pr_curves import write_pr_curves as write_pr_curves
+from .scalars import write_logs as write_logs
 from .tags import TAGS as TAGS, about as about

@@ -1,5 +1,8 @@
 """The dashboards Scalars and Time Series: losses, metrics, learning rate, norms, speed."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import keras
 import numpy as np
 from tensorboard.plugins.scalar.summary_v2 import scalar_pb
@@ -44,14 +47,8 @@ class Scalars(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         step = int(self.model.optimizer.iterations)
-        train, validation = {}, {}
-        for name, value in (logs or {}).items():
-            if np.ndim(value):
-                continue
-            if name.startswith("val_"):
-                validation[f"{name.removeprefix('val_')}/evaluation"] = value
-            else:
-                train[f"{name}/running"] = value
+        write_logs(self._events, step, logs or {})
+        train: dict[str, Any] = {}
         with averaged_weights(self.model):
             weights = trainable_weights(self.model)
         metrics, gradients = self._sample.metrics(self.model), self._sample.gradients(self.model)
@@ -66,5 +63,18 @@ class Scalars(keras.callbacks.Callback):
             **{f"weight_norm/{name}": np.linalg.norm(weight) for name, weight in weights.items()},
         }
         self._events.write("train", step, scalar_pb, train)
-        if validation:
-            self._events.write("validation", step, scalar_pb, validation)
+
+
+def write_logs(events: Events, step: int, logs: Mapping[str, Any]) -> None:
+    """Write the metrics of an epoch to `train`, those of the validation to `validation`."""
+    train, validation = {}, {}
+    for name, value in logs.items():
+        if np.ndim(value):
+            continue
+        if name.startswith("val_"):
+            validation[f"{name.removeprefix('val_')}/evaluation"] = value
+        else:
+            train[f"{name}/running"] = value
+    for sub_run, values in (("train", train), ("validation", validation)):
+        if values:
+            events.write(sub_run, step, scalar_pb, values)
