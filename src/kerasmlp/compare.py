@@ -27,8 +27,8 @@ class Settings:
             trains on the batch, updates the metrics and returns the loss. It runs under tf.function.
         model: The model: package.module:name of a function without arguments that returns a compiled
             Keras model. By default the handbook's MLP.
-        data: The data, as in kerasmlp.train; or package.module:name of a function that returns data in
-            any form that fit takes, for a model of your own.
+        data: The data, as in kerasmlp.train; for a model of your own also an .npz file of any arrays, or
+            package.module:name of a function that returns data in any form that fit takes.
         epochs: Epochs in which the steps are compared.
         batch_size: Images in a batch.
         seed: Seed of the initial weights and the order of the batches.
@@ -89,16 +89,17 @@ def _compare(settings: Settings) -> bool:
     from rich.console import Console
 
     from kerasmlp.data import MNISTLoader
+    from kerasmlp.runs import source
 
     with contextlib.ExitStack() as stack:
         processes = stack.enter_context(comparison.new_processes())
         with cli.quiet_start(settings.verbose):
-            data: str | MNISTLoader = settings.data
-            name: str = settings.data
+            data: Any = settings.data
             model: Any = settings.model
             if ":" not in settings.data:
-                data = MNISTLoader(settings.data)
-                name, model = data.name, model or comparison.handbook_model(data)
+                data = source.read(settings.data, any_arrays=model is not None)
+            if isinstance(data, MNISTLoader):
+                model = model or comparison.handbook_model(data)
             if model is None:
                 raise ValueError("--model: expected the model for the data of --data")
             start = stack.enter_context(
@@ -108,7 +109,7 @@ def _compare(settings: Settings) -> bool:
         found = comparison.compare_rows(
             start, rows, settings.epochs, settings.repeats, settings.time_limit, processes
         )
-        print(f"data: {name}")
+        print(f"data: {getattr(data, 'name', data)}")
         found.show_tables(Console())
         comparison.report.write(found, folder, processes)
     if settings.explain:

@@ -45,6 +45,15 @@ def test_x_alone_and_dicts():
     assert np.array_equal(np.sort(x["b"]), np.sort(Y))
 
 
+def test_a_file_of_any_arrays(tmp_path):
+    path = tmp_path / "table.npz"
+    np.savez(path, x_train=X / 2, y_train=Y / 2, x_test=X[:2] / 2, y_test=Y[:2] / 2)
+    train, test, are_images = as_data(str(path), tmp_path)
+    assert np.array_equal(train.parts[0], X / 2)
+    assert np.array_equal(test.parts[1], Y[:2] / 2)
+    assert not are_images
+
+
 def test_class_weights_are_sample_weights(tmp_path):
     weighted = with_class_weight(as_data((X, Y), tmp_path)[0], {0: 0.5, 2: 3}, tmp_path / "w")
     assert np.array_equal(weighted.parts[2], np.float32([0.5, 1, 3, 1, 0.5]))

@@ -13,7 +13,7 @@ import tensorflow as tf
 
 import fit_models
 import kerasmlp
-from helpers import assert_same, cases, finished, events, series, state
+from helpers import assert_same, cases, events, finished, series, state
 from kerasmlp.callbacks import Interrupted
 from kerasmlp.loops import LOOPS
 

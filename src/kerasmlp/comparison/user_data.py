@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kerasmlp.data import MNISTLoader, Parts, weighted, weighted_dataset
-from kerasmlp.runs import import_by_name
+from kerasmlp.runs import import_by_name, source
 
 if TYPE_CHECKING:
     from kerasmlp.data import SavedDataset
@@ -38,10 +38,9 @@ def as_data(
             f" received {type(data).__name__}"
         )
     if isinstance(data, str | Path):
-        data = MNISTLoader(str(data))
-    if isinstance(data, MNISTLoader):
-        train, test = (data.train_data, data.train_label), (data.test_data, data.test_label)
-        return Parts(train), Parts(test), True
+        data = source.read(str(data), any_arrays=True)
+    if isinstance(data, source.Source):
+        return *source.parts(data), isinstance(data, MNISTLoader)
     if _is_dataset(data):
         return _saved(data, folder), None, False
     if isinstance(data, tuple) and len(data) == 2 and all(_is_set(part) for part in data):

@@ -10,7 +10,6 @@ import keras
 
 from kerasmlp.data import MNISTLoader
 from kerasmlp.runs import run_folder, saved_model, source
-from kerasmlp.runs.settings import Settings
 from kerasmlp.runs.source import Source
 
 
@@ -60,8 +59,8 @@ def load_with_data(folder: Path, data: str | None = None) -> tuple[keras.Model, 
     model = load(folder)
     # Where `auto` was asked for, it is what was found then.
     name = data or str(_metrics(folder / run_folder.METRICS)["dataset"])
-    if (function := _model_function(folder / run_folder.SETTINGS)) is not None:
-        return model, source.read(Settings(model=function, data=name))
+    if _model_function(folder / run_folder.SETTINGS) is not None:
+        return model, source.read(name, any_arrays=True)
     loader = MNISTLoader(name)
     expected = tuple(model.get_build_config()["input_shape"][1:])
     if loader.image_shape != expected:

@@ -3,25 +3,27 @@
 from pathlib import Path
 
 from kerasmlp.data import AnyArrays, MNISTLoader, Parts
-from kerasmlp.runs.settings import Settings
 
 Source = MNISTLoader | AnyArrays
 
 
-def read(settings: Settings) -> Source:
-    """Return the data that the settings name.
+def read(data: str, any_arrays: bool) -> Source:
+    """Return the data of that name, or of the file of that path.
+
+    Args:
+        any_arrays: whether the arrays of an `.npz` file may be others than images with labels.
 
     Raises:
         ValueError: the data has a wrong form.
         OSError: the data cannot be read.
     """
-    path = Path(settings.data)
-    if settings.model is not None and path.suffix == ".npz" and path.is_file():
+    path = Path(data)
+    if any_arrays and path.suffix == ".npz" and path.is_file():
         try:
-            return MNISTLoader(settings.data)
+            return MNISTLoader(data)
         except ValueError:
             return AnyArrays.read(path)
-    return MNISTLoader(settings.data)
+    return MNISTLoader(data)
 
 
 def parts(data: Source) -> tuple[Parts, Parts]:

@@ -51,7 +51,7 @@ def train(
     if not workers.is_chief:
         raise ValueError(f"expected to be called by worker 0, the chief; this is {workers.worker}")
     folder = settings.resumed_folder()
-    data = data or source.read(settings)
+    data = data or source.read(settings.data, any_arrays=settings.model is not None)
     with memory_errors():
         task = prepare(settings, data)
         workers.expect_same(task.digest, "settings and data")
@@ -71,7 +71,7 @@ def follow(settings: Settings, workers: "Distribution") -> None:
     from kerasmlp.runs.drive import memory_errors
     from kerasmlp.runs.task import prepare
 
-    data = source.read(settings)
+    data = source.read(settings.data, any_arrays=settings.model is not None)
     with memory_errors(), callbacks.Interruption(shared=True) as interruption:
         task = prepare(settings, data)
         workers.expect_same(task.digest, "settings and data")
