@@ -122,11 +122,28 @@ def counts(part: Part, calling, passed, failed) -> list[str]:
     return [str(number) for number in (count(calling), count(passed), *loops)]
 
 
-def told(difference: str) -> bool:
-    """Print a difference, `loop test: error`, and its reason. Return whether there is one."""
-    why = next((why for pattern, why in REASONS.items() if re.search(pattern, difference)), None)
-    print(f"{difference:.300}\n    {why or 'NO REASON IS KNOWN'}")
-    return why is not None
+def reason(difference: str) -> str | None:
+    """Return why a test differs, by `loop: test: error`; None if no reason is known."""
+    return next((why for pattern, why in REASONS.items() if re.search(pattern, difference)), None)
+
+
+def told(differences: dict[str, dict[str, str]]) -> int:
+    """Print the tests that differ in a setting, by their reason. Return how many have none.
+
+    Args:
+        differences: for each loop the error of each test.
+    """
+    by_reason: dict[str | None, dict[str, list[str]]] = {}
+    for loop, tests in differences.items():
+        for test, error in tests.items():
+            why = reason(f"{loop}: {test}: {error}")
+            name = test if why else f"{test}: {error:.300}"
+            by_reason.setdefault(why, {}).setdefault(name, []).append(loop)
+    for why, tests in by_reason.items():
+        print(f"  {why or 'NO REASON IS KNOWN'}")
+        for name, loops in tests.items():
+            print(f"    {name} ({', '.join(loops)})")
+    return sum(map(len, by_reason.get(None, {}).values()))
 
 
 def main(
@@ -151,18 +168,20 @@ def main(
         return 2
     arguments = ["-n", str(processes), "-k", only, *files]
     table = Table("setting", "part", "call fit", "pass with Keras", *ALL_LOOPS)
-    differences = []
+    differences = {}
     for setting in settings:
         calling, passed, failed, missing = compared(arguments, setting)
         for part in parts:
             table.add_row(setting, part, *counts(part, calling, passed, failed))
-        for loop, tests in failed.items():
-            differences += [f"{setting}, {loop}: {test}: {error}" for test, error in tests.items()]
+        differences[setting] = failed
     Console(width=100).print(table)
     for file, error in missing.items():
         print(f"not run: {file}: {error}")
-    unknown = sum(not told(difference) for difference in differences)
-    print(f"{len(differences)} differences, {unknown} of them without a reason")
+    unknown = 0
+    for setting, of_setting in differences.items():
+        print(f"{setting}: pass with Keras, but not with these loops")
+        unknown += told(of_setting)
+    print(f"{unknown} differences have no reason")
     return int(unknown > 0)
 
 

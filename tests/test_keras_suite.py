@@ -21,7 +21,10 @@ def test_a_loop_that_does_not_train_fails_the_tests_that_call_fit(tmp_path):
         assert outcome == ("failed" if calls_fit else "passed"), test
 
 
-def test_a_difference_without_a_reason_is_told(capsys):
-    assert keras_suite.told("default, fit: a_test: expected one whose number of batches is known")
-    assert not keras_suite.told("default, fit: a_test: AssertionError")
-    assert "NO REASON" in capsys.readouterr().out
+def test_differences_are_told_by_their_reason(capsys):
+    known = {"a_test": "expected one whose number of batches is known"}
+    assert keras_suite.told({"fit": known, "graph": known | {"b_test": "AssertionError"}}) == 1
+    assert capsys.readouterr().out == (
+        "  refused by intention: a dataset of unknown size\n    a_test (fit, graph)\n"
+        "  NO REASON IS KNOWN\n    b_test: AssertionError (graph)\n"
+    )

@@ -62,17 +62,6 @@ def test_a_dataset_that_is_opened_again_has_the_same_batches():
         assert np.array_equal(y, other_y)
 
 
-def test_the_number_of_the_epoch_can_be_a_variable():
-    batches, epoch = numbered(40, 7), tf.Variable(0, dtype=tf.int64)
-    dataset = batches.epoch(epoch)
-    for number in (2, 0, 1):
-        epoch.assign(number)
-        for (_, y), (_, expected) in zip(
-            contents(dataset), contents(batches.epoch(number)), strict=True
-        ):
-            assert np.array_equal(y, expected)
-
-
 def test_replacement_draws_full_batches_uniformly():
     batches = numbered(10, 4, sampling="replacement")
     assert batches.steps_per_epoch == 2

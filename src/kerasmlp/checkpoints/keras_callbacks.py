@@ -28,9 +28,6 @@ ATTRIBUTES: dict[type, tuple[str, ...]] = {
 }
 """The attributes of Keras' callbacks that change while a model is trained."""
 
-UNKNOWN = (callbacks.LambdaCallback,)
-"""Keras' callbacks that hold functions of the user: they may change anything."""
-
 REFUSED: dict[type, str] = {
     callbacks.BackupAndRestore: (
         "it restores another state than the checkpoint; leave it out: a run is resumed from its own"

@@ -231,7 +231,7 @@ class _Part(Epochs):
     """
 
     follower: Follower | None = None
-    _asked: int | tf.Variable = -1
+    _asked: int | tf.Tensor = -1
 
     def __init__(
         self, train: Epochs, place: Callable[[int], tuple[int, Sequence[int]]], count: int
@@ -243,7 +243,7 @@ class _Part(Epochs):
     def steps_per_epoch(self) -> int:
         return self._count
 
-    def epoch(self, epoch: int | tf.Variable, first_step: int = 0) -> tf.data.Dataset:
+    def epoch(self, epoch: int | tf.Tensor, first_step: int = 0) -> tf.data.Dataset:
         of_train, steps = self._place(int(epoch))
         batches = self._train.epoch(of_train)
         chosen = [batches.skip(step).take(1) for step in steps[first_step:]]

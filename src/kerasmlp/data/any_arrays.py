@@ -49,7 +49,7 @@ class AnyArrays:
 
     @property
     def fingerprint(self) -> str:
-        """The hexadecimal SHA-256 of all training and test examples."""
+        """The hexadecimal SHA-256 of all training examples, and that of all test examples."""
         return self.train.fingerprint() + self.test.fingerprint()
 
 

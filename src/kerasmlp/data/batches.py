@@ -106,11 +106,11 @@ class Batches(Epochs):
         left = self.examples - step % self._steps_per_pass * self.batch_size
         return self._shuffled(step, tf.minimum(left, self.batch_size))
 
-    def epoch(self, epoch: int | tf.Variable, first_step: int = 0) -> tf.data.Dataset:
+    def epoch(self, epoch: int | tf.Tensor, first_step: int = 0) -> tf.data.Dataset:
         """Return the batches of one epoch in order: `(x, y)`, or another form that `fit` takes.
 
         Args:
-            epoch: counted from 0. An int64 variable is read each time when the dataset is read.
+            epoch: counted from 0.
             first_step: the first step in the epoch, counted from 0.
         """
 

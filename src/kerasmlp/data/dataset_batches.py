@@ -62,18 +62,20 @@ class DatasetBatches(Epochs):
     def steps_per_epoch(self) -> int:
         return self.batches
 
-    def epoch(self, epoch: int | tf.Variable, first_step: int = 0) -> tf.data.Dataset:
-        if not self.continues:
-            rest = self.dataset.skip(first_step)
-        else:
-            # In a function, so that a variable is read each time when the dataset is read.
-            @without_autograph
-            def continued(_: tf.Tensor) -> tf.data.Dataset:
-                begin = tf.cast(epoch, tf.int64) * self.batches + first_step
-                return self.dataset.repeat().skip(begin).take(self.batches - first_step)
-
-            rest = tf.data.Dataset.range(1).flat_map(continued)
+    def epoch(self, epoch: int | tf.Tensor, first_step: int = 0) -> tf.data.Dataset:
+        rest = self._onward(epoch, first_step).take(self.batches - first_step)
         return rest.apply(tf.data.experimental.assert_cardinality(self.batches - first_step))
+
+    def onward(self, epoch: int, first_step: int = 0) -> tf.data.Dataset | None:
+        return self._onward(epoch, first_step) if self.continues else None
+
+    def _onward(self, epoch: int | tf.Tensor, first_step: int) -> tf.data.Dataset:
+        """Return the batches from a step on, without end."""
+        if not self.continues:
+            return self.dataset.skip(first_step).concatenate(self.dataset.repeat())
+        begin = tf.cast(epoch, tf.int64) * self.batches + first_step
+        size = self.dataset.cardinality()
+        return self.dataset.repeat().skip(begin % size if size > 0 else begin)
 
     def fingerprint(self) -> str:
         """Return the hexadecimal SHA-256 of the number of batches and of the first ones."""
@@ -95,17 +97,22 @@ class DatasetBatches(Epochs):
         In each epoch, a group ends after every `steps` steps, and at the end of the epoch.
         """
 
-        def of_epoch(epoch: int | tf.Tensor, first_step: int = 0) -> tf.data.Dataset:
-            begun = first_step % steps and min(steps - first_step % steps, self.batches - first_step)
-            batches = self.epoch(epoch, first_step)
-            whole = batches.skip(begun).batch(steps)
-            return batches.take(begun).batch(begun).concatenate(whole) if begun else whole
+        groups_per_epoch = -(-self.batches // steps)
 
         @without_autograph
-        def filled(*batch: Any) -> Group:
+        def group_of(step: tf.Tensor, _: Any) -> tf.Tensor:
+            return step // self.batches * groups_per_epoch + step % self.batches // steps
+
+        @without_autograph
+        def size(group: tf.Tensor) -> tf.Tensor:
+            epoch, in_epoch = group // groups_per_epoch, group % groups_per_epoch * steps
+            begin = tf.maximum(epoch * self.batches + in_epoch, initial_step)
+            return epoch * self.batches + tf.minimum(in_epoch + steps, self.batches) - begin
+
+        @without_autograph
+        def filled(_: tf.Tensor, batch: Any) -> Group:
             """Return how many batches there are, and as many as in a full group."""
-            flat = tf.nest.flatten(batch)
-            count = tf.shape(flat[0])[0]
+            count = tf.shape(tf.nest.flatten(batch)[0])[0]
 
             def fill(part: tf.Tensor) -> tf.Tensor:
                 missing = [[0, steps - count], *([0, 0] for _ in part.shape[1:])]
@@ -113,10 +120,10 @@ class DatasetBatches(Epochs):
 
             return count, tf.nest.map_structure(fill, unpacked(batch))
 
-        epoch, first_step = divmod(initial_step, self.batches)
-        later = tf.data.Dataset.counter(epoch + 1).flat_map(without_autograph(of_epoch))
-        groups = of_epoch(epoch, first_step).concatenate(later).map(filled)
-        return without_tuner(groups.prefetch(1))
+        batches = self._onward(*divmod(initial_step, self.batches)).enumerate(initial_step)
+        stacked = without_autograph(lambda _, group: group.batch(steps))
+        groups = batches.group_by_window(group_of, stacked, window_size_func=size)
+        return without_tuner(groups.map(filled).prefetch(1))
 
     def load(self, group: Any, steps: int) -> tuple[Group, ...]:
         """Return the batches of an element of `groups`."""

@@ -24,8 +24,12 @@ class Epochs(abc.ABC):
         """Number of batches in an epoch."""
 
     @abc.abstractmethod
-    def epoch(self, epoch: int | tf.Variable, first_step: int = 0) -> tf.data.Dataset:
+    def epoch(self, epoch: int | tf.Tensor, first_step: int = 0) -> tf.data.Dataset:
         """Return the batches of one epoch in order, from a step on. Both are counted from 0."""
+
+    def onward(self, epoch: int, first_step: int = 0) -> tf.data.Dataset | None:
+        """Return the batches from a step on, through all epochs; None if each epoch is read anew."""
+        return None
 
     @functools.cached_property
     def _epochs_read(self) -> Iterator[int]:

@@ -22,7 +22,7 @@ def eager(training: Training) -> History:
 def eager_steps(model: keras.Model, step: TrainStep) -> Steps:
     """Return a function that runs `step` operation by operation."""
 
-    def run(batches: Any, steps: int) -> Logs:
+    def run(batches: Any, steps: int, has_more: bool) -> Logs:
         for _ in range(steps):
             returned = take(step, model, next(batches))
         return logs_after(model, returned)

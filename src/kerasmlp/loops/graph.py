@@ -53,4 +53,4 @@ def compiled_steps(model: keras.Model, step: TrainStep) -> Steps:
 
     run = tf.function(run, autograph=False, reduce_retracing=True)
     # The number of steps is passed as a tensor: each new Python number would be traced anew.
-    return lambda batches, steps: run(batches, tf.constant(steps))
+    return lambda batches, steps, has_more: run(batches, tf.constant(steps))

@@ -33,6 +33,9 @@ class TrainingData(Protocol):
     def epoch(self, epoch: int, first_step: int = 0) -> tf.data.Dataset:
         """Return the batches of one epoch, from a step on, in any form that `fit` takes."""
 
+    def onward(self, epoch: int, first_step: int = 0) -> tf.data.Dataset | None:
+        """Return the batches from a step on, through all epochs; None if each epoch is read anew."""
+
 
 class Loop(Protocol):
     """A training loop, built in or your own. It returns the metrics of each epoch, by name."""

@@ -1,5 +1,6 @@
 """What Keras calls `model.train_function` while a loop trains: at each call it takes an execution."""
 
+import functools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -12,8 +13,9 @@ from kerasmlp.loops.keras_internals import take_initial_epoch
 from kerasmlp.loops.program import make_program
 from kerasmlp.loops.step import Logs, TrainStep
 
-Steps = Callable[[Any, int], Logs]
-"""Takes that many steps on the next batches of an iterator. Returns the logs of the last one."""
+Steps = Callable[[Any, int, bool], Logs]
+"""Takes that many steps on the next batches of an iterator. Returns the logs of the last one. The last
+argument is whether the iterator has more batches."""
 
 
 class TrainFunction:
@@ -65,16 +67,16 @@ class _Reader:
 
     def __call__(self, execution: Execution) -> Logs:
         epoch, first, steps = execution
-        resumed_within = first % self._model.steps_per_execution > 0
         if self._next != (epoch, first):
-            batches = self._train.epoch(epoch, first)
-            if resumed_within:  # Keras' function would take the steps of a whole execution
-                batches = batches.take(steps)
+            onward = self._train.onward(epoch, first)
+            batches = self._train.epoch(epoch, first) if onward is None else onward
+            self._goes_on = onward is not None
             # Keras' `fit` does the same, for models that were made under a strategy.
             strategy = self._model.distribute_strategy
             self._batches = iter(strategy.experimental_distribute_dataset(batches))
-        self._next = None if resumed_within else (epoch, first + steps)
-        return self._run(self._batches, steps)
+        ends_epoch = first + steps == self._train.steps_per_epoch
+        self._next = (epoch + 1, 0) if ends_epoch and self._goes_on else (epoch, first + steps)
+        return self._run(self._batches, steps, self._goes_on or not ends_epoch)
 
 
 @contextmanager
@@ -112,8 +114,28 @@ def train_functions(
 
 
 def keras_steps(model: keras.Model) -> Steps:
-    """Return the steps of Keras' own train function. It takes `steps_per_execution`, or what is left."""
-    own = model.train_function
-    type(model).make_train_function(model, force=True)
-    function, model.train_function = model.train_function, own
-    return lambda batches, steps: function(batches)
+    """Return the steps of Keras' own train function.
+
+    It takes a whole execution, or all batches that are left. Fewer are taken one by one.
+    """
+
+    def made(steps_per_execution: int) -> Callable[[Any], Logs]:
+        kept = model.train_function, model.steps_per_execution
+        model.steps_per_execution = steps_per_execution
+        type(model).make_train_function(model, force=True)
+        function = model.train_function
+        model.train_function, model.steps_per_execution = kept
+        return function
+
+    size = model.steps_per_execution
+    whole = made(size)
+    single = functools.cache(lambda: made(1))
+
+    def run(batches: Any, steps: int, has_more: bool) -> Logs:
+        if steps == size or not has_more:
+            return whole(batches)
+        for _ in range(steps):
+            logs = single()(batches)
+        return logs
+
+    return run
