@@ -198,14 +198,15 @@ def killed_as_often(mode: str, goal: int, folder: Path, seed: int) -> int:
     return kills
 
 
-def main(kills: int = 200, seed: int = 0) -> None:
+def main(kills: int = 200, seed: int = 0, only: str = "") -> None:
     """Kill runs of all modes, two at a time, and hold each against one that was not killed.
 
     Args:
         kills: How often at least, over all modes.
         seed: What the moments follow from.
+        only: Only modes whose name has this in it, such as `cnn` or `graph`.
     """
-    modes = [*MODES, *FIT_MODES]
+    modes = [mode for mode in (*MODES, *FIT_MODES) if only in mode]
     goal = -(-kills // len(modes))
     with tempfile.TemporaryDirectory() as temporary, concurrent.futures.ThreadPoolExecutor(2) as pool:
         total = pool.map(lambda mode: killed_as_often(mode, goal, Path(temporary) / mode, seed), modes)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+import kerasmlp
 from helpers import assert_same
 from keras_models import X, Y, batches, dense, made, two_sided, weights
 from kerasmlp.data import Batches
@@ -77,3 +78,12 @@ def test_a_model_with_convolutions_has_one_step_an_execution_without_a_gpu():
 
 def test_a_model_without_a_forward_pass_has_one_step_an_execution():
     assert automatic_steps(made(keras.Model, weighted_metrics=None), batches()) == 1
+
+
+def test_auto_leaves_what_compile_has_set():
+    data = np.zeros((40, 3), np.float32), np.zeros(40, np.float32)
+    for of_compile, asked, expected in ((1, None, 1), (1, "auto", 10), (3, "auto", 3), (3, 5, 5)):
+        model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
+        model.compile("sgd", "mse", steps_per_execution=of_compile)
+        kerasmlp.fit(model, *data, batch_size=4, steps_per_execution=asked, verbose=0)
+        assert model.steps_per_execution == expected

@@ -27,4 +27,5 @@ from .steps_per_execution import (
     STEP_SECONDS as STEP_SECONDS,
     automatic_steps as automatic_steps,
     responsive_steps as responsive_steps,
+    set_steps as set_steps,
 )

@@ -115,7 +115,7 @@ class ResumableLoop:
     def __call__(self, *arguments: Any, **named: Any) -> History:
         """Train. The arguments are those of `Training`."""
         training = Training(*arguments, **named)
-        _build_model(training.model, training.train)
+        build_model(training.model, training.train)
         return self.run(training)
 
 
@@ -128,7 +128,7 @@ def build(model: keras.Model, train: TrainingData) -> None:
     if has_own_step(model):
         _trace_own_step(model, train)
     else:
-        _build_model(model, train)
+        build_model(model, train)
     build_optimizer(model)
 
 
@@ -150,7 +150,7 @@ def build_metrics(model: keras.Model, train: TrainingData) -> None:
         evaluate.get_concrete_function(train.epoch(0).element_spec)
 
 
-def _build_model(model: keras.Model, train: TrainingData) -> None:
+def build_model(model: keras.Model, train: TrainingData) -> None:
     """Create the variables of the model, so that callbacks find them when the training begins.
 
     Keras does so with the first batch, since the shapes of variables may depend on its values' shapes.

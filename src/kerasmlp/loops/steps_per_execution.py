@@ -6,7 +6,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from kerasmlp.loops.interface import TrainingData
+from kerasmlp.loops.interface import TrainingData, build_model
 from kerasmlp.loops.step import parts
 
 UPDATE_SECONDS = 0.25
@@ -43,6 +43,14 @@ def responsive_steps(
     return max(1, min(int(UPDATE_SECONDS / seconds), in_memory, steps_per_epoch))
 
 
+def set_steps(model: keras.Model, steps: int | str, train: TrainingData) -> None:
+    """Set how many steps an execution of the model has. `auto` leaves what `compile` has set above 1."""
+    if steps != "auto":
+        model.steps_per_execution = steps
+    elif model.steps_per_execution == 1:
+        model.steps_per_execution = automatic_steps(model, train)
+
+
 def automatic_steps(model: keras.Model, train: TrainingData) -> int:
     """Return a number of steps of any model that takes at most about `UPDATE_SECONDS` on this machine.
 
@@ -60,6 +68,7 @@ def automatic_steps(model: keras.Model, train: TrainingData) -> int:
     forward = tf.function(lambda x: model(x, training=False), autograph=False)
     seconds = []
     try:
+        build_model(model, train)
         for _ in range(4):  # the first call traces
             begin = time.perf_counter()
             tf.nest.map_structure(lambda output: output.numpy(), forward(batch[0]))

@@ -1,10 +1,10 @@
 """The arguments of `kerasmlp.fit` that are numbers and choices, with Keras' names and meaning."""
 
 import dataclasses
-from typing import Annotated, ClassVar, get_args
+from typing import Annotated, ClassVar, Literal, get_args
 
 from kerasmlp.runs.fields import FRACTION, Bound, SettingError, at_least, none_or
-from kerasmlp.runs.run_settings import LoopName, RunSettings
+from kerasmlp.runs.run_settings import STEPS, LoopName, RunSettings
 
 EPOCHS = Bound(
     lambda value: all(each >= 1 for each in (value if isinstance(value, tuple) else (value,))),
@@ -17,7 +17,7 @@ class FitSettings(RunSettings):
     """The settings of a run of `kerasmlp.fit`, whose docstring says what they mean."""
 
     changed_by_resume: ClassVar[frozenset[str]] = RunSettings.changed_by_resume | {
-        *("validation_freq", "validation_steps", "validation_batch_size"),
+        *("validation_freq", "validation_steps", "validation_batch_size", "steps_per_execution"),
     }
 
     epochs: Annotated[int, at_least(0)] = 1
@@ -28,6 +28,7 @@ class FitSettings(RunSettings):
     validation_split: Annotated[float, FRACTION] = 0.0
     validation_steps: Annotated[int | None, none_or(at_least(1))] = None
     validation_batch_size: Annotated[int | None, none_or(at_least(1))] = None
+    steps_per_execution: Annotated[int | Literal["auto"] | None, none_or(STEPS)] = None
     validation_freq: Annotated[int | tuple[int, ...], EPOCHS] = 1
 
     def _check_resumes(self, saved: RunSettings) -> None:

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from kerasmlp import callbacks as ours
 from kerasmlp.data import Examples, Parts
-from kerasmlp.loops import LOOPS, Loop
+from kerasmlp.loops import LOOPS, Loop, set_steps
 from kerasmlp.runs import own_loop
 from kerasmlp.runs.by_name import listed
 from kerasmlp.runs.drive import drive, memory_errors
@@ -43,6 +43,7 @@ def fit(
     validation_freq: int | Sequence[int] = 1,
     *,
     loop: str | Loop = "fit",
+    steps_per_execution: int | str | None = None,
     seed: int = 0,
     run: str | Path | None = None,
     resume: bool = False,
@@ -68,6 +69,8 @@ def fit(
         loop: `fit`, `graph`, `eager`, or a function of your own with the signature of
             `kerasmlp.loops.Loop`. It gets your callbacks, and returns the metrics of each epoch. Its
             run has these, and the trained model; it has no checkpoints, and cannot be resumed.
+        steps_per_execution: how many steps an execution has; `auto`: as many as leave callbacks their
+            turn four times a second, unless `compile` has set a number. None for that of `compile`.
         seed: the seed of the order of the batches.
         run: the folder of the run, such as `logs/mine`: checkpoints, what TensorBoard shows, history,
             metrics, and the trained model. None writes nothing.
@@ -106,6 +109,7 @@ def fit(
         steps_per_epoch=steps_per_epoch,
         validation_split=validation_split,
         validation_steps=validation_steps,
+        steps_per_execution=steps_per_execution,  # type: ignore[arg-type]  # it is checked
         validation_batch_size=validation_batch_size,
         validation_freq=validation_freq,  # type: ignore[arg-type]  # a list becomes a tuple
         resume=resume,
@@ -114,6 +118,8 @@ def fit(
     )
     _check(model, settings, own)
     data = fit_data(settings, x, y, sample_weight, class_weight, validation_data)
+    if settings.steps_per_execution is not None:
+        set_steps(model, settings.steps_per_execution, data.train)
     given = [] if callbacks is None else callbacks
     heard = listed(given, "callbacks: expected keras callbacks")
     if folder is not None:

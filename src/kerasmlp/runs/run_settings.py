@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, ClassVar, Literal, Self, get_args
 
 from kerasmlp.runs import run_folder
-from kerasmlp.runs.fields import SEED, Bound, SettingError, at_least, check, require
+from kerasmlp.runs.fields import SEED, Bound, SettingError, at_least, auto_or, between, check, require
 
 LoopName = Literal["fit", "graph", "eager"]
 SummaryName = Literal[
@@ -22,6 +22,7 @@ INTERVAL = Bound(
     lambda value: EVERY.fullmatch(value) is not None,
     "a positive number and epoch, steps or s, as in 1epoch, 1000steps, 30s",
 )
+STEPS = auto_or(between(1, 1_000_000))
 FOLDER_NAME = Bound(
     lambda value: value is None or (value not in ("", ".", "..") and not set(value) & set("/\\\0")),
     "the name of a folder, without path separators",

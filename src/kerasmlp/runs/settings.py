@@ -20,7 +20,7 @@ from kerasmlp.runs.fields import (
     require,
 )
 from kerasmlp.runs.recipes import RECIPES, RecipeName, defaults
-from kerasmlp.runs.run_settings import LoopName, RunSettings
+from kerasmlp.runs.run_settings import STEPS, LoopName, RunSettings
 
 ScheduleName = Literal["constant", "cosine"]
 QuantizeName = Literal["none", "int8", "int4"]
@@ -147,7 +147,7 @@ class Settings(RunSettings):
     strategy: StrategyName = "none"
     logical_cpus: Annotated[int, at_least(1)] = 1
     jit_compile: bool = True
-    steps_per_execution: Annotated[int | Literal["auto"], auto_or(between(1, 1_000_000))] = "auto"
+    steps_per_execution: Annotated[int | Literal["auto"], STEPS] = "auto"
     recipe: RecipeName = "default"
 
     def __post_init__(self) -> None:

@@ -13,9 +13,8 @@ from kerasmlp.loops import (
     DISTRIBUTED_STEP_SECONDS,
     STEP_SECONDS,
     TrainingData,
-    automatic_steps,
-    build,
     responsive_steps,
+    set_steps,
 )
 from kerasmlp.models import compiled_mlp, make_optimizer
 from kerasmlp.runs import source
@@ -150,12 +149,8 @@ def _own_model(settings: Settings, name: str, batches: Batches) -> keras.Model:
     """Return the user's model. Where nothing is given, it stays as its function compiled it."""
     model = new_model(name)
     model.jit_compile = model.jit_compile and settings.jit_compile
-    steps: Any = settings.steps_per_execution
-    if steps != "auto":
-        model.steps_per_execution = steps
-    elif model.steps_per_execution == 1 and model.jit_compile:
-        build(model, batches)
-        model.steps_per_execution = automatic_steps(model, batches)
+    if model.jit_compile or settings.steps_per_execution != "auto":
+        set_steps(model, settings.steps_per_execution, batches)
     return model
 
 
