@@ -45,12 +45,28 @@ def test_batch_losses_are_recorded_in_every_loop(variant, digits):
 
 
 @pytest.mark.parametrize("loop", LOOPS)
-def test_batch_losses_are_recorded_in_a_second_training(loop, digits):
-    model = compiled(dense)
-    for first in (1, 7):
+def test_steps_are_those_of_the_training_whatever_the_optimizer_counts(loop, digits):
+    model = compiled(dense, optimizer=lambda: keras.optimizers.SGD(gradient_accumulation_steps=3))
+    for _ in range(2):
         collector = Collector(BatchLosses())
         run(loop, model, digits, epochs=1, callbacks=[collector.batch_losses, collector])
-        assert [step for step, _ in collector.losses] == list(range(first, first + 6))
+        assert [step for step, _ in collector.losses] == list(range(1, 7))
+
+
+@pytest.mark.parametrize("times", [0, 2])
+def test_a_train_step_that_computes_no_loss_or_several_has_none_recorded(times, digits):
+    class Own(keras.Sequential):
+        def train_step(self, batch):
+            x, y = batch
+            for _ in range(times):
+                self.compute_loss(x, y, self(x))
+            return {"nothing": 0.0}
+
+    model = Own([keras.layers.Flatten(), keras.layers.Dense(3, "softmax")])
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    collector = Collector(BatchLosses())
+    run("graph", model, digits, callbacks=[collector.batch_losses, collector])
+    assert collector.losses == []
 
 
 @pytest.mark.parametrize("loop", LOOPS)

@@ -268,6 +268,53 @@ def test_an_interrupted_run_ends_as_if_it_had_not_been(kind, loop, tmp_path):
     assert fit_models.written(tmp_path / "mine") == fit_models.written(tmp_path / "whole")
 
 
+class Two(keras.Model):
+    """Trains with two optimizers, none of them compiled, and counts in a TensorFlow variable."""
+
+    def __init__(self):
+        super().__init__()
+        self.dense = keras.layers.Dense(1, name="dense")
+        self.optimizers = [keras.optimizers.Adam(0.01), keras.optimizers.SGD(0.01, momentum=0.9)]
+        self.mean = tf.Variable(0.0)
+
+    def call(self, x):
+        return self.dense(x)
+
+    def train_step(self, batch):
+        x, y = batch
+        with tf.GradientTape() as tape:
+            loss = self.compute_loss(x, y, self(x, training=True)) * (1 + 0.01 * self.mean)
+        self.mean.assign(0.9 * self.mean + 0.1 * loss)
+        gradients = tape.gradient(loss, self.trainable_variables)
+        for optimizer, gradient, variable in zip(
+            self.optimizers, gradients, self.trainable_variables, strict=True
+        ):
+            optimizer.apply([gradient], [variable])
+        return {"loss": loss}
+
+
+@pytest.mark.parametrize("loop", cases(LOOPS, default=("graph",)))
+def test_a_train_step_with_optimizers_of_its_own_is_resumed_exactly(loop, tmp_path):
+    def train(name, *others):
+        keras.utils.set_random_seed(1)
+        model = Two()
+        model.compile(loss="mse")
+        arguments = {"batch_size": 4, "epochs": 3, "run": tmp_path / name, "resume": True, "verbose": 0}
+        kerasmlp.fit(model, X, Y.astype(np.float32), loop=loop, callbacks=list(others), **arguments)
+        return [np.asarray(each) for each in (*model.variables, model.mean)]
+
+    whole = train("whole", StopAt(0))
+    for step in (2, 5, 6):
+        with pytest.raises(Interrupted):
+            train("mine", StopAt(step))
+    assert_same(train("mine", StopAt(0)), whole)
+    assert finished(tmp_path / "mine") == finished(tmp_path / "whole")
+    shown = events(tmp_path / "mine")
+    assert list(shown["train", "loss/running"]) == [5, 10, 15]
+    assert len(set(map(float, shown["train", "loss/evaluation"].values()))) == 3
+    assert ("train", "learning_rate") not in shown  # that of the compiled optimizer means nothing
+
+
 def test_a_run_folder_holds_the_whole_run(tmp_path):
     model, history = fit_models.train("table", tmp_path / "mine", callbacks=False)
     with (tmp_path / "mine/history.csv").open() as file:

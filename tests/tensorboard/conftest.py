@@ -73,10 +73,10 @@ def write(digits, small_model):
         dashboards = [
             Scalars(files, Sample(sample), stopwatch, batch_losses, every=4),
             Graph(files, Batches(*digits, 7).epoch(0).element_spec[0]),
-            Histograms(files, Sample(sample)),
-            Images(files, sample, validation),
+            Histograms(files, Sample(sample), stopwatch),
+            Images(files, sample, validation, stopwatch),
             # With `validation` it would use the outputs that `Images` has computed.
-            PRCurves(files, Examples(images, labels, are_images=True)),
+            PRCurves(files, Examples(images, labels, are_images=True), stopwatch),
         ]
         history = run(loop, model, digits, callbacks=[stopwatch, batch_losses, *dashboards])
         files.close()

@@ -221,8 +221,9 @@ def test_many_classes_have_no_matrix_and_only_the_first_curves(tmp_path):
     model.compile("sgd", "sparse_categorical_crossentropy")
     files = Events(tmp_path)
     batches = Batches(x, y, 8, are_images=False)
-    shown = dashboards(files, Examples(x, y), Examples(x, y), None, Stopwatch(8), BatchLosses())
-    callbacks = [shown["images"], shown["pr_curves"]]
+    stopwatch = Stopwatch(8)
+    shown = dashboards(files, Examples(x, y), Examples(x, y), None, stopwatch, BatchLosses())
+    callbacks = [stopwatch, shown["images"], shown["pr_curves"]]
     LOOPS["fit"](model, batches, in_order(x, y, are_images=False), 1, callbacks)
     files.close()
     assert tags(events(tmp_path), "validation") == {f"pr/{number}/pr_curves" for number in range(100)}

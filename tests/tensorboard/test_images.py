@@ -3,6 +3,7 @@ from keras import layers
 from sklearn.metrics import confusion_matrix
 
 from helpers import compiled, events, image, run
+from kerasmlp.callbacks.stopwatch import Stopwatch
 from kerasmlp.data.examples import Examples
 from kerasmlp.tensorboard import pictures
 from kerasmlp.tensorboard.events import Events
@@ -38,23 +39,17 @@ def test_a_first_layer_that_does_not_take_pixels_is_not_written(digits, tmp_path
     def convolutional():
         return [layers.Conv2D(2, 3), layers.Flatten(), layers.Dense(3), layers.Softmax()]
 
-    files = Events(tmp_path)
-    run(
-        "fit",
-        compiled(convolutional),
-        digits,
-        callbacks=[Images(files, Examples(*digits, are_images=True), None)],
-    )
+    files, stopwatch = Events(tmp_path), Stopwatch(7)
+    dashboard = Images(files, Examples(*digits, are_images=True), None, stopwatch)
+    run("fit", compiled(convolutional), digits, callbacks=[stopwatch, dashboard])
     files.close()
     assert {tag for _, tag in events(tmp_path)} == {"images/samples"}
 
 
 def test_augmented_images_are_written(digits, small_model, tmp_path):
-    files = Events(tmp_path)
-    dashboard = Images(
-        files, Examples(*digits, are_images=True), None, augment=lambda images: 255 - images
-    )
-    run("fit", small_model(), digits, callbacks=[dashboard])
+    files, stopwatch, examples = Events(tmp_path), Stopwatch(7), Examples(*digits, are_images=True)
+    dashboard = Images(files, examples, None, stopwatch, augment=lambda images: 255 - images)
+    run("fit", small_model(), digits, callbacks=[stopwatch, dashboard])
     files.close()
     images, labels = digits
     picture = image(events(tmp_path)["train", "images/augmented"][0])

@@ -61,19 +61,25 @@ class BatchLosses(keras.callbacks.Callback):
         model.train_function = None  # a function that was traced before does not call the wrapper
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
-        optimizer = self.model.optimizer
-        self._first_step, self._recorded = int(optimizer.iterations) if optimizer else 0, 0
+        self._recorded = int(self._count)
         self.latest: list[StepLoss] = []
+
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
+        self._epoch_begin = epoch * self.params["steps"]
+
+    def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+        self._first = batch
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         count, ring = int(self._count), self._ring.numpy().tolist()
-        self.latest = []
-        for number in range(self._recorded, count):
-            step, loss = self._first_step + number, ring[number % len(ring)]
-            step_in_epoch = step % self.params["steps"]
-            self._sum = self._sum + loss if step_in_epoch else loss
-            self.latest.append(StepLoss(step + 1, loss, self._sum / (step_in_epoch + 1)))
-        self._recorded = count
+        losses = [ring[number % len(ring)] for number in range(self._recorded, count)]
+        steps = range(self._first, min(batch + 1, self.params["steps"]))
+        self._recorded, self.latest = count, []
+        if len(losses) != len(steps):  # a `train_step` may compute no loss, or several
+            return
+        for step, loss in zip(steps, losses, strict=True):
+            self._sum = self._sum + loss if step else loss
+            self.latest.append(StepLoss(self._epoch_begin + step + 1, loss, self._sum / (step + 1)))
 
     def on_train_end(self, logs: Logs | None = None) -> None:
         self.model.compute_loss = self._compute_loss

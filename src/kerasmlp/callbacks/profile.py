@@ -26,36 +26,37 @@ class Profile(keras.callbacks.Callback):
         super().__init__()
         self._folder = folder
         self._executions = 0
-        self._first_step: int | None = None  # of the profile, while it is being made
+        self._steps: int | None = None  # in the profile, while it is being made
 
     def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
         self._executions += 1
         if self._executions == 2:
-            self._first_step = int(self.model.optimizer.iterations)
+            self._steps = 0
             tf.profiler.experimental.start(str(self._folder))
-        if self._first_step is not None:
+        if self._steps is not None:
+            self._first = batch
             self._trace = tf.profiler.experimental.Trace("execution", step_num=self._executions, _r=1)
             self._trace.__enter__()
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
-        if self._first_step is not None:
+        if self._steps is not None:
             self._trace.__exit__(None, None, None)
-            steps = int(self.model.optimizer.iterations) - self._first_step
-            if steps >= STEPS:
+            self._steps += min(batch + 1, self.params["steps"]) - self._first
+            if self._steps >= STEPS:
+                _report(f"profiled {self._steps} steps")
                 self._stop()
-                _report(f"profiled {steps} steps")
                 if importlib.util.find_spec(PLUGIN) is None:
                     _report("to see the profile: pip install tensorboard-plugin-profile")
 
     def on_train_end(self, logs: Logs | None = None) -> None:
-        if self._first_step is not None:
+        if self._steps is not None:
             self._stop()
         if self._executions < 2:
             _report(f"no profile: expected at least 2 executions; received {self._executions}")
 
     def _stop(self) -> None:
         tf.profiler.experimental.stop()
-        self._first_step = None
+        self._steps = None
 
 
 def _report(line: str) -> None:

@@ -1,4 +1,4 @@
-"""The time that the training steps take."""
+"""The number of training steps, and the time that they take."""
 
 import statistics
 import time
@@ -9,23 +9,26 @@ from kerasmlp.loops import Logs
 
 
 class Stopwatch(keras.callbacks.Callback):
-    """Times the training steps. Validation and the callbacks at the end of an epoch do not count.
+    """Counts and times the training steps. Validation and callbacks at an epoch's end take no time here.
 
     The first execution traces and compiles too. Where the time for that is known, it does not count in
     the first epoch. Otherwise the first execution does not count, unless it is the whole epoch.
 
     Attributes:
+        step: the number of steps so far, over all epochs. The optimizer may count otherwise: it may be
+            older than the training, accumulate gradients, or not be used by a `train_step`.
         seconds_to_first_step: the time from `set_model` to the end of the first execution.
         seconds_to_trace: the part of it in which TensorFlow traced its graph. None if unknown.
         seconds_to_compile: the part of it in which XLA compiled. None if unknown.
         seconds_per_step: the mean of each epoch.
     """
 
-    checkpointed = ("seconds_per_step",)
+    checkpointed = ("step", "seconds_per_step")
 
     def __init__(self, examples_per_step: int) -> None:
         super().__init__()
         self._examples_per_step = examples_per_step
+        self.step = 0
         self.seconds_to_first_step: float | None = None
         self.seconds_to_trace: float | None = None
         self.seconds_to_compile: float | None = None
@@ -47,6 +50,7 @@ class Stopwatch(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         self._begin = time.perf_counter()
+        self._epoch = epoch
         self._first_step: int | None = None
 
     def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
@@ -57,6 +61,7 @@ class Stopwatch(keras.callbacks.Callback):
         self._end = time.perf_counter()
         # Keras counts a shorter last execution in full.
         self._steps = min(batch + 1, self.params["steps"])
+        self.step = self._epoch * self.params["steps"] + self._steps
         if self.seconds_to_first_step is None:
             self.seconds_to_first_step = self._end - self._start
             function = self.model.train_function

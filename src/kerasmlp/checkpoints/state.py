@@ -7,6 +7,7 @@ import numpy as np
 
 from kerasmlp.checkpoints.keras_callbacks import Callbacks, attributes, value
 from kerasmlp.checkpoints.plain import Arrays, from_json, to_json
+from kerasmlp.models import optimizers, plain_variables
 
 
 def capture(model: keras.Model, callbacks: Callbacks) -> tuple[Arrays, list[Any]]:
@@ -85,8 +86,8 @@ def put_callbacks(callbacks: Callbacks, arrays: Arrays, states: list[Any]) -> No
 
 def _variables(model: keras.Model) -> dict[str, list[Any]]:
     return {
-        "model": [*model.variables, *_recurrent_states(model)],
-        "optimizer": model.optimizer.variables,
+        "model": [*model.variables, *_recurrent_states(model), *plain_variables(model)],
+        "optimizer": [variable for each in optimizers(model) for variable in each.variables],
         "metrics": model.metrics_variables,
     }
 

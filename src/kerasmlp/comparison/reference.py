@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from kerasmlp import loops
 from kerasmlp.comparison.verdict import State
+from kerasmlp.models import optimizers, plain_variables
 
 Batch = Any
 """A batch as a dataset delivers it: x, `(x, y)` or `(x, y, sample_weight)`."""
@@ -86,16 +87,10 @@ def calls_before_apply(model: keras.Model, call: Callable[[], None]) -> Iterator
             del optimizer.apply
 
 
-def optimizers(model: keras.Model) -> list[Any]:
-    """Return the compiled optimizer, and others that the model has, as a GAN does."""
-    others = [each for each in vars(model).values() if isinstance(each, keras.optimizers.Optimizer)]
-    return list({id(each): each for each in (model.optimizer, *others)}.values())
-
-
 def variables(model: keras.Model) -> list[Any]:
     """Return what a step changes, without metrics: weights, statistics, seeds, optimizer variables."""
     own = [variable for optimizer in optimizers(model) for variable in optimizer.variables]
-    return [*model.variables, *own]
+    return [*model.variables, *plain_variables(model), *own]
 
 
 def state(model: keras.Model) -> State:

@@ -11,8 +11,9 @@ from typing import Any, Self
 import keras
 import tensorflow as tf
 
-from kerasmlp.comparison.reference import assign, optimizers, values
+from kerasmlp.comparison.reference import assign, values
 from kerasmlp.comparison.verdict import State
+from kerasmlp.models import optimizers
 
 
 @contextlib.contextmanager

@@ -3,7 +3,7 @@
 import functools
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 
 import keras
 import numpy as np
@@ -14,7 +14,7 @@ from kerasmlp.data.batches import EVALUATION_BATCH_SIZE, in_order
 
 
 class Examples:
-    """Examples, and what a compiled model computes on them, once per step.
+    """Examples, and what a compiled model computes on them, once at each step; `at` sets the step.
 
     The model is called as in an evaluation. It stays as it is: metrics, seeds, and the statistics of
     layers such as `BatchNormalization` do not change.
@@ -39,7 +39,7 @@ class Examples:
         self.x, self.y, self.sample_weight = x, y, sample_weight
         self.are_images, self.batch_size = are_images, batch_size
         self._dataset: tf.data.Dataset | None = None
-        self._step: int | None = None
+        self._step = 0
         self._cache: dict[str, Any] = {}
         self._traced: dict[Any, Any] = {}
 
@@ -72,6 +72,12 @@ class Examples:
     def __len__(self) -> int:
         """Return the number of examples; for batches that stay batches, the number of batches."""
         return len(tf.nest.flatten(self.x)[0]) if self._dataset is None else len(self._batches)
+
+    def at(self, step: int) -> Self:
+        """Return these examples, for a training step. What was computed at another step is forgotten."""
+        if step != self._step:
+            self._step, self._cache = step, {}
+        return self
 
     def first(self, count: int) -> "Examples":
         """Return the first `count` examples, or all if there are fewer. Batches stay as they are."""
@@ -107,7 +113,7 @@ class Examples:
                     raise MemoryError(f"expected predictions of at most {limit:,} bytes")
             return tf.nest.map_structure(lambda *parts: np.concatenate(parts), *arrays)
 
-        return self._once("predictions", model, compute)
+        return self._once("predictions", compute)
 
     def metrics(self, model: keras.Model) -> dict[str, float]:
         """Return what `model.evaluate` returns, as far as it is a number.
@@ -123,7 +129,7 @@ class Examples:
                 logs, values = self._call(_measure, model, batch, values)
             return {name: float(value) for name, value in logs.items() if not np.ndim(value)}
 
-        return self._once("metrics", model, compute)
+        return self._once("metrics", compute)
 
     def gradients(self, model: keras.Model) -> tuple[float, list[NDArray[Any]]]:
         """Return the loss, and its gradients by the trainable variables: zeros for those not in use.
@@ -144,7 +150,7 @@ class Examples:
                 ]
             return loss, [np.asarray(gradient) for gradient in gradients]
 
-        return self._once("gradients", model, compute)
+        return self._once("gradients", compute)
 
     @functools.cached_property
     def _batches(self) -> list[Any]:
@@ -158,11 +164,8 @@ class Examples:
             self._traced[function] = tf.function(functools.partial(function), autograph=False)
         return self._traced[function](model, *arguments)
 
-    def _once(self, name: str, model: keras.Model, compute: Callable[[], Any]) -> Any:
-        """Return what `compute` returns, computed once for the step of the model's optimizer."""
-        step = int(model.optimizer.iterations)
-        if step != self._step:
-            self._step, self._cache = step, {}
+    def _once(self, name: str, compute: Callable[[], Any]) -> Any:
+        """Return what `compute` returns, computed once at a step."""
         if name not in self._cache:
             self._cache[name] = compute()
         return self._cache[name]

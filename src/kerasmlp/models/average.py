@@ -15,7 +15,7 @@ def averaged_weights(model: keras.Model) -> Iterator[None]:
     subtracts on TensorFlow.) Without `use_ema` nothing changes.
     """
     optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
-    if not optimizer.use_ema:
+    if optimizer is None or not optimizer.use_ema:
         yield
         return
     variables = model.trainable_variables

@@ -62,6 +62,7 @@ def drive(
         save_best(task.model, best, record.folder)
     return {
         **of_history(history),
+        "steps": stopwatch.step,
         "seconds_per_epoch": stopwatch.seconds_per_epoch,
         "seconds_to_first_step": stopwatch.seconds_to_first_step,
         "seconds_to_trace": stopwatch.seconds_to_trace,

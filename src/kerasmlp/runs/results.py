@@ -1,6 +1,7 @@
 """The results of a run: its evaluation, its model, its metrics, and TensorBoard's last events."""
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -52,9 +53,8 @@ def finish(
         **_evaluated("validation", model, task.validation),
         "dataset": task.data,
         "validation_examples": task.validation_examples,
-        "parameters": model.count_params(),
+        "parameters": sum(math.prod(weight.shape) for weight in model.weights),
         "epochs": settings.epochs,
-        "steps": int(model.optimizer.iterations),
         **measured,
         "loop": settings.loop,
         "strategy": getattr(settings, "strategy", "none"),
@@ -90,17 +90,16 @@ def _write_test(
     task: Task, test: Examples, record: Record, metrics: Mapping[str, Any], shown: Sequence[str]
 ) -> None:
     """Write what TensorBoard shows of the test examples."""
-    model, events = task.model, record.events
-    step = int(model.optimizer.iterations)
+    model, events, step = task.model, record.events, metrics["steps"]
     if "scalars" in shown:
         tested = {name: value for name, value in metrics.items() if name.startswith("test_")}
         values = {f"{name.removeprefix('test_')}/evaluation": each for name, each in tested.items()}
         events.write("test", step, scalar_pb, values)
     if "images" in shown:
-        tensorboard.write_first_layer(events, "test", model, test)
-        tensorboard.write_errors(events, "test", model, test)
+        tensorboard.write_first_layer(events, "test", step, model, test)
+        tensorboard.write_errors(events, "test", step, model, test)
     if "pr_curves" in shown:
-        tensorboard.write_pr_curves(events, "test", model, test)
+        tensorboard.write_pr_curves(events, "test", step, model, test)
     if "projector" in shown and isinstance(model, MLP):
         said = test.predictions(model).argmax(axis=1)
         images = test.x[: projector.POINTS]

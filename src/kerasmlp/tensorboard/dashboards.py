@@ -42,7 +42,7 @@ def dashboards(
     return {
         "scalars": Scalars(events, evaluated, stopwatch, batch_losses),
         "graphs": Graph(events, inputs),
-        "histograms": Histograms(events, evaluated),
-        "images": Images(events, sample, validation, augment),
-        "pr_curves": PRCurves(events, validation),
+        "histograms": Histograms(events, evaluated, stopwatch),
+        "images": Images(events, sample, validation, stopwatch, augment),
+        "pr_curves": PRCurves(events, validation, stopwatch),
     }

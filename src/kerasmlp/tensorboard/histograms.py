@@ -10,6 +10,7 @@ from tensorboard.plugins.histogram import metadata as histograms
 from tensorboard.plugins.histogram.summary_v2 import DEFAULT_BUCKET_COUNT, histogram_pb
 from tensorboard.util.tensor_util import make_tensor_proto
 
+from kerasmlp.callbacks import Stopwatch
 from kerasmlp.loops import Logs
 from kerasmlp.models import averaged_weights
 from kerasmlp.tensorboard.events import Events
@@ -22,21 +23,22 @@ class Histograms(keras.callbacks.Callback):
     With averaged weights, they are those of the averaged weights. The gradients are those on `sample`.
     """
 
-    def __init__(self, events: Events, sample: Sample) -> None:
+    def __init__(self, events: Events, sample: Sample, stopwatch: Stopwatch) -> None:
         super().__init__()
-        self._events, self._sample = events, sample
+        self._events, self._sample, self._stopwatch = events, sample, stopwatch
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         with averaged_weights(self.model):
             weights = trainable_weights(self.model)
-        arrays = {"weights": weights, "gradients": self._sample.gradients(self.model)}
+        step = self._stopwatch.step
+        arrays = {"weights": weights, "gradients": self._sample.at(step).gradients(self.model)}
         values = {
             f"{kind}/{name}": value
             for kind, named in arrays.items()
             for name, value in named.items()
             if value.size
         }
-        self._events.write("train", int(self.model.optimizer.iterations), histogram, values)
+        self._events.write("train", step, histogram, values)
 
 
 def histogram(tag: str, values: NDArray[Any], description: str) -> Summary:

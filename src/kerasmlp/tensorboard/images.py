@@ -10,6 +10,7 @@ from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.plugins.image import metadata as images
 from tensorboard.util.tensor_util import make_tensor_proto
 
+from kerasmlp.callbacks import Stopwatch
 from kerasmlp.data import Examples
 from kerasmlp.loops import Logs
 from kerasmlp.models import averaged_weights
@@ -38,10 +39,11 @@ class Images(keras.callbacks.Callback):
         events: Events,
         sample: Examples,
         validation: Examples | None,
+        stopwatch: Stopwatch,
         augment: Callable[[Any], Any] | None = None,
     ) -> None:
         super().__init__()
-        self._events, self._augment = events, augment
+        self._events, self._stopwatch, self._augment = events, stopwatch, augment
         self._sample, self._validation = sample, validation
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
@@ -62,10 +64,12 @@ class Images(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         if not is_shown(epoch):
             return
+        step = self._stopwatch.step
         with averaged_weights(self.model):
-            write_first_layer(self._events, "train", self.model, self._sample)
+            write_first_layer(self._events, "train", step, self.model, self._sample)
             if self._validation is not None:
-                write_errors(self._events, "validation", self.model, self._validation)
+                examples = self._validation.at(step)
+                write_errors(self._events, "validation", step, self.model, examples)
 
 
 def is_shown(epoch: int) -> bool:
@@ -77,7 +81,9 @@ def is_shown(epoch: int) -> bool:
     return (epoch + 1).bit_count() == 1
 
 
-def write_first_layer(events: Events, sub_run: str, model: keras.Model, examples: Examples) -> None:
+def write_first_layer(
+    events: Events, sub_run: str, step: int, model: keras.Model, examples: Examples
+) -> None:
     """Write the weights of the first layer as images, if its inputs are the pixels of `examples`."""
     images, variables = kind.images(examples.first(1)), model.trainable_variables
     if images is None or not variables:
@@ -85,16 +91,18 @@ def write_first_layer(events: Events, sub_run: str, model: keras.Model, examples
     shape, kernel = images.shape[1:], variables[0].numpy()
     if kernel.ndim == 2 and len(kernel) == np.prod(shape):
         picture = {"images/first_layer": pictures.first_layer(kernel, shape)}
-        events.write(sub_run, int(model.optimizer.iterations), _image, picture)
+        events.write(sub_run, step, _image, picture)
 
 
-def write_errors(events: Events, sub_run: str, model: keras.Model, examples: Examples) -> None:
+def write_errors(
+    events: Events, sub_run: str, step: int, model: keras.Model, examples: Examples
+) -> None:
     """Write how far `model` is off on `examples`, by what it predicts.
 
     Classes: the confusion matrix, unless there are more than `kind.CLASSES`; and the most wrong
     images, if the inputs are images. Numbers: the predicted against the true ones, and the residuals.
     """
-    step, errors = int(model.optimizer.iterations), {}
+    errors = {}
     if (found := kind.classified(model, examples)) is not None:
         labels, probabilities = found
         classes = probabilities.shape[1]

@@ -3,6 +3,7 @@
 import keras
 from tensorboard.plugins.pr_curve import summary as pr_curve
 
+from kerasmlp.callbacks import Stopwatch
 from kerasmlp.data import Examples
 from kerasmlp.loops import Logs
 from kerasmlp.models import averaged_weights
@@ -18,17 +19,21 @@ class PRCurves(keras.callbacks.Callback):
     are not classified (see `kind`), it writes nothing.
     """
 
-    def __init__(self, events: Events, validation: Examples | None) -> None:
+    def __init__(self, events: Events, validation: Examples | None, stopwatch: Stopwatch) -> None:
         super().__init__()
-        self._events, self._validation = events, validation
+        self._events, self._validation, self._stopwatch = events, validation, stopwatch
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         if is_shown(epoch) and self._validation is not None:
+            step = self._stopwatch.step
             with averaged_weights(self.model):
-                write_pr_curves(self._events, "validation", self.model, self._validation)
+                examples = self._validation.at(step)
+                write_pr_curves(self._events, "validation", step, self.model, examples)
 
 
-def write_pr_curves(events: Events, sub_run: str, model: keras.Model, examples: Examples) -> None:
+def write_pr_curves(
+    events: Events, sub_run: str, step: int, model: keras.Model, examples: Examples
+) -> None:
     """Write precision against recall for each class of `examples`, if they are classified."""
     found = kind.classified(model, examples)
     if found is None:
@@ -37,5 +42,4 @@ def write_pr_curves(events: Events, sub_run: str, model: keras.Model, examples: 
         f"pr/{number}": (found.labels == number, of_class)
         for number, of_class in enumerate(found.probabilities.T[: kind.CLASSES])
     }
-    step = int(model.optimizer.iterations)
     events.write(sub_run, step, lambda tag, curve, **text: pr_curve.pb(tag, *curve, **text), curves)

@@ -1,7 +1,7 @@
 """A sample of the training examples, and what the dashboards show of the model on it."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 
 import keras
 from numpy.typing import NDArray
@@ -21,6 +21,11 @@ class Sample:
     def __init__(self, examples: Examples) -> None:
         self.examples = examples
         self._left_out: set[str] = set()
+
+    def at(self, step: int) -> Self:
+        """Return this sample, for a training step."""
+        self.examples.at(step)
+        return self
 
     def metrics(self, model: keras.Model) -> dict[str, float]:
         """Return the metrics, and the loss that the gradients have."""

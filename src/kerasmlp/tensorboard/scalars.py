@@ -46,18 +46,21 @@ class Scalars(keras.callbacks.Callback):
                 self._events.write("train", step, scalar_pb, values)
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        step = int(self.model.optimizer.iterations)
+        step = self._stopwatch.step
         write_logs(self._events, step, logs or {})
         train: dict[str, Any] = {}
         with averaged_weights(self.model):
             weights = trainable_weights(self.model)
-        metrics, gradients = self._sample.metrics(self.model), self._sample.gradients(self.model)
+        sample = self._sample.at(step)
+        metrics, gradients = sample.metrics(self.model), sample.gradients(self.model)
         if gradients:
             squares = (np.vdot(gradient, gradient) for gradient in gradients.values())
             train["gradient_norm"] = np.sqrt(sum(squares))
+        optimizer = self.model.optimizer
+        if optimizer is not None and optimizer.built:  # a `train_step` may use others
+            train["learning_rate"] = float(optimizer.learning_rate)
         train |= {
             **{f"{name}/evaluation": value for name, value in metrics.items()},
-            "learning_rate": float(self.model.optimizer.learning_rate),
             "speed/examples_per_second": self._stopwatch.examples_per_second,
             "speed/milliseconds_per_step": 1000 * self._stopwatch.seconds_per_step[-1],
             **{f"weight_norm/{name}": np.linalg.norm(weight) for name, weight in weights.items()},
