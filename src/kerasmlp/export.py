@@ -64,21 +64,14 @@ def export(settings: Settings) -> "dict[Path, exporting.Parity]":
     """Export the model of a run. Return the parity report of each file or folder that was written.
 
     Raises:
-        ValueError: there is no model, or it does not fit the data, or a package is not installed.
+        ValueError: there is no model, or it does not fit the data, or a package is not installed; or a
+            format cannot hold the model. The exports before it are kept.
         OSError: a file cannot be read or written.
         FailedError: an export does not predict what the model predicts. The exports before it are kept.
     """
-    from kerasmlp.data import MNISTLoader
-    from kerasmlp.models import MLP
-
     for format in settings.format:
         exporting.check_installed(format)
-    model, data = runs.load_with_data(settings.run, settings.data)
-    if not isinstance(model, MLP) or not isinstance(data, MNISTLoader):
-        raise ValueError(
-            f"{settings.run}: expected a run of the handbook's MLP; received another model. Export it"
-            f" with Keras: kerasmlp.load({str(settings.run)!r}).export(...)"
-        )
+    served = exporting.Served.of_run(settings.run, settings.data)
     output = settings.output or settings.run / FOLDER
     output.mkdir(parents=True, exist_ok=True)
     reports = {}
@@ -86,7 +79,7 @@ def export(settings: Settings) -> "dict[Path, exporting.Parity]":
         print(f"{format}: exporting and checking", file=sys.stderr)
         with cli.quiet(settings.verbose):
             try:
-                path, report = exporting.write_checked(model, data, format, output)
+                path, report = exporting.write_checked(served, format, output)
             except exporting.ParityError as error:
                 raise cli.FailedError(error) from error
         reports[path] = report
@@ -103,17 +96,24 @@ def _print(reports: "Sequence[exporting.Parity]") -> None:
             report.format,
             f"{report.bytes:,}",
             f"{report.largest_difference:.1e}",
-            f"{report.equal_labels:.1%}",
-            f"{report.accuracy:.4f}",
+            "-" if report.equal_labels is None else f"{report.equal_labels:.1%}",
+            "-" if report.accuracy is None else f"{report.accuracy:.4f}",
             f"{report.milliseconds_1:.3f}",
             f"{report.milliseconds_1000:.2f}",
         )
     console = Console()
     console.print(table)
+    examples, accuracy = reports[0].examples, reports[0].accuracy_of_model
+    if accuracy is None:
+        of_model = "difference: the largest difference of an output, relative to its largest value"
+    else:
+        of_model = (
+            f"accuracy of the model: {accuracy:.4f}; difference: the largest difference of a"
+            " probability; labels: the share of equal labels"
+        )
     console.print(
-        f"{reports[0].images:,} test images; accuracy of the model: {reports[0].accuracy_of_model:.4f};"
-        " difference: the largest difference of a probability; labels: the share of equal labels;"
-        " ms: the time of a call with 1 image, and with 1,000 images"
+        f"{examples:,} test examples; {of_model};"
+        " ms: the time of a call with 1 example, and with 1,000 examples"
     )
 
 
