@@ -26,7 +26,7 @@ def write_checked(served: Served, format: FormatName, output: Path) -> tuple[Pat
         part = Path(folder, path.name)
         writers.write(served, format, part)
         report = parity.measure(served, format, part)
-        report.check(_bound(served, format))
+        report.check(parity.ROUNDED if _has_integers(served, format) else parity.EXACT)
         if path.is_dir():
             shutil.rmtree(path)
         part.replace(path)
@@ -35,8 +35,6 @@ def write_checked(served: Served, format: FormatName, output: Path) -> tuple[Pat
     return path, report
 
 
-def _bound(served: Served, format: FormatName) -> parity.Bound:
-    model = served.model
-    if format != "litert-int8" and not (isinstance(model, MLP) and model.is_quantized):
-        return parity.EXACT
-    return parity.ROUNDED_NUMBERS if served.labels is None else parity.ROUNDED
+def _has_integers(served: Served, format: FormatName) -> bool:
+    """Return whether the export computes with integers, or the model was trained for them."""
+    return format == "litert-int8" or (isinstance(served.model, MLP) and served.model.is_quantized)

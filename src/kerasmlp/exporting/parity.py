@@ -23,25 +23,27 @@ class ParityError(Exception):
 
 @dataclasses.dataclass(frozen=True)
 class Bound:
-    """The largest difference, the smallest share of equal labels, and the largest loss of accuracy.
+    """What an export may differ by, see `Parity`.
 
-    Of a model that predicts no classes, only the first counts.
+    Attributes:
+        largest_difference: the most that it may be.
+        equal_labels: the least that it may be.
+        accuracy_loss: the most that the accuracy may be below that of the model.
+        variance_loss: the most that it may be.
     """
 
     largest_difference: float
-    equal_labels: float = 1.0
-    accuracy_loss: float = 0.0
+    equal_labels: float
+    accuracy_loss: float
+    variance_loss: float
 
 
-EXACT = Bound(1e-5)
+EXACT = Bound(1e-5, equal_labels=1.0, accuracy_loss=0.0, variance_loss=1.0)
 """For an export of floats, which computes the same in another order."""
-ROUNDED = Bound(1.0, equal_labels=0.98, accuracy_loss=0.01)
+ROUNDED = Bound(1.0, equal_labels=0.98, accuracy_loss=0.01, variance_loss=0.01)
 """For an export of integers, and for a model trained for integers. A sum in another order may be
-rounded to another integer."""
-ROUNDED_NUMBERS = Bound(0.05)
-"""The same, for a model that predicts no classes. An activation has 256 values over its range, so that
-rounding it costs up to 0.2 % of the range. The errors of the layers add up, and they are largest for test
-examples beyond the range of the training examples."""
+rounded to another integer. Numbers beyond the range that they have on the training examples are cut: the
+largest difference says little, so that all differences together are bounded."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,6 +58,8 @@ class Parity:
         equal_labels: the share of examples with the same most probable class. This, and both
             accuracies, are None for a model that predicts no classes.
         accuracy: the accuracy of the export.
+        variance_loss: the mean squared difference of an output, divided by the variance of this output:
+            the largest of all outputs. None for a model that predicts classes.
         milliseconds_1: the median time of a call with one example.
         milliseconds_1000: the median time of a call with the first 1,000 examples.
     """
@@ -67,15 +71,22 @@ class Parity:
     equal_labels: float | None
     accuracy: float | None
     accuracy_of_model: float | None
+    variance_loss: float | None
     milliseconds_1: float
     milliseconds_1000: float
 
     def check(self, bound: Bound) -> None:
         """Raise a `ParityError` unless all differences are within `bound`."""
         within = self.largest_difference <= bound.largest_difference
+        received = f"{self.largest_difference:g}"
         if self.equal_labels is None or self.accuracy is None or self.accuracy_of_model is None:
-            expected = f"outputs within {bound.largest_difference:g} of the largest of the model's"
-            received = f"{self.largest_difference:g}"
+            loss = self.variance_loss or 0.0
+            within = within and loss <= bound.variance_loss
+            expected = (
+                f"outputs within {bound.largest_difference:g} of the model's largest, and at most"
+                f" {bound.variance_loss:.0%} of their variance lost"
+            )
+            received += f" and {loss:.1%}"
         else:
             loss = self.accuracy_of_model - self.accuracy
             within = within and self.equal_labels >= bound.equal_labels and loss <= bound.accuracy_loss
@@ -84,7 +95,7 @@ class Parity:
                 f" {bound.equal_labels:.0%} of {self.examples:,} labels equal, and at most"
                 f" {bound.accuracy_loss:.0%} of accuracy lost"
             )
-            received = f"{self.largest_difference:g}, {self.equal_labels:.1%} and {loss:.1%}"
+            received += f", {self.equal_labels:.1%} and {loss:.1%}"
         if not within:
             raise ParityError(
                 f"{self.format}: expected {expected}; received {received}. This export is not kept."
@@ -104,21 +115,23 @@ def measure(served: Served, format: FormatName, path: Path) -> Parity:
     expected, received = ([array.shape for array in each] for each in (served.outputs, outputs))
     if received != expected:
         raise ParityError(f"{format}: expected outputs of the shapes {expected}; received {received}")
+    compared = (
+        _compare_numbers(served, outputs) if served.labels is None else _compare_labels(served, outputs)
+    )
     return Parity(
         format,
         sum(file.stat().st_size for file in (path, *path.rglob("*")) if file.is_file()),
         served.examples,
-        *_differences(served, outputs),
+        *compared,
         *times,
     )
 
 
-def _differences(
-    served: Served, outputs: list[NDArray[Any]]
-) -> tuple[float, float | None, float | None, float | None]:
-    """Return the largest difference, the share of equal labels, and both accuracies, see `Parity`."""
-    if served.labels is None:
-        return max(map(_difference, outputs, served.outputs)), None, None, None
+Compared = tuple[float, float | None, float | None, float | None, float | None]
+"""The largest difference, the share of equal labels, both accuracies, and the loss of variance."""
+
+
+def _compare_labels(served: Served, outputs: list[NDArray[Any]]) -> Compared:
     found, expected = served.probabilities(outputs), served.probabilities(served.outputs)
     label, by_model = found.argmax(axis=1), expected.argmax(axis=1)
     return (
@@ -126,13 +139,18 @@ def _differences(
         float(np.mean(label == by_model)),
         float(np.mean(label == served.labels)),
         float(np.mean(by_model == served.labels)),
+        None,
     )
 
 
-def _difference(output: NDArray[Any], expected: NDArray[Any]) -> float:
-    """Return the largest difference, relative to the largest absolute value if that is more than 1."""
-    output, expected = output.astype(float), expected.astype(float)
-    return float(np.abs(output - expected).max() / max(1.0, np.abs(expected).max()))
+def _compare_numbers(served: Served, outputs: list[NDArray[Any]]) -> Compared:
+    largest, losses = [], []
+    for output, of_model in zip(outputs, served.outputs, strict=True):
+        expected = of_model.astype(float)
+        difference = np.abs(output - expected)
+        largest.append(float(difference.max() / max(1.0, np.abs(expected).max())))
+        losses.append(float(np.mean(difference**2) / (expected.var() or 1.0)))
+    return max(largest), None, None, None, max(losses)
 
 
 def _run(served: Served, format: FormatName, path: Path) -> dict[str, NDArray[Any]]:
@@ -140,7 +158,7 @@ def _run(served: Served, format: FormatName, path: Path) -> dict[str, NDArray[An
     is_keras, environment = format == "keras", dict(os.environ)
     with tempfile.TemporaryDirectory() as folder:
         inputs_path, output_path = Path(folder, "inputs.npz"), Path(folder, "output.npz")
-        np.savez(inputs_path, **_members(served.x if is_keras else served.by_name(served.x)))
+        np.savez(inputs_path, **_members(served, are_named=not is_keras))
         # -P: import nothing from the folder of the script, or from the current folder.
         command = [sys.executable, "-P", runtimes.__file__, format, path, inputs_path, output_path]
         if is_keras:  # the only format that needs the code of the model
@@ -156,6 +174,9 @@ def _run(served: Served, format: FormatName, path: Path) -> dict[str, NDArray[An
             return dict(arrays)
 
 
-def _members(x: Any) -> dict[str, Any]:
-    """Return inputs as the arrays of an `.npz` file."""
-    return {f"x/{name}": array for name, array in x.items()} if isinstance(x, dict) else {"x": x}
+def _members(served: Served, are_named: bool) -> dict[str, Any]:
+    """Return the inputs as the arrays of an `.npz` file, with their names in an export or in the data."""
+    if not isinstance(served.x, dict):
+        return {"x": served.x}
+    named = served.by_name(served.x) if are_named else served.x
+    return {f"x/{name}": array for name, array in named.items()}

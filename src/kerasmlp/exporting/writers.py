@@ -7,6 +7,7 @@ from typing import Any
 
 import keras
 import tensorflow as tf
+from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from kerasmlp.exporting.formats import FormatName
 from kerasmlp.exporting.reasons import FormatError
@@ -55,7 +56,7 @@ def _write(served: Served, model: keras.Model, format: FormatName, path: Path) -
         case "litert-int8":
             _write_integers(served, model, path)
         case "onnx":
-            _export(served.serving(model, training=False), path, format="onnx")
+            _write_onnx(served.serving(model, training=False), path)
 
 
 @contextlib.contextmanager
@@ -117,19 +118,50 @@ def _write_integers_alone(model: MLP, images: Any, path: Path) -> None:
 
 
 def _export(serving: keras.Model, path: Path, **options: Any) -> None:
-    """Export what `Served.serving` returns. Its inputs keep their names, and their number of examples."""
-    signature = keras.tree.map_structure(
-        lambda part: keras.InputSpec(part.dtype, part.shape, name=part.name), serving._inputs_struct
+    """Export what `Served.serving` returns. Its inputs keep their names and their shapes."""
+    serving.export(path, verbose=False, input_signature=[_signature(serving)], **options)
+
+
+def _write_onnx(serving: keras.Model, path: Path) -> None:
+    """Write what `Served.serving` returns.
+
+    tf2onnx takes constants, such as the mean in a `Normalization`, for inputs. So they are put into the
+    graph before.
+    """
+    traced, signature = _traced(serving), _signature(serving)
+    if all(tensor.op.type != "Const" for tensor in traced.inputs):
+        _export(serving, path, format="onnx")
+        return
+    frozen = convert_variables_to_constants_v2(
+        traced, lower_control_flow=False, aggressive_inlining=True
     )
-    serving.export(path, verbose=False, input_signature=[signature], **options)
+    if len(frozen.inputs) != len(tf.nest.flatten(signature)):
+        raise FormatError("onnx", "tf2onnx cannot convert tables, such as that of a TextVectorization")
+
+    class Frozen(keras.Model):
+        def call(self, inputs: Any) -> Any:
+            outputs = frozen(*tf.nest.flatten(inputs))
+            return tf.nest.pack_sequence_as(traced.structured_outputs, outputs)
+
+    model = Frozen()
+    model.built = True
+    model.export(path, format="onnx", verbose=False, input_signature=[signature])
+
+
+def _traced(serving: keras.Model) -> Any:
+    """Return the model as a function of TensorFlow, with a graph."""
+    return tf.function(serving, autograph=False).get_concrete_function(_signature(serving))
+
+
+def _signature(serving: keras.Model) -> Any:
+    """Return the specification of the inputs, with their names, in their structure."""
+    return keras.tree.map_structure(
+        lambda part: tf.TensorSpec(part.shape, part.dtype, part.name), serving._inputs_struct
+    )
 
 
 def _has_loop(served: Served, model: keras.Model) -> bool:
     """Return whether TensorFlow computes the model with a loop."""
-    taking = served.serving(model, training=False)
-    inputs = keras.tree.map_structure(
-        lambda part: tf.TensorSpec(part.shape, part.dtype), taking._inputs_struct
-    )
-    graph = tf.function(taking, autograph=False).get_concrete_function(inputs).graph.as_graph_def()
+    graph = _traced(served.serving(model, training=False)).graph.as_graph_def()
     functions = [node for function in graph.library.function for node in function.node_def]
     return any(node.op in ("While", "StatelessWhile") for node in (*graph.node, *functions))
