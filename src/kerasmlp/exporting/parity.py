@@ -42,8 +42,10 @@ EXACT = Bound(1e-5, equal_labels=1.0, accuracy_loss=0.0, variance_loss=1.0)
 """For an export of floats, which computes the same in another order."""
 ROUNDED = Bound(1.0, equal_labels=0.98, accuracy_loss=0.01, variance_loss=0.01)
 """For an export of integers, and for a model trained for integers. A sum in another order may be
-rounded to another integer. Numbers beyond the range that they have on the training examples are cut: the
-largest difference says little, so that all differences together are bounded."""
+rounded to another integer. Numbers beyond their range on the training examples are cut, so that the
+largest difference says little: the mean of all is bounded, as the accuracy is. Measured on the diabetes
+table of scikit-learn, with two layers of 64 units: 0.02 % of the variance is lost if the table is
+standardised before, and 2 % to 7 % if a `Normalization` in the model does it, in integers too."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -175,7 +177,7 @@ def _run(served: Served, format: FormatName, path: Path) -> dict[str, NDArray[An
 
 
 def _members(served: Served, are_named: bool) -> dict[str, Any]:
-    """Return the inputs as the arrays of an `.npz` file, with their names in an export or in the data."""
+    """Return inputs as the arrays of an `.npz` file, with their names in an export or in the data."""
     if not isinstance(served.x, dict):
         return {"x": served.x}
     named = served.by_name(served.x) if are_named else served.x

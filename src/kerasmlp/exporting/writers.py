@@ -1,6 +1,7 @@
 """Writes a model in each export format."""
 
 import contextlib
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -85,16 +86,20 @@ def _write_integers(served: Served, model: keras.Model, path: Path) -> None:
             " recurrent layer has none with unroll=True",
         )
     inputs = served.by_name(served.training_x)
-    count = len(next(iter(inputs.values())))
-    _export(
-        served.serving(model, training=False),
-        path,
-        optimizations=[tf.lite.Optimize.DEFAULT],
-        representative_dataset=lambda: (
-            {name: array[one : one + 1] for name, array in inputs.items()} for one in range(count)
-        ),
-        **LITERT,
-    )
+
+    def training_examples() -> Iterator[dict[str, Any]]:
+        for one in range(len(next(iter(inputs.values())))):
+            yield {name: array[one : one + 1] for name, array in inputs.items()}
+
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"\s*Warning: tf.lite.Interpreter is deprecated")
+        _export(
+            served.serving(model, training=False),
+            path,
+            optimizations=[tf.lite.Optimize.DEFAULT],
+            representative_dataset=training_examples,
+            **LITERT,
+        )
 
 
 def _write_integers_alone(model: MLP, images: Any, path: Path) -> None:
@@ -106,8 +111,7 @@ def _write_integers_alone(model: MLP, images: Any, path: Path) -> None:
     if not model.is_quantized:
         model = calibrated(model, keras.ops.cast(images, "float32") / 255.0, "int8")
     # The bytes are the integers of pixels in [0, 1], so the export needs no scaling.
-    integers = plain(model, ranges=True)
-    integers.export(
+    plain(model, ranges=True).export(
         path,
         verbose=False,
         optimizations=[tf.lite.Optimize.DEFAULT],
