@@ -17,20 +17,24 @@ FOLDER = "export"
 class Settings:
     """Export the model of a finished run, and check that the exported model predicts the same.
 
-    An export takes images as bytes and returns probabilities. It scales the images itself. Each export
-    is run in the runtime of its format, in a new process, on 1,000 test images. A report of the
-    differences is printed, and written beside the export as JSON. For floats, no probability may differ
-    by more than 1e-5, and no label may change. For integers, and for a model that was trained for
-    integers, at most 2 % of the labels may change, and at most 1 point of accuracy may be lost. An
-    export that differs more is an error, and is not kept.
+    An export takes the arrays of the data, by name, and returns what the model returns. Images as bytes
+    it takes as bytes, and scales itself. Each export is run in the runtime of its format, in a new
+    process, on 1,000 test examples. A report of the differences is printed, and written beside the
+    export as JSON. For floats, no probability may differ by more than 1e-5, and no label may change. For
+    integers, and for a model that was trained for integers, at most 2 % of the labels may change, and at
+    most 1 point of accuracy may be lost. For a model that predicts no classes: floats may differ by 1e-5
+    of the largest output, and of integers at most 1 % of the variance of an output may be lost. An
+    export that differs more is an error, and is not kept; so is a model that a format cannot hold.
 
     Args:
         run: The run folder, as logs/NAME.
-        format: One format or several. litert-int8 computes with integers only. It uses the integers that
-            the model was trained for (kerasmlp.train --quantize), or finds ranges on 1,000 training
-            images. It returns probabilities in units of 1 / 256.
+        format: One format or several. litert-int8 computes with integers, whose ranges are found on
+            1,000 training examples; what comes in and goes out stays as it is. The handbook's MLP has
+            integers alone, those that it was trained for (kerasmlp.train --quantize) or those found. It
+            returns probabilities in units of 1 / 256.
         output: The folder to write to. By default the folder export in the run folder.
-        data: Other data for the check, as in kerasmlp.train. By default the data of the run.
+        data: Other data for the check, as in kerasmlp.train. By default the data of the run. A run of
+            kerasmlp.fit keeps no data: it needs an .npz file of the arrays that fit takes.
         verbose: Print TensorFlow's messages.
     """
 

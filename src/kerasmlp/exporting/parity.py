@@ -84,11 +84,10 @@ class Parity:
         if self.equal_labels is None or self.accuracy is None or self.accuracy_of_model is None:
             loss = self.variance_loss or 0.0
             within = within and loss <= bound.variance_loss
-            expected = (
-                f"outputs within {bound.largest_difference:g} of the model's largest, and at most"
-                f" {bound.variance_loss:.0%} of their variance lost"
-            )
-            received += f" and {loss:.1%}"
+            expected = f"outputs within {bound.largest_difference:g} of the model's largest"
+            if bound.variance_loss < 1:
+                expected += f", and at most {bound.variance_loss:.0%} of their variance lost"
+                received += f" and {loss:.1%}"
         else:
             loss = self.accuracy_of_model - self.accuracy
             within = within and self.equal_labels >= bound.equal_labels and loss <= bound.accuracy_loss

@@ -45,6 +45,10 @@ def write(served: Served, format: FormatName, path: Path) -> None:
 def _write(served: Served, model: keras.Model, format: FormatName, path: Path) -> None:
     if isinstance(model, MLP) and model.is_quantized and format in ("litert", "onnx"):
         model = plain(model, ranges=False)  # these runtimes have no fake quantization
+    if format not in ("keras", "savedmodel") and _is_of_halves(model):
+        raise FormatError(
+            format, "it is for float32; this model computes in half precision, see its dtype policy"
+        )
     match format:
         case "keras":
             (served.serving(model) if served.takes_bytes else model).save(path)
@@ -162,6 +166,11 @@ def _signature(serving: keras.Model) -> Any:
     return keras.tree.map_structure(
         lambda part: tf.TensorSpec(part.shape, part.dtype, part.name), serving._inputs_struct
     )
+
+
+def _is_of_halves(model: keras.Model) -> bool:
+    dtypes = {layer.compute_dtype for layer in model._flatten_layers()}
+    return not dtypes.isdisjoint({"float16", "bfloat16"})
 
 
 def _has_loop(served: Served, model: keras.Model) -> bool:
