@@ -24,7 +24,8 @@ class Settings:
 
     Args:
         run: The run folder, as logs/NAME.
-        data: Other data to evaluate on, as in kerasmlp.train. By default the data of the run.
+        data: Other data to evaluate on, as in kerasmlp.train. By default the data of the run. A run of
+            kerasmlp.fit keeps no data: it needs an .npz file of the arrays that fit takes.
         verbose: Print TensorFlow's start-up messages.
     """
 

@@ -17,20 +17,24 @@ FOLDER = "export"
 class Settings:
     """Export the model of a finished run, and check that the exported model predicts the same.
 
-    An export takes images as bytes and returns probabilities. It scales the images itself. Each export
-    is run in the runtime of its format, in a new process, on 1,000 test images. A report of the
-    differences is printed, and written beside the export as JSON. For floats, no probability may differ
-    by more than 1e-5, and no label may change. For integers, and for a model that was trained for
-    integers, at most 2 % of the labels may change, and at most 1 point of accuracy may be lost. An
-    export that differs more is an error, and is not kept.
+    An export takes the arrays of the data, by name, and returns what the model returns. Images as bytes
+    it takes as bytes, and scales itself. Each export is run in the runtime of its format, in a new
+    process, on 1,000 test examples. A report of the differences is printed, and written beside the
+    export as JSON. For floats, no probability may differ by more than 1e-5, and no label may change. For
+    integers, and for a model that was trained for integers, at most 2 % of the labels may change, and at
+    most 1 point of accuracy may be lost. For a model that predicts no classes: floats may differ by 1e-5
+    of the largest output, and of integers at most 1 % of the variance of an output may be lost. An
+    export that differs more is an error, and is not kept; so is a model that a format cannot hold.
 
     Args:
         run: The run folder, as logs/NAME.
-        format: One format or several. litert-int8 computes with integers only. It uses the integers that
-            the model was trained for (kerasmlp.train --quantize), or finds ranges on 1,000 training
-            images. It returns probabilities in units of 1 / 256.
+        format: One format or several. litert-int8 computes with integers, whose ranges are found on
+            1,000 training examples; what comes in and goes out stays as it is. The handbook's MLP has
+            integers alone, those that it was trained for (kerasmlp.train --quantize) or those found. It
+            returns probabilities in units of 1 / 256.
         output: The folder to write to. By default the folder export in the run folder.
-        data: Other data for the check, as in kerasmlp.train. By default the data of the run.
+        data: Other data for the check, as in kerasmlp.train. By default the data of the run. A run of
+            kerasmlp.fit keeps no data: it needs an .npz file of the arrays that fit takes.
         verbose: Print TensorFlow's messages.
     """
 
@@ -64,21 +68,14 @@ def export(settings: Settings) -> "dict[Path, exporting.Parity]":
     """Export the model of a run. Return the parity report of each file or folder that was written.
 
     Raises:
-        ValueError: there is no model, or it does not fit the data, or a package is not installed.
+        ValueError: there is no model, or it does not fit the data, or a package is not installed; or a
+            format cannot hold the model. The exports before it are kept.
         OSError: a file cannot be read or written.
         FailedError: an export does not predict what the model predicts. The exports before it are kept.
     """
-    from kerasmlp.data import MNISTLoader
-    from kerasmlp.models import MLP
-
     for format in settings.format:
         exporting.check_installed(format)
-    model, data = runs.load_with_data(settings.run, settings.data)
-    if not isinstance(model, MLP) or not isinstance(data, MNISTLoader):
-        raise ValueError(
-            f"{settings.run}: expected a run of the handbook's MLP; received another model. Export it"
-            f" with Keras: kerasmlp.load({str(settings.run)!r}).export(...)"
-        )
+    served = exporting.Served.of_run(settings.run, settings.data)
     output = settings.output or settings.run / FOLDER
     output.mkdir(parents=True, exist_ok=True)
     reports = {}
@@ -86,7 +83,7 @@ def export(settings: Settings) -> "dict[Path, exporting.Parity]":
         print(f"{format}: exporting and checking", file=sys.stderr)
         with cli.quiet(settings.verbose):
             try:
-                path, report = exporting.write_checked(model, data, format, output)
+                path, report = exporting.write_checked(served, format, output)
             except exporting.ParityError as error:
                 raise cli.FailedError(error) from error
         reports[path] = report
@@ -103,17 +100,24 @@ def _print(reports: "Sequence[exporting.Parity]") -> None:
             report.format,
             f"{report.bytes:,}",
             f"{report.largest_difference:.1e}",
-            f"{report.equal_labels:.1%}",
-            f"{report.accuracy:.4f}",
+            "-" if report.equal_labels is None else f"{report.equal_labels:.1%}",
+            "-" if report.accuracy is None else f"{report.accuracy:.4f}",
             f"{report.milliseconds_1:.3f}",
             f"{report.milliseconds_1000:.2f}",
         )
     console = Console()
     console.print(table)
+    examples, accuracy = reports[0].examples, reports[0].accuracy_of_model
+    if accuracy is None:
+        of_model = "difference: the largest difference of an output, relative to its largest value"
+    else:
+        of_model = (
+            f"accuracy of the model: {accuracy:.4f}; difference: the largest difference of a"
+            " probability; labels: the share of equal labels"
+        )
     console.print(
-        f"{reports[0].images:,} test images; accuracy of the model: {reports[0].accuracy_of_model:.4f};"
-        " difference: the largest difference of a probability; labels: the share of equal labels;"
-        " ms: the time of a call with 1 image, and with 1,000 images"
+        f"{examples:,} test examples; {of_model};"
+        " ms: the time of a call with 1 example, and with 1,000 examples"
     )
 
 

@@ -2,15 +2,18 @@
 
 import pytest
 
-from kerasmlp.exporting import write_checked
-from kerasmlp.runs import load_with_data
+from kerasmlp.exporting import Served, write_checked
 
 
 @pytest.fixture(scope="module")
-def exported(finished, tmp_path_factory):
-    """The path and the parity report of each export, by format."""
+def served(finished):
     (folder, _), _ = finished
-    model, data = load_with_data(folder)
+    return Served.of_run(folder)
+
+
+@pytest.fixture(scope="module")
+def exported(served, tmp_path_factory):
+    """The path and the parity report of each export, by format."""
     output = tmp_path_factory.mktemp("exports")
     formats = "litert", "litert-int8", "onnx"
-    return {format: write_checked(model, data, format, output) for format in formats}
+    return {format: write_checked(served, format, output) for format in formats}

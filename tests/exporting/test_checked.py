@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import numpy as np
@@ -6,7 +7,6 @@ import pytest
 import kerasmlp
 from kerasmlp.exporting import checked, parity
 from kerasmlp.exporting.formats import FILES
-from kerasmlp.runs import load_with_data
 
 
 def test_every_export_predicts_what_the_model_predicts(exported, finished, digits):
@@ -15,7 +15,7 @@ def test_every_export_predicts_what_the_model_predicts(exported, finished, digit
     accuracy = np.mean(probabilities.argmax(axis=1) == digits[1])
     for format, (path, report) in exported.items():
         assert path.name == FILES[format]
-        assert (report.format, report.images, report.accuracy_of_model) == (format, 40, accuracy)
+        assert (report.format, report.examples, report.accuracy_of_model) == (format, 40, accuracy)
         if format == "litert-int8":
             assert report.equal_labels >= 0.98
             assert 1e-5 < report.largest_difference < 0.03
@@ -34,10 +34,9 @@ def test_only_the_exports_and_their_reports_are_written(exported):
     assert {path.name for path in output.iterdir()} == files | {f"{file}.json" for file in files}
 
 
-def test_an_export_that_predicts_something_else_is_not_kept(finished, tmp_path, monkeypatch):
-    (folder, _), _ = finished
-    impossible = parity.Bound(largest_difference=-1.0, equal_labels=1.0, accuracy_loss=0.0)
+def test_an_export_that_predicts_something_else_is_not_kept(served, tmp_path, monkeypatch):
+    impossible = dataclasses.replace(parity.EXACT, largest_difference=-1.0)
     monkeypatch.setattr(parity, "EXACT", impossible)
     with pytest.raises(parity.ParityError):
-        checked.write_checked(*load_with_data(folder), "onnx", tmp_path)
+        checked.write_checked(served, "onnx", tmp_path)
     assert not list(tmp_path.iterdir())

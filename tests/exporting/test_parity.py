@@ -1,15 +1,17 @@
+import dataclasses
+
 import numpy as np
 import pytest
 
 from kerasmlp.exporting import parity
+from kerasmlp.exporting.reasons import FormatError
 
 
-def test_other_predictions_are_measured_and_are_an_error(exported, digits):
-    images, labels = digits
-    others = np.full((40, 3), [0.5, 0.3, 0.2], np.float32)
+def test_other_predictions_are_measured_and_are_an_error(exported, served):
+    others = [np.full((40, 3), [0.5, 0.3, 0.2], np.float32)]
     path, _ = exported["onnx"]
-    report = parity.measure("onnx", path, images, labels, others)
-    assert report.accuracy_of_model == np.mean(labels == 0)
+    report = parity.measure(dataclasses.replace(served, outputs=others), "onnx", path)
+    assert report.accuracy_of_model == np.mean(served.labels == 0)
     assert report.equal_labels < 0.6
     assert report.largest_difference > 0.1
     for bound in (parity.EXACT, parity.ROUNDED):
@@ -17,7 +19,31 @@ def test_other_predictions_are_measured_and_are_an_error(exported, digits):
             report.check(bound)
 
 
-def test_an_export_that_does_not_run_is_an_error(digits, tmp_path):
+def test_numbers_are_measured_by_hand(exported, served):
+    """As if the model predicted numbers, 10 times its probabilities."""
+    (probabilities,) = served.outputs
+    numbers = 10 * probabilities
+    path, _ = exported["onnx"]
+    other = dataclasses.replace(served, outputs=[numbers], labels=None)
+    report = parity.measure(other, "onnx", path)
+    difference = numbers - probabilities
+    assert report.largest_difference == pytest.approx(difference.max() / numbers.max(), rel=1e-4)
+    assert report.variance_loss == pytest.approx((difference**2).mean() / numbers.var(), rel=1e-4)
+    assert report.equal_labels is report.accuracy is report.accuracy_of_model is None
+    with pytest.raises(parity.ParityError, match="onnx: expected outputs within 1 of the model's"):
+        report.check(parity.ROUNDED)
+    dataclasses.replace(report, variance_loss=0.009).check(parity.ROUNDED)
+    with pytest.raises(parity.ParityError, match="within 1e-05"):
+        dataclasses.replace(report, variance_loss=0.0).check(parity.EXACT)
+
+
+def test_outputs_of_another_shape_are_an_error(exported, served):
+    other = dataclasses.replace(served, outputs=[np.zeros((40, 4), np.float32)])
+    with pytest.raises(parity.ParityError, match=r"shapes \[\(40, 4\)\]; received \[\(40, 3\)\]"):
+        parity.measure(other, "onnx", exported["onnx"][0])
+
+
+def test_an_export_that_does_not_run_is_an_error(served, tmp_path):
     (tmp_path / "model.onnx").write_bytes(b"nonsense")
-    with pytest.raises(parity.ParityError, match="expected an export that runs; received: "):
-        parity.measure("onnx", tmp_path / "model.onnx", *digits, np.zeros((40, 3), np.float32))
+    with pytest.raises(FormatError, match=r"onnx: .*its runtime fails: "):
+        parity.measure(served, "onnx", tmp_path / "model.onnx")

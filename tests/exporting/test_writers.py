@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter
@@ -23,10 +25,10 @@ def test_the_integer_file_has_no_floats_and_no_operations_of_tensorflow(exported
         assert not [operation for operation in operations if "Flex" in operation["op_name"]]
 
 
-def test_the_integer_file_has_the_integers_of_the_training(digits, tmp_path):
+def test_the_integer_file_has_the_integers_of_the_training(served, digits, tmp_path):
     model = mlp("int8")
     run("fit", model, digits)
-    writers.write(model, "litert-int8", tmp_path / "x.tflite", None)
+    writers.write(dataclasses.replace(served, model=model), "litert-int8", tmp_path / "x.tflite")
     interpreter, tensors, _ = details(tmp_path / "x.tflite")
     (weights,) = (tensor for tensor in tensors if tuple(tensor["shape"]) == (8, 36))
     scales = weights["quantization_parameters"]["scales"]

@@ -1,3 +1,5 @@
-from .checked import IMAGES as IMAGES, write_checked as write_checked
+from .checked import write_checked as write_checked
 from .formats import FormatName as FormatName, check_installed as check_installed
 from .parity import Parity as Parity, ParityError as ParityError
+from .reasons import FormatError as FormatError
+from .served import Served as Served

@@ -1,6 +1,7 @@
 """Parity: how much the predictions of an exported model differ from those of the model."""
 
 import dataclasses
+import os
 import subprocess
 import sys
 import tempfile
@@ -12,6 +13,8 @@ from numpy.typing import NDArray
 
 from kerasmlp.exporting import runtimes
 from kerasmlp.exporting.formats import FormatName
+from kerasmlp.exporting.reasons import FormatError
+from kerasmlp.exporting.served import Served
 
 
 class ParityError(Exception):
@@ -20,18 +23,29 @@ class ParityError(Exception):
 
 @dataclasses.dataclass(frozen=True)
 class Bound:
-    """The largest difference, the smallest share of equal labels, and the largest loss of accuracy."""
+    """What an export may differ by, see `Parity`.
+
+    Attributes:
+        largest_difference: the most that it may be.
+        equal_labels: the least that it may be.
+        accuracy_loss: the most that the accuracy may be below that of the model.
+        variance_loss: the most that it may be.
+    """
 
     largest_difference: float
     equal_labels: float
     accuracy_loss: float
+    variance_loss: float
 
 
-EXACT = Bound(largest_difference=1e-5, equal_labels=1.0, accuracy_loss=0.0)
+EXACT = Bound(1e-5, equal_labels=1.0, accuracy_loss=0.0, variance_loss=1.0)
 """For an export of floats, which computes the same in another order."""
-ROUNDED = Bound(largest_difference=1.0, equal_labels=0.98, accuracy_loss=0.01)
+ROUNDED = Bound(1.0, equal_labels=0.98, accuracy_loss=0.01, variance_loss=0.01)
 """For an export of integers, and for a model trained for integers. A sum in another order may be
-rounded to another integer."""
+rounded to another integer. Numbers beyond their range on the training examples are cut, so that the
+largest difference says little: the mean of all is bounded, as the accuracy is. Measured on the diabetes
+table of scikit-learn, with two layers of 64 units: 0.02 % of the variance is lost if the table is
+standardised before, and 2 % to 7 % if a `Normalization` in the model does it, in integers too."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,81 +54,130 @@ class Parity:
 
     Attributes:
         bytes: the size of the file, or of all files of the folder.
-        largest_difference: the largest difference of a probability.
-        equal_labels: the share of images with the same most probable class.
+        largest_difference: the largest difference of a probability. For a model that predicts no
+            classes, the largest difference of an output, divided by the largest absolute value of this
+            output if that is more than 1.
+        equal_labels: the share of examples with the same most probable class. This, and both
+            accuracies, are None for a model that predicts no classes.
         accuracy: the accuracy of the export.
-        milliseconds_1: the median time of a call with one image.
-        milliseconds_1000: the median time of a call with the first 1,000 images.
+        variance_loss: the mean squared difference of an output, divided by the variance of this output:
+            the largest of all outputs. None for a model that predicts classes.
+        milliseconds_1: the median time of a call with one example.
+        milliseconds_1000: the median time of a call with the first 1,000 examples.
     """
 
     format: FormatName
     bytes: int
-    images: int
+    examples: int
     largest_difference: float
-    equal_labels: float
-    accuracy: float
-    accuracy_of_model: float
+    equal_labels: float | None
+    accuracy: float | None
+    accuracy_of_model: float | None
+    variance_loss: float | None
     milliseconds_1: float
     milliseconds_1000: float
 
     def check(self, bound: Bound) -> None:
         """Raise a `ParityError` unless all differences are within `bound`."""
-        loss = self.accuracy_of_model - self.accuracy
-        if not (
-            self.largest_difference <= bound.largest_difference
-            and self.equal_labels >= bound.equal_labels
-            and loss <= bound.accuracy_loss
-        ):
+        within = self.largest_difference <= bound.largest_difference
+        received = f"{self.largest_difference:g}"
+        if self.equal_labels is None or self.accuracy is None or self.accuracy_of_model is None:
+            loss = self.variance_loss or 0.0
+            within = within and loss <= bound.variance_loss
+            expected = f"outputs within {bound.largest_difference:g} of the model's largest"
+            if bound.variance_loss < 1:
+                expected += f", and at most {bound.variance_loss:.0%} of their variance lost"
+                received += f" and {loss:.1%}"
+        else:
+            loss = self.accuracy_of_model - self.accuracy
+            within = within and self.equal_labels >= bound.equal_labels and loss <= bound.accuracy_loss
+            expected = (
+                f"probabilities within {bound.largest_difference:g} of the model's,"
+                f" {bound.equal_labels:.0%} of {self.examples:,} labels equal, and at most"
+                f" {bound.accuracy_loss:.0%} of accuracy lost"
+            )
+            received += f", {self.equal_labels:.1%} and {loss:.1%}"
+        if not within:
             raise ParityError(
-                f"{self.format}: expected probabilities within {bound.largest_difference:g} of the"
-                f" model's, {bound.equal_labels:.0%} of {self.images:,} labels equal, and at most"
-                f" {bound.accuracy_loss:.0%} of accuracy lost; received {self.largest_difference:g},"
-                f" {self.equal_labels:.1%} and {loss:.1%}. This export is not kept."
+                f"{self.format}: expected {expected}; received {received}. This export is not kept."
             )
 
 
-def measure(
-    format: FormatName,
-    path: Path,
-    images: NDArray[np.uint8],
-    labels: NDArray[Any],
-    probabilities: NDArray[np.float32],
-) -> Parity:
+def measure(served: Served, format: FormatName, path: Path) -> Parity:
     """Run an export in a new process, and compare its predictions with those of the model.
 
-    Args:
-        images: `[images, height, width, channels]`.
-        labels: `[images]`.
-        probabilities: the predictions of the model, `[images, classes]`.
-
     Raises:
-        ParityError: the export does not run.
+        FormatError: the export does not run.
+        ParityError: its outputs have other shapes.
     """
-    outputs = _run(format, path, images)
-    predicted, predicted_by_model = outputs["probabilities"].argmax(1), probabilities.argmax(1)
+    results = _run(served, format, path)
+    times = [float(results.pop(f"milliseconds_{examples}")) for examples in (1, runtimes.BATCH)]
+    outputs = list(results.values())
+    expected, received = ([array.shape for array in each] for each in (served.outputs, outputs))
+    if received != expected:
+        raise ParityError(f"{format}: expected outputs of the shapes {expected}; received {received}")
+    compared = (
+        _compare_numbers(served, outputs) if served.labels is None else _compare_labels(served, outputs)
+    )
     return Parity(
-        format=format,
-        bytes=sum(file.stat().st_size for file in (path, *path.rglob("*")) if file.is_file()),
-        images=len(images),
-        largest_difference=float(np.abs(outputs["probabilities"] - probabilities).max()),
-        equal_labels=float(np.mean(predicted == predicted_by_model)),
-        accuracy=float(np.mean(predicted == labels)),
-        accuracy_of_model=float(np.mean(predicted_by_model == labels)),
-        milliseconds_1=float(outputs["milliseconds_1"]),
-        milliseconds_1000=float(outputs["milliseconds_1000"]),
+        format,
+        sum(file.stat().st_size for file in (path, *path.rglob("*")) if file.is_file()),
+        served.examples,
+        *compared,
+        *times,
     )
 
 
-def _run(format: FormatName, path: Path, images: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
+Compared = tuple[float, float | None, float | None, float | None, float | None]
+"""The largest difference, the share of equal labels, both accuracies, and the loss of variance."""
+
+
+def _compare_labels(served: Served, outputs: list[NDArray[Any]]) -> Compared:
+    found, expected = served.probabilities(outputs), served.probabilities(served.outputs)
+    label, by_model = found.argmax(axis=1), expected.argmax(axis=1)
+    return (
+        float(np.abs(found - expected).max()),
+        float(np.mean(label == by_model)),
+        float(np.mean(label == served.labels)),
+        float(np.mean(by_model == served.labels)),
+        None,
+    )
+
+
+def _compare_numbers(served: Served, outputs: list[NDArray[Any]]) -> Compared:
+    largest, losses = [], []
+    for output, of_model in zip(outputs, served.outputs, strict=True):
+        expected = of_model.astype(float)
+        difference = np.abs(output - expected)
+        largest.append(float(difference.max() / max(1.0, np.abs(expected).max())))
+        losses.append(float(np.mean(difference**2) / (expected.var() or 1.0)))
+    return max(largest), None, None, None, max(losses)
+
+
+def _run(served: Served, format: FormatName, path: Path) -> dict[str, NDArray[Any]]:
     """Run an export in a new process, and return the arrays that `runtimes` writes."""
+    is_keras, environment = format == "keras", dict(os.environ)
     with tempfile.TemporaryDirectory() as folder:
-        images_path, output_path = Path(folder, "images.npy"), Path(folder, "output.npz")
-        np.save(images_path, images)
+        inputs_path, output_path = Path(folder, "inputs.npz"), Path(folder, "output.npz")
+        np.savez(inputs_path, **_members(served, are_named=not is_keras))
         # -P: import nothing from the folder of the script, or from the current folder.
-        command = [sys.executable, "-P", runtimes.__file__, format, path, images_path, output_path]
-        process = subprocess.run([str(part) for part in command], capture_output=True, text=True)
+        command = [sys.executable, "-P", runtimes.__file__, format, path, inputs_path, output_path]
+        if is_keras:  # the only format that needs the code of the model
+            command.append(served.module or "kerasmlp")
+            environment["PYTHONPATH"] = os.pathsep.join(sys.path)
+        process = subprocess.run(
+            [str(part) for part in command], capture_output=True, text=True, env=environment
+        )
         if process.returncode:
             lines = process.stderr.strip().splitlines() or [f"exit status {process.returncode}"]
-            raise ParityError(f"{format}: expected an export that runs; received: {lines[-1]}")
+            raise FormatError(format, f"its runtime fails: {lines[-1]}")
         with np.load(output_path) as arrays:
             return dict(arrays)
+
+
+def _members(served: Served, are_named: bool) -> dict[str, Any]:
+    """Return inputs as the arrays of an `.npz` file, with their names in an export or in the data."""
+    if not isinstance(served.x, dict):
+        return {"x": served.x}
+    named = served.by_name(served.x) if are_named else served.x
+    return {f"x/{name}": array for name, array in named.items()}

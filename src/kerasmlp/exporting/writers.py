@@ -1,61 +1,180 @@
-"""Writes a model in each export format. Every export takes images as bytes, and scales them itself."""
+"""Writes a model in each export format."""
 
+import contextlib
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import keras
 import tensorflow as tf
+from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from kerasmlp.exporting.formats import FormatName
+from kerasmlp.exporting.reasons import FormatError
+from kerasmlp.exporting.served import Served
 from kerasmlp.models import MLP, calibrated, plain
 
+# By default, Keras also allows operations of TensorFlow, which LiteRT does not have.
+LITERT: dict[str, Any] = {
+    "format": "litert",
+    "target_spec": {"supported_ops": [tf.lite.OpsSet.TFLITE_BUILTINS]},
+}
 
-def write(model: MLP, format: FormatName, path: Path, images: Any) -> None:
-    """Export `model` to `path`, a new file, or a new folder for `savedmodel`.
 
-    The export takes uint8 `[batch, height, width, channels]` and returns float32 probabilities, `[batch,
-    classes]`. `litert-int8` computes with integers only, and returns uint8 multiples of 1 / 256. If the
-    model was not trained for integers, the ranges of its activations are found on `images`, uint8.
+def write(served: Served, format: FormatName, path: Path) -> None:
+    """Export a model to `path`, a new file, or a new folder for `savedmodel`.
+
+    The export takes the arrays of the data, by name, and returns what the model returns. Images as bytes
+    are taken as bytes, and scaled. `litert-int8` has weights and activations of 8 bits, with the ranges
+    of the training examples; its inputs and outputs stay what they are, except for the handbook's MLP.
+
+    Raises:
+        FormatError: the format cannot hold the model.
+        OSError: the file cannot be written.
     """
-    copy = MLP.from_config(model.get_config())  # without the optimizer
-    copy.build(model.get_build_config()["input_shape"])
-    copy.set_weights(model.get_weights())
-    # By default, Keras also allows operations of TensorFlow, which LiteRT does not have.
-    builtins_only = {"supported_ops": [tf.lite.OpsSet.TFLITE_BUILTINS]}
+    try:
+        with _for_inference(served.model) as model:
+            _write(served, model, format, path)
+    except (FormatError, OSError, MemoryError):
+        raise
+    except Exception as error:  # Keras and the converters raise many classes
+        raise FormatError(format, str(error)) from error
+
+
+def _write(served: Served, model: keras.Model, format: FormatName, path: Path) -> None:
+    if isinstance(model, MLP) and model.is_quantized and format in ("litert", "onnx"):
+        model = plain(model, ranges=False)  # these runtimes have no fake quantization
+    if format not in ("keras", "savedmodel") and _is_of_halves(model):
+        raise FormatError(
+            format, "it is for float32; this model computes in half precision, see its dtype policy"
+        )
     match format:
         case "keras":
-            _taking_bytes(copy).save(path)
+            (served.serving(model) if served.takes_bytes else model).save(path)
         case "savedmodel":
-            _taking_bytes(copy).export(path, "tf_saved_model", verbose=False)
+            _export(served.serving(model, training=False), path, format="tf_saved_model")
         case "litert":
-            served = _taking_bytes(_without_fake_quantization(copy))
-            served.export(path, "litert", verbose=False, target_spec=builtins_only)
+            _write_litert(served, model, path)
+        case "litert-int8" if served.is_handbooks:
+            _write_integers_alone(model, served.training_x, path)
         case "litert-int8":
-            if not copy.is_quantized:
-                copy = calibrated(copy, keras.ops.cast(images, "float32") / 255.0, "int8")
-            # The bytes are the integers of pixels in [0, 1], so the export needs no scaling.
-            plain(copy, ranges=True).export(
-                path,
-                "litert",
-                verbose=False,
-                optimizations=[tf.lite.Optimize.DEFAULT],
-                target_spec=builtins_only,
-                inference_input_type=tf.uint8,
-                inference_output_type=tf.uint8,
-            )
+            _write_integers(served, model, path)
         case "onnx":
-            served = _taking_bytes(_without_fake_quantization(copy))
-            signature = [keras.InputSpec(shape=served.input.shape, dtype="uint8", name="images")]
-            served.export(path, "onnx", verbose=False, input_signature=signature)
+            _write_onnx(served.serving(model, training=False), path)
 
 
-def _without_fake_quantization(model: MLP) -> keras.Model:
-    """Return the model with rounded weights, for runtimes that have no fake quantization."""
-    return plain(model, ranges=False) if model.is_quantized else model
+@contextlib.contextmanager
+def _for_inference(model: keras.Model) -> Iterator[keras.Model]:
+    """Within the context, let the model have no optimizer, loss and metrics, which no export has."""
+    optimizer, compiled = model.optimizer, model.compiled
+    model.optimizer, model.compiled = None, False
+    try:
+        yield model
+    finally:
+        model.optimizer, model.compiled = optimizer, compiled
 
 
-def _taking_bytes(model: keras.Model) -> keras.Model:
-    """Return the model with a layer before it that scales bytes."""
-    shape = model.get_build_config()["input_shape"][1:]
-    images = keras.Input(shape, dtype="uint8", name="images")
-    return keras.Model(images, model(keras.layers.Rescaling(1 / 255)(images)), name="served")
+def _write_litert(served: Served, model: keras.Model, path: Path) -> None:
+    """Write floats. LiteRT runs a loop, such as that of an LSTM, on a fixed number of examples alone."""
+    batch_size = 1 if _has_loop(served, model) else None
+    _export(served.serving(model, batch_size, training=False), path, **LITERT)
+
+
+def _write_integers(served: Served, model: keras.Model, path: Path) -> None:
+    """Write integers, with the ranges that activations have on the training examples."""
+    if _has_loop(served, model):  # the process would end with a segmentation fault
+        raise FormatError(
+            "litert-int8",
+            "LiteRT cannot find the ranges of activations in a loop, such as that of an LSTM; a"
+            " recurrent layer has none with unroll=True",
+        )
+    inputs = served.by_name(served.training_x)
+
+    def training_examples() -> Iterator[dict[str, Any]]:
+        for one in range(len(next(iter(inputs.values())))):
+            yield {name: array[one : one + 1] for name, array in inputs.items()}
+
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"\s*Warning: tf.lite.Interpreter is deprecated")
+        _export(
+            served.serving(model, training=False),
+            path,
+            optimizations=[tf.lite.Optimize.DEFAULT],
+            representative_dataset=training_examples,
+            **LITERT,
+        )
+
+
+def _write_integers_alone(model: MLP, images: Any, path: Path) -> None:
+    """Write the handbook's MLP with operations of integers alone, and bytes in and out.
+
+    It takes the images as bytes, and returns uint8 multiples of 1 / 256. If it was not trained for
+    integers, the ranges of its activations are found on `images`, uint8.
+    """
+    if not model.is_quantized:
+        model = calibrated(model, keras.ops.cast(images, "float32") / 255.0, "int8")
+    # The bytes are the integers of pixels in [0, 1], so the export needs no scaling.
+    plain(model, ranges=True).export(
+        path,
+        verbose=False,
+        optimizations=[tf.lite.Optimize.DEFAULT],
+        inference_input_type=tf.uint8,
+        inference_output_type=tf.uint8,
+        **LITERT,
+    )
+
+
+def _export(serving: keras.Model, path: Path, **options: Any) -> None:
+    """Export what `Served.serving` returns. Its inputs keep their names and their shapes."""
+    serving.export(path, verbose=False, input_signature=[_signature(serving)], **options)
+
+
+def _write_onnx(serving: keras.Model, path: Path) -> None:
+    """Write what `Served.serving` returns.
+
+    tf2onnx takes constants, such as the mean in a `Normalization`, for inputs. So they are put into the
+    graph before.
+    """
+    traced, signature = _traced(serving), _signature(serving)
+    if all(tensor.op.type != "Const" for tensor in traced.inputs):
+        _export(serving, path, format="onnx")
+        return
+    frozen = convert_variables_to_constants_v2(
+        traced, lower_control_flow=False, aggressive_inlining=True
+    )
+    if len(frozen.inputs) != len(tf.nest.flatten(signature)):
+        raise FormatError("onnx", "tf2onnx cannot convert tables, such as that of a TextVectorization")
+
+    class Frozen(keras.Model):
+        def call(self, inputs: Any) -> Any:
+            outputs = frozen(*tf.nest.flatten(inputs))
+            return tf.nest.pack_sequence_as(traced.structured_outputs, outputs)
+
+    model = Frozen()
+    model.built = True
+    model.export(path, format="onnx", verbose=False, input_signature=[signature])
+
+
+def _traced(serving: keras.Model) -> Any:
+    """Return the model as a function of TensorFlow, with a graph."""
+    return tf.function(serving, autograph=False).get_concrete_function(_signature(serving))
+
+
+def _signature(serving: keras.Model) -> Any:
+    """Return the specification of the inputs, with their names, in their structure."""
+    return keras.tree.map_structure(
+        lambda part: tf.TensorSpec(part.shape, part.dtype, part.name), serving._inputs_struct
+    )
+
+
+def _is_of_halves(model: keras.Model) -> bool:
+    dtypes = {layer.compute_dtype for layer in model._flatten_layers()}
+    return not dtypes.isdisjoint({"float16", "bfloat16"})
+
+
+def _has_loop(served: Served, model: keras.Model) -> bool:
+    """Return whether TensorFlow computes the model with a loop."""
+    graph = _traced(served.serving(model, training=False)).graph.as_graph_def()
+    functions = [node for function in graph.library.function for node in function.node_def]
+    return any(node.op in ("While", "StatelessWhile") for node in (*graph.node, *functions))

@@ -1,4 +1,4 @@
-from . import run_folder as run_folder
+from . import run_folder as run_folder, source as source
 from .by_name import import_by_name as import_by_name, new_model as new_model
 from .evaluation import Evaluated as Evaluated, Evaluation as Evaluation, evaluate as evaluate
 from .fields import (
@@ -11,7 +11,11 @@ from .fields import (
     check as check,
     require as require,
 )
-from .finished import load as load, load_with_data as load_with_data
+from .finished import (
+    load as load,
+    load_with_data as load_with_data,
+    model_function as model_function,
+)
 from .fitting import fit as fit
 from .repetition import (
     CONFIDENCE as CONFIDENCE,

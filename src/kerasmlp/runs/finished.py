@@ -2,13 +2,15 @@
 
 import contextlib
 import json
+import re
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 import keras
+import tensorflow as tf
 
-from kerasmlp.data import MNISTLoader
+from kerasmlp.data import AnyArrays, MNISTLoader
 from kerasmlp.runs import run_folder, saved_model, source
 from kerasmlp.runs.source import Source
 
@@ -27,22 +29,26 @@ def load(path: str | PathLike[str]) -> keras.Model:
     """
     file = Path(path)
     if file.is_dir():
-        file /= run_folder.MODEL
-        name = _model_function(Path(path) / run_folder.SETTINGS)
-        if not file.is_file() and not (name and file.with_suffix(saved_model.WEIGHTS).is_file()):
+        folder, file = file, file / run_folder.MODEL
+        name = model_function(folder)
+        has_weights = file.with_suffix(saved_model.WEIGHTS).is_file()
+        if not file.is_file() and has_weights and name is None:
+            raise FileNotFoundError(
+                f"{folder}: Keras could not save this model, so that the run has only its weights,"
+                f" {run_folder.MODEL.removesuffix('.keras')}{saved_model.WEIGHTS}; make the model again,"
+                " and call its load_weights"
+            )
+        if not file.is_file() and not has_weights:
             expected = "expected the folder of a finished run"
             raise FileNotFoundError(f"{expected}; {path} has no {run_folder.MODEL}")
         if name is not None:
-            inputs = _metrics(Path(path) / run_folder.METRICS)["inputs"]
-            return saved_model.load_into_new(name, file, inputs)
+            return saved_model.load_into_new(name, file, _metrics(folder)["inputs"])
     return saved_model.load(file)
 
 
-def _model_function(settings: Path) -> str | None:
+def model_function(folder: Path) -> str | None:
     """Return the `--model` of a run; None for the MLP, and for `kerasmlp.fit`."""
-    with contextlib.suppress(OSError, ValueError, AttributeError):
-        return json.loads(settings.read_bytes()).get("model")
-    return None
+    return _settings(folder).get("model")
 
 
 def load_with_data(folder: Path, data: str | None = None) -> tuple[keras.Model, Source]:
@@ -53,24 +59,79 @@ def load_with_data(folder: Path, data: str | None = None) -> tuple[keras.Model, 
         data: other data, as `--data` takes it. None for the data that the run was trained on.
 
     Raises:
-        ValueError: there is no model, or it does not fit the data.
+        ValueError: there is no model, or it does not fit the data; or a run of `kerasmlp.fit`, which
+            does not know its data by name, is given none.
         OSError: a file cannot be read.
     """
     model = load(folder)
+    metrics, settings = _metrics(folder), _settings(folder)
     # Where `auto` was asked for, it is what was found then.
-    name = data or str(_metrics(folder / run_folder.METRICS)["dataset"])
-    if _model_function(folder / run_folder.SETTINGS) is not None:
-        return model, source.read(name, any_arrays=True)
-    loader = MNISTLoader(name)
+    name = data or str(metrics["dataset"])
+    is_of_fit = bool(settings) and "data" not in settings
+    if is_of_fit and data is None:
+        raise ValueError(
+            f"--data: expected an .npz file with x_train, y_train, x_test and y_test, as kerasmlp.fit"
+            f" takes them; {folder} is a run of kerasmlp.fit, which does not keep its data"
+        )
+    if is_of_fit and Path(name).suffix == ".npz":
+        found: Source = AnyArrays.read(Path(name))  # nothing was scaled
+    else:
+        found = source.read(name, any_arrays=settings.get("model") is not None)
+    if settings.get("model") is not None or isinstance(found, AnyArrays):
+        _check_inputs(metrics["inputs"], found)
+        return model, found
     expected = tuple(model.get_build_config()["input_shape"][1:])
-    if loader.image_shape != expected:
+    if found.image_shape != expected:
         what = f"--data: expected images of shape {expected}, as the model takes them"
-        raise ValueError(f"{what}; received {loader.image_shape}")
-    return model, loader
+        raise ValueError(f"{what}; received {found.image_shape}")
+    return model, found
 
 
-def _metrics(path: Path) -> dict[str, Any]:
+def _check_inputs(described: Any, data: Source) -> None:
+    """Raise a `ValueError` if inputs are unlike those that the model was trained on.
+
+    Args:
+        described: what `saved_model.described` returned for these. None if that is not known.
+    """
+    x = source.parts(data)[1].padded[0]
+    scaled = tf.float32 if isinstance(data, MNISTLoader) else None
+    received = saved_model.described(
+        keras.tree.map_structure(lambda part: tf.TensorSpec(part.shape, scaled or part.dtype), x)
+    )
+    if described is not None and not _is_like(described, received):
+        raise ValueError(
+            f"--data: expected inputs as the model was trained on, {described};"
+            f" {data.name} has {received}"
+        )
+
+
+def _is_like(expected: Any, received: Any) -> bool:
+    """Return whether inputs so described have the same names, kinds of numbers, and numbers of axes."""
+    if isinstance(expected, dict) and isinstance(received, dict):
+        return expected.keys() == received.keys() and all(
+            _is_like(each, received[name]) for name, each in expected.items()
+        )
+    if isinstance(expected, list):  # which no file of arrays has: they come by their names
+        return True
+    return _kind(expected) == _kind(received)
+
+
+def _kind(described: Any) -> tuple[str, int]:
+    """Return the kind of numbers, as `int`, and the number of axes."""
+    dtype, _, shape = str(described).partition(" ")
+    return re.sub(r"^u?([a-z]+)\d*$", r"\1", dtype), shape.count(",") + (shape != "[]")
+
+
+def _settings(folder: Path) -> dict[str, Any]:
+    """Return the settings of a run; none if there is no file of them, or a damaged one."""
+    with contextlib.suppress(OSError, ValueError, TypeError):
+        return dict(json.loads((folder / run_folder.SETTINGS).read_bytes()))
+    return {}
+
+
+def _metrics(folder: Path) -> dict[str, Any]:
     """Return the metrics of a finished run. Raise a `ValueError` if the file is damaged."""
+    path = folder / run_folder.METRICS
     content = path.read_bytes()
     try:
         found: dict[str, Any] = json.loads(content)

@@ -47,11 +47,15 @@ def load(path: Path) -> keras.Model:
 
     Raises:
         OSError: the file cannot be read.
-        ValueError: it holds no Keras model.
+        ValueError: it holds no Keras model, or one of classes that are not known here.
     """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Skipping variable loading for optimizer")
-        return keras.models.load_model(path, safe_mode=True)
+        try:
+            return keras.models.load_model(path, safe_mode=True)
+        except TypeError as error:
+            reason = str(error).partition("Full object config")[0]
+            raise ValueError(f"{path}: {reason}") from error
 
 
 def described(inputs: Any) -> Any:

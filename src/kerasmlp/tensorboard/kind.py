@@ -46,20 +46,28 @@ def classified(model: keras.Model, examples: Examples) -> Classified | None:
     targets, outputs = _single(examples.y), _outputs(model, examples)
     if targets is None or outputs is None:
         return None
-    loss, from_logits = _loss(model)
+    loss, _ = _loss(model)
     if loss.startswith("binary"):
-        labels, positive = _columns(targets), _columns(outputs)
-        if labels.ndim != 1 or positive.ndim != 1 or not _are_integers(labels, 2):
+        labels = _columns(targets)
+        if labels.ndim != 1 or _columns(outputs).ndim != 1 or not _are_integers(labels, 2):
             return None
-        positive = expit(positive) if from_logits else positive
-        return Classified(labels.astype(int), np.stack([1 - positive, positive], axis=1))
+        return Classified(labels.astype(int), probabilities(model, outputs))
     if outputs.ndim != 2 or outputs.shape[1] < 2:
         return None
     are_probabilities = outputs.min() >= 0 and np.allclose(outputs.sum(axis=1), 1, atol=1e-2)
     found = _labels(targets, outputs.shape[1])
     if found is None or not (loss.endswith("crossentropy") or are_probabilities):
         return None
-    return Classified(found, softmax(outputs, axis=1) if from_logits else outputs)
+    return Classified(found, probabilities(model, outputs))
+
+
+def probabilities(model: keras.Model, outputs: NDArray[Any]) -> NDArray[Any]:
+    """Return outputs of a model that classifies as probabilities, `[examples, classes]`."""
+    loss, from_logits = _loss(model)
+    if loss.startswith("binary"):
+        positive = expit(_columns(outputs)) if from_logits else _columns(outputs)
+        return np.stack([1 - positive, positive], axis=1)
+    return softmax(outputs, axis=1) if from_logits else outputs
 
 
 def regressed(model: keras.Model, examples: Examples) -> Regressed | None:
