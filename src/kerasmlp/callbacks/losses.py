@@ -71,15 +71,20 @@ class BatchLosses(keras.callbacks.Callback):
         self._first = batch
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
-        count, ring = int(self._count), self._ring.numpy().tolist()
-        losses = [ring[number % len(ring)] for number in range(self._recorded, count)]
+        losses, self.latest = self._new(), []
         steps = range(self._first, min(batch + 1, self.params["steps"]))
-        self._recorded, self.latest = count, []
         if len(losses) != len(steps):  # a `train_step` may compute no loss, or several
             return
         for step, loss in zip(steps, losses, strict=True):
             self._sum = self._sum + loss if step else loss
             self.latest.append(StepLoss(self._epoch_begin + step + 1, loss, self._sum / (step + 1)))
+
+    def _new(self) -> list[float]:
+        """Return the losses since the last call. Those of an execution are known, no more."""
+        count, ring = int(self._count), self._ring.numpy().tolist()
+        losses = [ring[number % len(ring)] for number in range(self._recorded, count)]
+        self._recorded = count
+        return losses
 
     def on_train_end(self, logs: Logs | None = None) -> None:
         self.model.compute_loss = self._compute_loss

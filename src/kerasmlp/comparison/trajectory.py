@@ -190,12 +190,12 @@ class _Losses(BatchLosses):
         super().set_params({**(self.params or {}), **known})
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
-        super().on_train_batch_end(batch, logs)
-        if len(self.latest) > self.model.steps_per_execution:
+        losses = self._new()  # whatever the numbers of its batches are
+        if len(losses) > self.model.steps_per_execution:
             self._are_known = False
             self.all.clear()
         elif self._are_known:
-            self.all += [step.loss for step in self.latest]
+            self.all += losses
 
 
 def _history(returned: Any) -> History:
