@@ -34,27 +34,41 @@ def test_with_steps_per_epoch_the_next_epoch_goes_on():
         assert np.array_equal(np.concatenate(labels(batches.epoch(1, first_step=2))), [0, 1])
 
 
+def train_on(examples, batched, loop, steps_per_execution, **arguments):
+    """Train on batches of two examples; return the numbers of the examples that were made."""
+    made = []
+
+    def example(number):
+        made.append(int(number))
+        return np.float32([number])
+
+    def pair(number):
+        x = tf.ensure_shape(tf.numpy_function(example, [number], tf.float32), [1])
+        return x, x
+
+    dataset = batched(tf.data.Dataset.range(examples).map(pair).batch(2, drop_remainder=True))
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    is_program = loop == "program"
+    model.compile("sgd", "mse", jit_compile=is_program, steps_per_execution=steps_per_execution)
+    kerasmlp.fit(model, dataset, loop="fit" if is_program else loop, verbose=0, **arguments)
+    return made
+
+
 @pytest.mark.parametrize("steps_per_epoch", [9, 10])
 @pytest.mark.parametrize("loop", ["fit", "graph", "program"])
 def test_a_dataset_without_end_is_read_once(loop, steps_per_epoch):
     """An epoch goes on where the one before ended, and nothing is read and skipped for it."""
-    read = []
-
-    def example(number):
-        read.append(int(number))
-        return np.float32([number])
-
-    def examples(number):
-        x = tf.ensure_shape(tf.numpy_function(example, [number], tf.float32), [1])
-        return x, x
-
-    dataset = tf.data.Dataset.range(40).map(examples).batch(2, drop_remainder=True).repeat()
-    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
-    model.compile("sgd", "mse", jit_compile=loop == "program", steps_per_execution=3)
-    loop = "fit" if loop == "program" else loop
-    kerasmlp.fit(model, dataset, steps_per_epoch=steps_per_epoch, epochs=12, loop=loop, verbose=0)
+    made = train_on(
+        40, lambda batches: batches.repeat(), loop, 3, steps_per_epoch=steps_per_epoch, epochs=12
+    )
     used = 2 * steps_per_epoch * 12
-    assert used <= len(read) < 2 * used  # the first ones twice, some ahead
+    assert used <= len(made) < 2 * used  # the first ones twice, some ahead
+
+
+@pytest.mark.parametrize("loop", ["fit", "graph", "program"])
+def test_a_cached_dataset_is_made_once(loop):
+    made = train_on(12, lambda batches: batches.cache(), loop, 2, epochs=5)
+    assert len(made) <= 3 * 12  # `of` reads the first ones twice, and the cache is then filled once
 
 
 @pytest.mark.parametrize("initial_step", range(12))

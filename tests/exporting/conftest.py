@@ -5,13 +5,13 @@ import pytest
 from kerasmlp.exporting import Served, write_checked
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def served(finished):
     (folder, _), _ = finished
     return Served.of_run(folder)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def exported(served, tmp_path_factory):
     """The path and the parity report of each export, by format."""
     output = tmp_path_factory.mktemp("exports")

@@ -63,7 +63,10 @@ class DatasetBatches(Epochs):
         return self.batches
 
     def epoch(self, epoch: int | tf.Tensor, first_step: int = 0) -> tf.data.Dataset:
-        rest = self._onward(epoch, first_step).take(self.batches - first_step)
+        if self.continues:
+            rest = self._onward(epoch, first_step).take(self.batches - first_step)
+        else:
+            rest = self.dataset.skip(first_step)
         return rest.apply(tf.data.experimental.assert_cardinality(self.batches - first_step))
 
     def onward(self, epoch: int, first_step: int = 0) -> tf.data.Dataset | None:

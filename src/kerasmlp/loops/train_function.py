@@ -76,7 +76,10 @@ class _Reader:
             self._batches = iter(strategy.experimental_distribute_dataset(batches))
         ends_epoch = first + steps == self._train.steps_per_epoch
         self._next = (epoch + 1, 0) if ends_epoch and self._goes_on else (epoch, first + steps)
-        return self._run(self._batches, steps, self._goes_on or not ends_epoch)
+        logs = self._run(self._batches, steps, self._goes_on or not ends_epoch)
+        if ends_epoch and not self._goes_on:
+            next(self._batches, None)  # a dataset that is read to its end keeps what it caches
+        return logs
 
 
 @contextmanager
