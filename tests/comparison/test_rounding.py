@@ -8,7 +8,10 @@ import tensorflow as tf
 from kerasmlp import loops
 from kerasmlp.comparison.longest_sum import longest_sum
 from kerasmlp.comparison.reference import Reference, state
-from kerasmlp.comparison.rounding import Rounding, StepBound
+from kerasmlp.comparison.rounding import Rounding, StepBound, shares
+from kerasmlp.comparison.row import Row
+from kerasmlp.comparison.start import start_from
+from kerasmlp.comparison.trajectory import check_loop
 from kerasmlp.data import Batches
 from kerasmlp.models import compiled_mlp
 
@@ -93,3 +96,38 @@ class Convolution(keras.Model):
 def test_the_longest_sum_of_a_step(layers, shape, dtype, terms):
     model = keras.Sequential([keras.Input(shape[1:], dtype=dtype.name), *layers])
     assert longest_sum(model, 8, tf.TensorSpec(shape, dtype)) == terms
+
+
+def test_the_draws_may_miss_few_numbers_and_no_large_ones():
+    bound = np.full((100, 10), 1e-6)
+    bound[0] = 0.0  # a unit that no draw moved
+    few, many, large = (np.zeros((100, 10)) for _ in range(3))
+    few[0] = 5e-7
+    many[:3] = 2e-6
+    large[0, 0] = 1e-5
+    assert shares(few, bound).max() == 1
+    assert shares(np.where(bound == 0, 0, 9e-7), bound).max() == pytest.approx(0.9)
+    assert shares(many, bound).max() > 1
+    assert shares(large, bound).max() > 1
+    many_unmoved = np.zeros((100, 10))
+    many_unmoved[:5] = 1e-7
+    assert shares(many_unmoved, np.where(many_unmoved > 0, 0.0, 1e-6)).max() > 1
+
+
+@pytest.mark.thorough
+def test_an_execution_of_many_steps_that_amplifies_rounding_is_equal():
+    """The model of keras-team/keras#19953: in 40 steps, units switch that switch in no draw."""
+    numbers = np.random.default_rng(0)
+    x, y = numbers.normal(size=(20_000, 100)), numbers.integers(0, 10, 20_000)
+
+    def wide():
+        units = [keras.layers.Dense(128, "relu") for _ in range(10)]
+        model = keras.Sequential([keras.Input((100,)), *units, keras.layers.Dense(10, "softmax")])
+        model.compile("adam", "sparse_categorical_crossentropy", jit_compile=False)
+        return model
+
+    rows = [Row.parse(name) for name in ("fit+jit@50", "fit")]
+    with start_from(wide, (x, y), 500, 0) as start:
+        model, reference = (row.compile(start.new_model()) for row in rows)
+        found = check_loop(loops.LOOPS["fit"], model, reference, start, 1)
+    assert found.divergence is None

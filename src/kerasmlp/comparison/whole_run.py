@@ -12,7 +12,7 @@ import numpy as np
 
 from kerasmlp.comparison.epoch_metrics import EpochMetrics
 from kerasmlp.comparison.reference import Reference
-from kerasmlp.comparison.rounding import LAMBDA, Deviation, Rounding
+from kerasmlp.comparison.rounding import LAMBDA, Deviation, Rounding, shares
 from kerasmlp.comparison.verdict import State
 from kerasmlp.data import Epochs
 
@@ -104,7 +104,7 @@ class WholeRun:
             gap = np.abs(right.astype(float) - received)
             if not gap.size:
                 continue
-            share = gap / (bound + 1e-30)
+            share = shares(gap, bound)
             at = np.unravel_index(int(np.nan_to_num(share, nan=np.inf).argmax()), share.shape)
             if not share[at] <= largest.share:
                 largest = Deviation(path, float(gap.max()), float(bound[at]), float(share[at]))
