@@ -54,7 +54,7 @@ FAR = 1000.0
 MANY = 0.1
 """States are far apart if more than this share of the numbers of a variable differ by `FAR` bounds."""
 FEW = 0.02
-"""The share of the numbers of a variable that the draws may miss: a unit is one of 50 or more in a layer."""
+"""The share of the numbers of a variable that draws may miss: layers often have 50 units and more."""
 _TINY = float(np.finfo(np.float32).tiny)
 
 
