@@ -22,7 +22,8 @@ the bound for one step is tight. It is measured at the step itself. For each num
    a pixel that is always blank.
 
 Random changes can miss what happens to few numbers: two ReLU units are on together for one example, and
-a weight moves that no draw moved. See `shares`.
+a weight moves that no draw moved. So up to 2 % of the numbers of a variable may be above their bounds,
+if they are no more than the root mean square of the bounds of this variable.
 """
 
 import dataclasses
@@ -272,9 +273,8 @@ class StepBound:
 def shares(difference: Any, bound: Any) -> Any:
     """Return the differences in a variable as shares of their bounds. Above 1, it is more than rounding.
 
-    Up to `FEW` of them, at least one, may be above their bounds: they count as 1, if they are no more
-    than what is typical of the variable, the root mean square of its bounds. A mistake in the step is
-    larger than that, or moves more numbers.
+    Up to `FEW` of them, at least one, count as 1 if they are no more than the root mean square of the
+    bounds. A mistake in the step is larger, or moves more numbers.
     """
     share = difference / np.maximum(bound, _TINY)
     missed = (share > 1) & (difference <= np.sqrt(np.mean(np.square(bound))))
