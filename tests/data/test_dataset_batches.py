@@ -68,7 +68,7 @@ def test_a_dataset_without_end_is_read_once(loop, steps_per_epoch):
 @pytest.mark.parametrize("loop", ["fit", "graph", "program"])
 def test_a_cached_dataset_is_made_once(loop):
     made = train_on(12, lambda batches: batches.cache(), loop, 2, epochs=5)
-    assert len(made) <= 3 * 12  # `of` reads the first ones twice, and the cache is then filled once
+    assert len(made) < 5 * 12  # twice the first ones, and those that are read ahead
 
 
 @pytest.mark.parametrize("initial_step", range(12))
