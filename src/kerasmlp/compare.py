@@ -88,8 +88,7 @@ def _compare(settings: Settings) -> bool:
     rows += [comparison.Row.parse(step, is_step=True, **compilation) for step in settings.train_step]
     from rich.console import Console
 
-    from kerasmlp.data import MNISTLoader
-    from kerasmlp.runs import source
+    from kerasmlp.data import MNISTLoader, read_source
 
     with contextlib.ExitStack() as stack:
         processes = stack.enter_context(comparison.new_processes())
@@ -97,7 +96,7 @@ def _compare(settings: Settings) -> bool:
             data: Any = settings.data
             model: Any = settings.model
             if ":" not in settings.data:
-                data = source.read(settings.data, any_arrays=model is not None)
+                data = read_source(settings.data, any_arrays=model is not None)
             if isinstance(data, MNISTLoader):
                 model = model or comparison.handbook_model(data)
             if model is None:

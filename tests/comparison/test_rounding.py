@@ -6,9 +6,10 @@ import pytest
 import tensorflow as tf
 
 from kerasmlp import loops
+from kerasmlp.comparison.deviation import shares
 from kerasmlp.comparison.longest_sum import longest_sum
 from kerasmlp.comparison.reference import Reference, state
-from kerasmlp.comparison.rounding import Rounding, StepBound, shares
+from kerasmlp.comparison.rounding import Rounding, StepBound
 from kerasmlp.comparison.row import Row
 from kerasmlp.comparison.start import start_from
 from kerasmlp.comparison.trajectory import check_loop

@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from helpers import assert_same, compiled, state
 from kerasmlp import loops
+from kerasmlp.data import unpacked
 from small_models import dense
 
 X = np.zeros((3, 2), np.float32)
@@ -26,12 +27,12 @@ def test_train_step_returns_the_metrics_as_keras_does(digits):
 
 @pytest.mark.parametrize("batch", [X, (X, X), (X, X, X), (X, None, X)])
 def test_the_parts_of_a_batch_keep_their_places(batch):
-    received = loops.parts(batch)
+    received = unpacked(batch)
     for part, expected in zip(received, batch if isinstance(batch, tuple) else (X,), strict=True):
         assert part is expected
 
 
 def test_an_optional_input_is_none():
-    x, y = loops.parts(((tf.experimental.Optional.empty(None), X), X))
+    x, y = unpacked(((tf.experimental.Optional.empty(None), X), X))
     assert x == (None, X)
     assert loops.batch_length((x, y)) == 3

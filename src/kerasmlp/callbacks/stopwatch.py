@@ -9,7 +9,7 @@ from kerasmlp.loops import Logs
 
 
 class Stopwatch(keras.callbacks.Callback):
-    """Counts and times the training steps. Validation and callbacks at an epoch's end take no time here.
+    """Counts and times the training steps, without validation and the callbacks at the end of an epoch.
 
     The first execution traces and compiles too. Where the time for that is known, it does not count in
     the first epoch. Otherwise the first execution does not count, unless it is the whole epoch.

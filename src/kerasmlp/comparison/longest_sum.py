@@ -6,7 +6,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from kerasmlp.loops import has_own_step, parts
+from kerasmlp.data import unpacked
+from kerasmlp.loops import has_own_step
 
 
 def longest_sum(model: keras.Model, batch_size: int, batch: Any) -> int:
@@ -21,7 +22,7 @@ def longest_sum(model: keras.Model, batch_size: int, batch: Any) -> int:
     )
     own = has_own_step(model)
     forward = tf.function(
-        model.train_step if own else lambda of: model(parts(of)[0], training=False), autograph=False
+        model.train_step if own else lambda of: model(unpacked(of)[0], training=False), autograph=False
     )
     operations = forward.get_concrete_function(fixed).graph.get_operations()
     kernels = ("MatMul", "Conv", "Einsum", "Gather")
@@ -33,8 +34,8 @@ def longest_sum(model: keras.Model, batch_size: int, batch: Any) -> int:
         if output.shape.rank
     ]
     if any("While" in operation.type for operation in operations):  # a layer over a sequence
-        outputs += [spec.shape for spec in tf.nest.flatten(parts(fixed)[0]) if spec.shape.rank > 2]
-        outputs += [tf.TensorShape([*spec.shape, 1]) for spec in tf.nest.flatten(parts(fixed)[0])]
+        outputs += [spec.shape for spec in tf.nest.flatten(unpacked(fixed)[0]) if spec.shape.rank > 2]
+        outputs += [tf.TensorShape([*spec.shape, 1]) for spec in tf.nest.flatten(unpacked(fixed)[0])]
     positions = [math.prod(size or 1 for size in shape[:-1]) for shape in outputs]
     units = [math.prod(weight.shape[:-1]) for weight in model.trainable_variables]
     return max(batch_size, *units, *positions)

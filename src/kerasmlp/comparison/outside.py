@@ -7,8 +7,7 @@ import tensorflow as tf
 
 from kerasmlp.comparison.reference import Reference, values
 from kerasmlp.comparison.verdict import Divergence, State, same
-from kerasmlp.data import Epochs
-from kerasmlp.loops import parts
+from kerasmlp.data import Epochs, unpacked
 
 
 def divergence(
@@ -98,7 +97,7 @@ def _after_passes(reference: Reference, before: State, batches: Callable[[], tf.
     reference.restore(before)
     try:
         for batch in batches():
-            reference.model(parts(batch)[0], training=True)
+            reference.model(unpacked(batch)[0], training=True)
     except Exception:  # the model cannot be called
         reference.restore(before)
     return values(reference.variables)

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from kerasmlp import loops
 from kerasmlp.comparison.verdict import State
+from kerasmlp.data import unpacked
 from kerasmlp.models import optimizers, plain_variables
 
 Batch = Any
@@ -19,7 +20,7 @@ Batch = Any
 
 def own_gradients(model: keras.Model, batch: Batch) -> list[Any]:
     """Return the gradients of the trainable variables, as the optimizer expects them."""
-    return loops.compute_gradients(model, *loops.parts(batch))[2]
+    return loops.compute_gradients(model, *unpacked(batch))[2]
 
 
 def dense(gradients: list[Any]) -> list[Any]:

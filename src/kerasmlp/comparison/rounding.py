@@ -26,7 +26,6 @@ a weight moves that no draw moved. So up to 2 % of the numbers of a variable may
 if they are no more than the root mean square of the bounds of this variable.
 """
 
-import dataclasses
 import functools
 import math
 from collections.abc import Callable, Sequence
@@ -35,11 +34,12 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from kerasmlp.comparison.deviation import TINY, Deviation, largest_deviation
 from kerasmlp.comparison.longest_sum import longest_sum
 from kerasmlp.comparison.reference import RIGHT, Batch, Reference, Step, assign, dense, restore, state
 from kerasmlp.comparison.verdict import State
-from kerasmlp.data import Epochs, packed
-from kerasmlp.loops import has_own_step, parts
+from kerasmlp.data import Epochs, packed, unpacked
+from kerasmlp.loops import has_own_step
 
 LAMBDA = 8.0
 PERTURBATION = 16.0
@@ -54,29 +54,6 @@ CLEARLY_WITHIN = 0.5
 FAR = 1000.0
 MANY = 0.1
 """States are far apart if more than this share of the numbers of a variable differ by `FAR` bounds."""
-FEW = 0.02
-"""The share of the numbers of a variable that draws may miss: layers often have 50 units and more."""
-_TINY = float(np.finfo(np.float32).tiny)
-
-
-@dataclasses.dataclass(frozen=True)
-class Deviation:
-    """The path of the variable in which a state differs most from the expected one.
-
-    Attributes:
-        size: the largest absolute difference in it.
-        bound: the bound on rounding, at the element whose difference is the largest share of it.
-        share: the difference at that element divided by `bound`. Above 1, it is more than rounding.
-    """
-
-    variable: str
-    size: float
-    bound: float
-    share: float
-
-    @property
-    def is_rounding(self) -> bool:
-        return self.share <= 1
 
 
 class Rounding:
@@ -123,7 +100,7 @@ class Rounding:
         """Take a step with randomly changed weights and inputs."""
         distance = PERTURBATION * self.unit_roundoff
         values = self._perturb_weights(seed, distance)
-        x, *rest = parts(batch)
+        x, *rest = unpacked(batch)
         x = tf.nest.map_structure(lambda part: _perturbed(part, seed, distance), x)
         weights = self._model.trainable_variables
         step.take(self._model, packed(x, *rest), lambda: assign(weights, values))
@@ -206,7 +183,8 @@ class StepBound:
         """Return where `received` differs most from `expected`, in the first `variables` or in all."""
         for input_draws, program_draws in DRAWS:
             self._draw(input_draws, program_draws)
-            found = self._largest(received, variables)
+            paths = self.rounding.reference.paths[:variables]
+            found = largest_deviation(paths, self.expected, received, self.bounds())
             clear = found.share <= CLEARLY_WITHIN or self.are_far_apart(
                 self.expected[:variables], received
             )
@@ -244,22 +222,6 @@ class StepBound:
             for first, second, bound in zip(one, other, self.bounds(), strict=False)
         )
 
-    def _largest(self, received: State, variables: int | None) -> Deviation:
-        largest = Deviation("", 0.0, 0.0, -1.0)
-        paths = self.rounding.reference.paths[:variables]
-        for path, *arrays, bound in zip(paths, self.expected, received, self.bounds(), strict=False):
-            right, other = (np.atleast_1d(array.astype(np.float64)) for array in arrays)
-            difference = np.where(np.isnan(right) & np.isnan(other), 0.0, np.abs(other - right))
-            difference = np.nan_to_num(difference, nan=np.inf)
-            if not difference.size:
-                continue
-            share = shares(difference, bound)
-            at = int(share.argmax())
-            if share.flat[at] > largest.share:
-                size = float(difference.max())
-                largest = Deviation(path, size, float(bound.flat[at]), float(share.flat[at]))
-        return largest
-
     def _bound(self, old: Any, right: Any, inputs: Any, programs: Any) -> Any:
         """Return the bound for each element of a variable that changes from `old` to `right`."""
         unit_roundoff = self.rounding.unit_roundoff
@@ -267,18 +229,7 @@ class StepBound:
         bound = factor * inputs + programs
         bound += PERTURBATION * unit_roundoff * (np.abs(right) + np.abs(right - old))
         bound += unit_roundoff / self._bias_correction * np.abs(right - old)
-        return np.nan_to_num(bound, nan=0.0) + PERTURBATION * _TINY
-
-
-def shares(difference: Any, bound: Any) -> Any:
-    """Return the differences in a variable as shares of their bounds. Above 1, it is more than rounding.
-
-    Up to `FEW` of them, at least one, count as 1 if they are no more than the root mean square of the
-    bounds. A mistake in the step is larger, or moves more numbers.
-    """
-    share = difference / np.maximum(bound, _TINY)
-    missed = (share > 1) & (difference <= np.sqrt(np.mean(np.square(bound))))
-    return np.where(missed, 1.0, share) if missed.sum() <= max(1.0, FEW * missed.size) else share
+        return np.nan_to_num(bound, nan=0.0) + PERTURBATION * TINY
 
 
 class _RootMeanSquare:

@@ -22,6 +22,7 @@ from kerasmlp.comparison.short_calls import ShortCalls
 from kerasmlp.comparison.start import Start
 from kerasmlp.comparison.verdict import Divergence, State, Trajectory, same
 from kerasmlp.comparison.watching import OwnOptimizers, drawing
+from kerasmlp.data import unpacked
 from kerasmlp.loops import History, Logs
 
 PREDICTIONS = 1000
@@ -220,7 +221,7 @@ def _predictions(model: keras.Model, start: Start) -> list[Any]:
     found: list[list[Any]] = []
     for batch in start.test_batches(PREDICTIONS):
         try:
-            outputs = model(loops.parts(batch)[0], training=False)
+            outputs = model(unpacked(batch)[0], training=False)
         except Exception:  # a model with a train step of its own need not have outputs
             return []
         found.append([np.array(output) for output in keras.tree.flatten(outputs)])

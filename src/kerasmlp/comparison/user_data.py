@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kerasmlp.data import MNISTLoader, Parts, weighted, weighted_dataset
-from kerasmlp.runs import import_by_name, source
+from kerasmlp.data import Parts, Source, read_source, weighted, weighted_dataset
+from kerasmlp.runs import import_by_name
 
 if TYPE_CHECKING:
     from kerasmlp.data import SavedDataset
@@ -38,9 +38,9 @@ def as_data(
             f" received {type(data).__name__}"
         )
     if isinstance(data, str | Path):
-        data = source.read(str(data), any_arrays=True)
-    if isinstance(data, source.Source):
-        return *source.parts(data), isinstance(data, MNISTLoader)
+        data = read_source(str(data), any_arrays=True)
+    if isinstance(data, Source):
+        return data.train, data.test, data.are_images
     if _is_dataset(data):
         return _saved(data, folder), None, False
     if isinstance(data, tuple) and len(data) == 2 and all(_is_set(part) for part in data):

@@ -10,9 +10,10 @@ import math
 
 import numpy as np
 
+from kerasmlp.comparison.deviation import Deviation, largest_deviation
 from kerasmlp.comparison.epoch_metrics import EpochMetrics
 from kerasmlp.comparison.reference import Reference
-from kerasmlp.comparison.rounding import LAMBDA, Deviation, Rounding, shares
+from kerasmlp.comparison.rounding import LAMBDA, Rounding
 from kerasmlp.comparison.verdict import State
 from kerasmlp.data import Epochs
 
@@ -97,15 +98,4 @@ class WholeRun:
 
     def deviation(self, final: State, compared: int | None) -> Deviation:
         """Return where `final` differs most from the right end, in the first `compared` variables."""
-        largest = Deviation("", 0.0, 0.0, -1.0)
-        for path, right, received, bound in zip(
-            self._paths[:compared], self.final, final, self._bounds, strict=False
-        ):
-            gap = np.abs(right.astype(float) - received)
-            if not gap.size:
-                continue
-            share = shares(gap, bound)
-            at = np.unravel_index(int(np.nan_to_num(share, nan=np.inf).argmax()), share.shape)
-            if not share[at] <= largest.share:
-                largest = Deviation(path, float(gap.max()), float(bound[at]), float(share[at]))
-        return largest
+        return largest_deviation(self._paths[:compared], self.final, final, self._bounds)

@@ -12,6 +12,7 @@ import tensorflow as tf
 from kerasmlp import loops
 from kerasmlp.comparison.reference import RIGHT, Batch, Step, assign, own_gradients, variables
 from kerasmlp.comparison.verdict import State, same
+from kerasmlp.data import unpacked
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,11 +85,11 @@ def with_forward_passes(evidence: Evidence) -> Iterator[WrongStep]:
     """Yield mistakes in what a step does to statistics and seeds."""
 
     def twice(model: keras.Model, batch: Batch) -> list[Any]:
-        model(loops.parts(batch)[0], training=True)
+        model(unpacked(batch)[0], training=True)
         return own_gradients(model, batch)
 
     def again(model: keras.Model, batch: Batch) -> None:
-        model(loops.parts(batch)[0], training=True)
+        model(unpacked(batch)[0], training=True)
 
     def then_again(model: keras.Model, batch: Batch) -> list[Any]:
         gradients = own_gradients(model, batch)
@@ -178,9 +179,9 @@ def with_other_data(evidence: Evidence) -> Iterator[WrongStep]:
     for how, order in orders.items():
         name = f"labels do not belong to their inputs: they are {how}"
         yield WrongStep("labels", name, batches=[_with_parts(batch, y=order) for batch in batches])
-    if len(loops.parts(batches[0])) == 3:
+    if len(unpacked(batches[0])) == 3:
         name = "sample weights are left out (class weights are sample weights)"
-        yield WrongStep("weights", name, batches=[loops.parts(batch)[:2] for batch in batches])
+        yield WrongStep("weights", name, batches=[unpacked(batch)[:2] for batch in batches])
     if len(evidence.drawn) > 1:
         count = len(evidence.drawn)
         for factor, how in ((1 / count, "mean"), (1.0, "sum")):
@@ -216,7 +217,7 @@ def _training_too(thawed: list[Any], evidence: Evidence) -> Step:
         with tf.GradientTape() as tape:
             for variable in thawed:
                 tape.watch(variable.value)
-            x, *rest = loops.parts(batch)
+            x, *rest = unpacked(batch)
             y_pred = model(x, training=True)
             loss = model.compute_loss(x, *rest[:1], y_pred, *rest[1:], training=True)
         return tape.gradient(loss, [variable.value for variable in trained])
@@ -242,7 +243,7 @@ def _accumulated(batches: Sequence[Batch], factor: float) -> Step:
 
 def _with_parts(batch: Batch, **change: Callable[[Any], Any]) -> Batch:
     """Return the batch with functions applied to the tensors of its parts `x` and `y`."""
-    parts = dict(zip(("x", "y", "sample_weight"), loops.parts(batch), strict=False))
+    parts = dict(zip(("x", "y", "sample_weight"), unpacked(batch), strict=False))
     for name, function in change.items():
         if name in parts:
             parts[name] = tf.nest.map_structure(function, parts[name])

@@ -8,4 +8,5 @@ from .examples import Examples as Examples
 from .loader import MNISTLoader as MNISTLoader
 from .parts import Parts as Parts
 from .saved_dataset import SavedDataset as SavedDataset
+from .source import Source as Source, read_source as read_source
 from .tensors import scale as scale

@@ -2,7 +2,7 @@
 
 import dataclasses
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from kerasmlp.data.npz import NPZ_MEMBERS, read_members
 from kerasmlp.data.parts import Parts
@@ -21,6 +21,7 @@ class AnyArrays:
     train: Parts
     test: Parts
     name: str
+    are_images: ClassVar[bool] = False
 
     @classmethod
     def read(cls, path: Path) -> Self:

@@ -11,6 +11,7 @@ from kerasmlp.data.arrays import Arrays
 from kerasmlp.data.idx import read_idx_folder
 from kerasmlp.data.mnist import read_mnist, read_mnist5k
 from kerasmlp.data.npz import read_npz
+from kerasmlp.data.parts import Parts
 
 NAMED = {"mnist": read_mnist, "mnist5k": read_mnist5k}
 
@@ -33,6 +34,19 @@ class MNISTLoader:
         arrays, self.name = read(data)
         self.train_data, self.train_label, self.test_data, self.test_label = arrays
         self._random = np.random.default_rng(seed)
+
+    are_images = True
+    """Whether bytes are pixels, see `Batches`."""
+
+    @property
+    def train(self) -> Parts:
+        """The training examples."""
+        return Parts((self.train_data, self.train_label))
+
+    @property
+    def test(self) -> Parts:
+        """The test examples."""
+        return Parts((self.test_data, self.test_label))
 
     @property
     def num_train_data(self) -> int:

@@ -48,7 +48,7 @@ table of scikit-learn, with two layers of 64 units: 0.02 % of the variance is lo
 standardised before, and 2 % to 7 % if a `Normalization` in the model does it, in integers too."""
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Parity:
     """The predictions of an export in its own runtime, compared with those of the model.
 
@@ -70,10 +70,10 @@ class Parity:
     bytes: int
     examples: int
     largest_difference: float
-    equal_labels: float | None
-    accuracy: float | None
-    accuracy_of_model: float | None
-    variance_loss: float | None
+    equal_labels: float | None = None
+    accuracy: float | None = None
+    accuracy_of_model: float | None = None
+    variance_loss: float | None = None
     milliseconds_1: float
     milliseconds_1000: float
 
@@ -120,38 +120,36 @@ def measure(served: Served, format: FormatName, path: Path) -> Parity:
         _compare_numbers(served, outputs) if served.labels is None else _compare_labels(served, outputs)
     )
     return Parity(
-        format,
-        sum(file.stat().st_size for file in (path, *path.rglob("*")) if file.is_file()),
-        served.examples,
-        *compared,
-        *times,
+        format=format,
+        bytes=sum(file.stat().st_size for file in (path, *path.rglob("*")) if file.is_file()),
+        examples=served.examples,
+        milliseconds_1=times[0],
+        milliseconds_1000=times[1],
+        **compared,
     )
 
 
-Compared = tuple[float, float | None, float | None, float | None, float | None]
-"""The largest difference, the share of equal labels, both accuracies, and the loss of variance."""
-
-
-def _compare_labels(served: Served, outputs: list[NDArray[Any]]) -> Compared:
+def _compare_labels(served: Served, outputs: list[NDArray[Any]]) -> dict[str, float]:
+    """Return those attributes of `Parity` that a model has that predicts classes."""
     found, expected = served.probabilities(outputs), served.probabilities(served.outputs)
     label, by_model = found.argmax(axis=1), expected.argmax(axis=1)
-    return (
-        float(np.abs(found - expected).max()),
-        float(np.mean(label == by_model)),
-        float(np.mean(label == served.labels)),
-        float(np.mean(by_model == served.labels)),
-        None,
-    )
+    return {
+        "largest_difference": float(np.abs(found - expected).max()),
+        "equal_labels": float(np.mean(label == by_model)),
+        "accuracy": float(np.mean(label == served.labels)),
+        "accuracy_of_model": float(np.mean(by_model == served.labels)),
+    }
 
 
-def _compare_numbers(served: Served, outputs: list[NDArray[Any]]) -> Compared:
+def _compare_numbers(served: Served, outputs: list[NDArray[Any]]) -> dict[str, float]:
+    """Return those of a model that predicts no classes."""
     largest, losses = [], []
     for output, of_model in zip(outputs, served.outputs, strict=True):
         expected = of_model.astype(float)
         difference = np.abs(output - expected)
         largest.append(float(difference.max() / max(1.0, np.abs(expected).max())))
         losses.append(float(np.mean(difference**2) / (expected.var() or 1.0)))
-    return max(largest), None, None, None, max(losses)
+    return {"largest_difference": max(largest), "variance_loss": max(losses)}
 
 
 def _run(served: Served, format: FormatName, path: Path) -> dict[str, NDArray[Any]]:

@@ -2,6 +2,9 @@
 
 import re
 
+LONGEST = 400
+"""A longer reason is cut."""
+
 
 class FormatError(ValueError):
     """A format cannot hold a model, or its runtime cannot run it."""
@@ -22,7 +25,3 @@ def reason(said: str) -> str:
     text = found[1] if found else said.partition("Full object config")[0]
     line = " ".join(text.split())
     return line if len(line) <= LONGEST else f"{line[:LONGEST]} ..."
-
-
-LONGEST = 400
-"""A longer reason is cut."""

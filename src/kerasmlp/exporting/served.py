@@ -12,9 +12,9 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from kerasmlp import tensorboard
-from kerasmlp.data import Examples, MNISTLoader
+from kerasmlp.data import Examples
 from kerasmlp.models import MLP
-from kerasmlp.runs import load_with_data, model_function, source
+from kerasmlp.runs import load_with_data, model_function
 
 EXAMPLES = 1000
 """Number of test examples for the check, and of training examples for the ranges of integers."""
@@ -61,9 +61,7 @@ class Served:
             OSError: a file cannot be read.
         """
         model, found = load_with_data(folder, data)
-        train, test = source.parts(found)
-        are_images = isinstance(found, MNISTLoader)
-        examples = Examples(*test.part(0, EXAMPLES).padded, are_images=are_images)
+        examples = Examples(*found.test.part(0, EXAMPLES).padded, are_images=found.are_images)
         classified = tensorboard.classified(model, examples)
         function = model_function(folder)
         return cls(
@@ -72,8 +70,8 @@ class Served:
             x=examples.x,
             outputs=tf.nest.flatten(examples.predictions(model)),
             labels=None if classified is None else classified.labels,
-            training_x=train.part(0, EXAMPLES).padded[0],
-            takes_bytes=are_images,
+            training_x=found.train.part(0, EXAMPLES).padded[0],
+            takes_bytes=found.are_images,
             module=None if function is None else function.partition(":")[0],
         )
 

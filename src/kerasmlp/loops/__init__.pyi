@@ -18,7 +18,6 @@ from .step import (
     batch_length as batch_length,
     compute_gradients as compute_gradients,
     has_own_step as has_own_step,
-    parts as parts,
     train_step as train_step,
     update_metrics as update_metrics,
 )

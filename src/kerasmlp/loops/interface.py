@@ -7,7 +7,8 @@ from typing import Any, Protocol
 import keras
 import tensorflow as tf
 
-from kerasmlp.loops.step import has_own_step, parts
+from kerasmlp.data import unpacked
+from kerasmlp.loops.step import has_own_step
 
 History = dict[str, list[float]]
 """For each metric its value after each epoch."""
@@ -160,7 +161,7 @@ def build_model(model: keras.Model, train: TrainingData) -> None:
     if has_own_step(model):
         _trace_own_step(model, train)
         return
-    x = parts(next(iter(train.epoch(0))))[0]
+    x = unpacked(next(iter(train.epoch(0))))[0]
     model(
         keras.tree.map_structure(
             lambda part: None if part is None else keras.KerasTensor(part.shape, part.dtype), x

@@ -11,8 +11,6 @@ import tensorflow as tf
 from kerasmlp.data import unpacked
 from kerasmlp.loops.keras_internals import loss_tracker, takes_training, training_loss
 
-parts = unpacked
-"""Returns the parts of a batch, as far as there are any."""
 Logs = dict[str, Any]
 """Metrics by name."""
 TrainStep = Callable[..., Any]
@@ -25,7 +23,7 @@ metrics of the model.
 
 def batch_length(batch: Any) -> int:
     """Return the number of examples in a batch of a dataset."""
-    return int(_examples(parts(batch)[0]))
+    return int(_examples(unpacked(batch)[0]))
 
 
 def has_own_step(model: keras.Model) -> bool:
@@ -74,7 +72,7 @@ def take(step: TrainStep, model: keras.Model, batch: Any) -> Any:
     """Take `step` on a batch of a dataset. A `train_step` of the class gets the batch as it is."""
     if step is train_step and has_own_step(model):
         return model.train_step(batch)
-    return step(model, *parts(batch))
+    return step(model, *unpacked(batch))
 
 
 def logs_after(model: keras.Model, returned: Any) -> Logs:

@@ -6,8 +6,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from kerasmlp.data import unpacked
 from kerasmlp.loops.interface import TrainingData, build_model
-from kerasmlp.loops.step import parts
 
 UPDATE_SECONDS = 0.25
 """The longest that an execution should take."""
@@ -64,7 +64,7 @@ def automatic_steps(model: keras.Model, train: TrainingData) -> int:
     """
     if model.run_eagerly:
         return 1
-    batch = parts(next(iter(train.epoch(0))))
+    batch = unpacked(next(iter(train.epoch(0))))
     forward = tf.function(lambda x: model(x, training=False), autograph=False)
     seconds = []
     try:

@@ -1,4 +1,4 @@
-from . import run_folder as run_folder, source as source
+from . import run_folder as run_folder
 from .by_name import import_by_name as import_by_name, new_model as new_model
 from .evaluation import Evaluated as Evaluated, Evaluation as Evaluation, evaluate as evaluate
 from .fields import (

@@ -11,8 +11,8 @@ from sklearn.metrics import ConfusionMatrixDisplay, confusion_matrix, precision_
 
 from kerasmlp import tensorboard
 from kerasmlp.checkpoints import atomic
-from kerasmlp.data import Examples, MNISTLoader
-from kerasmlp.runs import run_folder, source
+from kerasmlp.data import Examples
+from kerasmlp.runs import run_folder
 from kerasmlp.runs.finished import load_with_data
 
 JSON = "evaluation.json"
@@ -73,8 +73,7 @@ def evaluate(folder: Path, data: str | None = None) -> Evaluated:
         OSError: a file cannot be read or written.
     """
     model, loader = load_with_data(folder, data)
-    _, test = source.parts(loader)
-    examples = Examples(*test.padded, are_images=isinstance(loader, MNISTLoader))
+    examples = Examples(*loader.test.padded, are_images=loader.are_images)
     metrics = model.evaluate(examples.in_order(), return_dict=True, verbose=0)
     found = tensorboard.classified(model, examples)
     result = None if found is None else measure(found.probabilities, found.labels)

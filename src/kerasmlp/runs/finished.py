@@ -10,9 +10,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from kerasmlp.data import AnyArrays, MNISTLoader
-from kerasmlp.runs import run_folder, saved_model, source
-from kerasmlp.runs.source import Source
+from kerasmlp.data import AnyArrays, Source, read_source
+from kerasmlp.runs import run_folder, saved_model
 
 
 def load(path: str | PathLike[str]) -> keras.Model:
@@ -76,7 +75,7 @@ def load_with_data(folder: Path, data: str | None = None) -> tuple[keras.Model, 
     if is_of_fit and Path(name).suffix == ".npz":
         found: Source = AnyArrays.read(Path(name))  # nothing was scaled
     else:
-        found = source.read(name, any_arrays=settings.get("model") is not None)
+        found = read_source(name, any_arrays=settings.get("model") is not None)
     if settings.get("model") is not None or isinstance(found, AnyArrays):
         _check_inputs(metrics["inputs"], found)
         return model, found
@@ -93,8 +92,8 @@ def _check_inputs(described: Any, data: Source) -> None:
     Args:
         described: what `saved_model.described` returned for these. None if that is not known.
     """
-    x = source.parts(data)[1].padded[0]
-    scaled = tf.float32 if isinstance(data, MNISTLoader) else None
+    x = data.test.padded[0]
+    scaled = tf.float32 if data.are_images else None
     received = saved_model.described(
         keras.tree.map_structure(lambda part: tf.TensorSpec(part.shape, scaled or part.dtype), x)
     )

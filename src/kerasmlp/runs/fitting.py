@@ -172,7 +172,7 @@ def _recorded(
     first_step = settings.initial_epoch * data.train.steps_per_epoch
     with memory_errors(), opened(settings, task, folder, first_step) as record:
         if own is not None:
-            measured = own_loop.record(record, own, model, data, settings.epochs, callbacks)
+            measured = own_loop.train_into(record, own, model, data, settings.epochs, callbacks)
         else:
             with ours.resumable_by("kerasmlp.fit(..., resume=True)"):
                 measured = drive(

@@ -47,7 +47,7 @@ def train(
     return history
 
 
-def record(
+def train_into(
     record: Record, loop: Loop, model: keras.Model, data: FitData, epochs: int, callbacks: list[Any]
 ) -> dict[str, Any]:
     """Train, and write the history into the run folder. Return what was measured.

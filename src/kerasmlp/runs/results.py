@@ -11,8 +11,8 @@ import tensorflow as tf
 from tensorboard.plugins.scalar.summary_v2 import scalar_pb
 
 from kerasmlp import tensorboard
-from kerasmlp.data import Examples, scale
-from kerasmlp.loops import History, parts
+from kerasmlp.data import Examples, scale, unpacked
+from kerasmlp.loops import History
 from kerasmlp.models import MLP
 from kerasmlp.runs import run_folder, saved_model
 from kerasmlp.runs.record import Record
@@ -61,7 +61,7 @@ def finish(
         "jit_compile": model.jit_compile,
         "steps_per_execution": model.steps_per_execution,
         "seed": settings.seed,
-        "inputs": saved_model.described(parts(task.batches.epoch(0).element_spec)[0]),
+        "inputs": saved_model.described(unpacked(task.batches.epoch(0).element_spec)[0]),
         **environment(),
     }
     saved_model.save(model, folder / run_folder.MODEL)

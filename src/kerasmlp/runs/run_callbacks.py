@@ -8,8 +8,7 @@ import keras
 
 from kerasmlp import callbacks, tensorboard
 from kerasmlp.checkpoints import Checkpoint
-from kerasmlp.data import Batches
-from kerasmlp.loops import parts
+from kerasmlp.data import Batches, unpacked
 from kerasmlp.runs import run_folder
 from kerasmlp.runs.by_name import new_callbacks
 from kerasmlp.runs.record import Record
@@ -78,7 +77,7 @@ def _dashboards(
         record.events,
         task.sample,
         task.shown,
-        parts(batches.epoch(0).element_spec)[0],
+        unpacked(batches.epoch(0).element_spec)[0],
         stopwatch,
         batch_losses,
         augment,

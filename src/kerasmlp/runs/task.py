@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from kerasmlp.data import Augmentation, Batches, Examples, MNISTLoader, Parts
+from kerasmlp.data import Augmentation, Batches, Examples, MNISTLoader, Parts, Source
 from kerasmlp.loops import (
     DISTRIBUTED_STEP_SECONDS,
     STEP_SECONDS,
@@ -17,11 +17,9 @@ from kerasmlp.loops import (
     set_steps,
 )
 from kerasmlp.models import compiled_mlp, make_optimizer
-from kerasmlp.runs import source
 from kerasmlp.runs.by_name import new_model
 from kerasmlp.runs.fields import SettingError
 from kerasmlp.runs.settings import Settings
-from kerasmlp.runs.source import Source
 
 NOT_TRAINED = {
     *("data", "logdir", "name", "resume", "checkpoint_every", "keep_checkpoints"),
@@ -70,9 +68,9 @@ def prepare(settings: Settings, data: Source) -> Task:
         SettingError: too few examples are left for a batch.
         ValueError: the function of a model makes no compiled one.
     """
-    train, test = source.parts(data)
+    train, test = data.train, data.test
     kept = train.examples - settings.held_out(train.examples)
-    batches = _batches(settings, train.part(0, kept), are_images=isinstance(data, MNISTLoader))
+    batches = _batches(settings, train.part(0, kept), are_images=data.are_images)
 
     def examples(of: Parts) -> Examples:
         return Examples(*of.padded, are_images=batches.are_images)

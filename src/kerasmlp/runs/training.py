@@ -9,8 +9,8 @@ from kerasmlp.runs import run_folder
 from kerasmlp.runs.settings import Settings
 
 if TYPE_CHECKING:
+    from kerasmlp.data import Source
     from kerasmlp.distribute import Distribution
-    from kerasmlp.runs.source import Source
     from kerasmlp.runs.task import Task
 
 MUCH_REMEMBERED = 0.05
@@ -40,7 +40,7 @@ def train(
         MemoryError: memory ran out.
         Interrupted: SIGINT or SIGTERM came, and the run has been saved.
     """
-    from kerasmlp.runs import source
+    from kerasmlp.data import read_source
     from kerasmlp.runs.drive import drive, memory_errors
     from kerasmlp.runs.record import opened
     from kerasmlp.runs.results import finish
@@ -51,7 +51,7 @@ def train(
     if not workers.is_chief:
         raise ValueError(f"expected to be called by worker 0, the chief; this is {workers.worker}")
     folder = settings.resumed_folder()
-    data = data or source.read(settings.data, any_arrays=settings.model is not None)
+    data = data or read_source(settings.data, any_arrays=settings.model is not None)
     with memory_errors():
         task = prepare(settings, data)
         workers.expect_same(task.digest, "settings and data")
@@ -67,11 +67,11 @@ def train(
 
 def follow(settings: Settings, workers: "Distribution") -> None:
     """Train as a worker that is not the chief. Write nothing. Raise what `train` raises."""
-    from kerasmlp.runs import source
+    from kerasmlp.data import read_source
     from kerasmlp.runs.drive import memory_errors
     from kerasmlp.runs.task import prepare
 
-    data = source.read(settings.data, any_arrays=settings.model is not None)
+    data = read_source(settings.data, any_arrays=settings.model is not None)
     with memory_errors(), callbacks.Interruption(shared=True) as interruption:
         task = prepare(settings, data)
         workers.expect_same(task.digest, "settings and data")

@@ -1,13 +1,14 @@
-"""The data of a run: images with labels, or, for a model of the user's, any arrays."""
+"""The data of a name or a file: images with labels, or, for a model of the user's, any arrays."""
 
 from pathlib import Path
 
-from kerasmlp.data import AnyArrays, MNISTLoader, Parts
+from kerasmlp.data.any_arrays import AnyArrays
+from kerasmlp.data.loader import MNISTLoader
 
 Source = MNISTLoader | AnyArrays
 
 
-def read(data: str, any_arrays: bool) -> Source:
+def read_source(data: str, any_arrays: bool) -> Source:
     """Return the data of that name, or of the file of that path.
 
     Args:
@@ -24,10 +25,3 @@ def read(data: str, any_arrays: bool) -> Source:
         except ValueError:
             return AnyArrays.read(path)
     return MNISTLoader(data)
-
-
-def parts(data: Source) -> tuple[Parts, Parts]:
-    """Return the training and the test examples."""
-    if isinstance(data, MNISTLoader):
-        return Parts((data.train_data, data.train_label)), Parts((data.test_data, data.test_label))
-    return data.train, data.test
