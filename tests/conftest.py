@@ -2,6 +2,7 @@ import os
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("TF_XLA_FLAGS", "")  # no test takes a program that another run has compiled
 os.environ.pop("KERASMLP_DATA", None)
 
 import hypothesis

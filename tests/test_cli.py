@@ -85,11 +85,24 @@ def test_a_start_leaves_out_what_keras_imports_only_because_it_is_there():
 import sys
 from kerasmlp import cli
 with cli.quiet_start(False): import keras
-print({"matplotlib", "pandas", "sklearn"} & set(sys.modules))
-import matplotlib, pandas, sklearn
+print({"matplotlib", "pandas", "scipy", "sklearn"} & set(sys.modules))
+import matplotlib, pandas, scipy, sklearn
 """
     done = python("-c", program)
     assert (done.returncode, done.stdout) == (0, "set()\n"), done.stderr
+
+
+def test_the_start_collects_no_garbage():
+    program = """
+import gc
+from kerasmlp import cli
+with cli.quiet_start(False):
+    import keras
+    print(gc.isenabled())
+print(gc.isenabled(), gc.get_freeze_count() > 100_000)
+"""
+    done = python("-c", program)
+    assert (done.returncode, done.stdout) == (0, "False\nTrue True\n"), done.stderr
 
 
 def test_a_start_that_fails_is_not_silenced():

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 import keras
 import numpy as np
+import tensorflow as tf
 from numpy.typing import NDArray
-from scipy.special import expit, softmax
 
 from kerasmlp.data import Examples
 
@@ -65,9 +65,10 @@ def probabilities(model: keras.Model, outputs: NDArray[Any]) -> NDArray[Any]:
     """Return outputs of a model that classifies as probabilities, `[examples, classes]`."""
     loss, from_logits = _loss(model)
     if loss.startswith("binary"):
-        positive = expit(_columns(outputs)) if from_logits else _columns(outputs)
+        positive = _columns(outputs)
+        positive = tf.sigmoid(positive).numpy() if from_logits else positive
         return np.stack([1 - positive, positive], axis=1)
-    return softmax(outputs, axis=1) if from_logits else outputs
+    return tf.nn.softmax(outputs).numpy() if from_logits else outputs
 
 
 def regressed(model: keras.Model, examples: Examples) -> Regressed | None:
