@@ -19,7 +19,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from benchmarks import augmentations, clusters, models, quantized, recipes
+from benchmarks import augmentations, clusters, models, quantized, race, recipes
 from benchmarks.contenders import CONTENDERS, WITH_CALLBACKS
 from benchmarks.worker import Problem
 from kerasmlp import cli
@@ -173,27 +173,6 @@ def commands(settings: Settings) -> dict[str, Any]:
     return found
 
 
-def accuracy(
-    settings: Settings, goals: Sequence[float] = (0.97, 0.98), most: int = 40
-) -> dict[str, Any]:
-    """Time contenders from the start of their process to a test accuracy, their evaluations included."""
-    names = [FIT, GRAPH, "Keras fit", "PyTorch, fused Adam", "JAX, lax.scan"]
-    found: dict[str, Any] = {}
-    for name in filter(installed, names):
-        print(f"to an accuracy of {goals[-1]:.0%}: {name}", file=sys.stderr)
-        begin, curve = time.perf_counter(), []
-        with Process("benchmarks.worker:serve", name, Problem(settings.data)) as process:
-            while len(curve) < most and not (curve and curve[-1][1] >= goals[-1]):
-                process.send(True)
-                reached = process.receive(TIME_LIMIT)[1]
-                curve.append((time.perf_counter() - begin, reached))
-        found[name] = {"curve": curve}
-        for goal in goals:
-            seconds = next((at for at, reached in curve if reached >= goal), None)
-            found[name][f"seconds_to_{goal:.0%}"] = seconds
-    return found
-
-
 def examples(settings: Settings) -> dict[str, Any]:
     """Measure epochs of fit on 6,000 to 6,000,000 random images, in memory and mapped from a file."""
     sizes = (6_000, 60_000, 600_000, 6_000_000)
@@ -225,7 +204,9 @@ PARTS = {
     "epochs": epochs,
     "callbacks": callbacks,
     "commands": commands,
-    "accuracy": accuracy,
+    "accuracy": lambda settings: race.measure(
+        settings.data, [*filter(installed, (FIT, "PyTorch, fused Adam", "JAX, lax.scan"))]
+    ),
     "examples": examples,
     "hidden": hidden,
     "quantization": lambda settings: quantized.measure(settings.data),
@@ -237,6 +218,7 @@ PARTS = {
     "models": lambda settings: models.measure(settings.repeats),
 }
 CELLS: dict[str, Callable[[dict[str, Any], dict[str, Any]], dict[str, str]]] = {
+    "accuracy": lambda row, rows: race.cells(row),
     "quantization": lambda row, rows: quantized.cells(row),
     "seeds": lambda row, rows: recipes.reached_cells(row),
     "times": recipes.cells,
@@ -263,9 +245,6 @@ def markdown(part: str, rows: dict[str, Any]) -> str:
     for name, row in rows.items():
         if part in CELLS:
             cells = CELLS[part](row, rows)
-        elif part == "accuracy":
-            cells = {key: row[key] for key in row if key.startswith("seconds")}
-            cells = {key.replace("_", " "): _number(value, 1) for key, value in cells.items()}
         else:
             seconds = row["seconds"]
             values = {"median s": median(row), "least": min(seconds), "most": max(seconds)}
@@ -286,26 +265,25 @@ def _number(value: float | None, digits: int) -> str:
     return "-" if value is None else f"{value:,.{digits}f}"
 
 
-def figure(part: str, rows: dict[str, Any], path: Path) -> None:
-    """Draw the medians, with the least and the most, or the way to an accuracy."""
+def figure(rows: dict[str, Any], path: Path) -> None:
+    """Draw the medians as bars with their values, the least and the most, ours in another colour."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import NullFormatter, ScalarFormatter
 
     drawn = Figure(figsize=(9, 1.5 + 0.3 * len(rows)), layout="constrained")
     axes = drawn.add_subplot()
-    if part == "accuracy":
-        for name, row in rows.items():
-            axes.plot(*zip(*row["curve"], strict=True), marker=".", label=name)
-        axes.set(
-            xlabel="seconds from the start of the process", ylabel="test accuracy", ylim=(0.95, None)
-        )
-        axes.legend()
-    else:
-        for name, row in rows.items():
-            middle, seconds = median(row), row["seconds"]
-            spread = [[middle - min(seconds)], [max(seconds) - middle]]
-            axes.barh(name, middle, xerr=spread, color="C0" if "kerasmlp" in name else "C7")
-        axes.set(xlabel="seconds: median, least, most", xscale="log")
-        axes.invert_yaxis()
+    for name, row in rows.items():
+        middle, seconds = median(row), row["seconds"]
+        spread = [[middle - min(seconds)], [max(seconds) - middle]]
+        bars = axes.barh(name, middle, xerr=spread, color="C0" if "kerasmlp" in name else "0.8")
+        axes.bar_label(bars, [f"{middle:.3g} s"], label_type="center", fontsize=8)
+    axes.set(xlabel="seconds, logarithmic: median, least, most", xscale="log")
+    axes.xaxis.set_major_formatter(ScalarFormatter())
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.set_xticks([0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100])
+    values = [value for row in rows.values() for value in row["seconds"]]
+    axes.set_xlim(min(values) / 2, max(values) * 1.2)
+    axes.invert_yaxis()
     drawn.savefig(path, dpi=100)
 
 
@@ -324,7 +302,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             rows = PARTS[part](settings)
             run_folder.write_json(settings.output / f"{part}.json", {"rows": rows, **environment()})
             if part not in CELLS:
-                figure(part, rows, settings.output / f"{part}.png")
+                figure(rows, settings.output / f"{part}.png")
             print(markdown(part, rows))
             if part == "cluster":
                 print(clusters.told(rows))

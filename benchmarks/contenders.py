@@ -15,6 +15,7 @@ from typing import Any, Protocol, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from kerasmlp import cli
 from kerasmlp.runs.run_settings import SummaryName
 
 BATCH = 50
@@ -29,6 +30,7 @@ class Data(Protocol):
     test_images: NDArray[np.uint8]
     test_labels: NDArray[np.int32]
     hidden: int
+    seed: int
 
 
 class Turns(Protocol):
@@ -65,7 +67,8 @@ def ours(
         summaries: that are written, with all else that a run writes.
         each_epoch: write images and curves of each epoch, not only of the 1st, 2nd, 4th, ...
     """
-    import keras
+    with cli.quiet_start(verbose=False):
+        import keras
 
     from kerasmlp.callbacks import Interruption, Stopwatch
     from kerasmlp.checkpoints import Checkpoint, Checkpoints
@@ -78,8 +81,9 @@ def ours(
     from kerasmlp.runs.task import Task
     from kerasmlp.tensorboard import Events, images, pr_curves
 
+    keras.utils.set_random_seed(data.seed)
     model = compiled_mlp(data.images.shape[1:], 10, hidden_units=(data.hidden,), jit_compile=True)
-    train = Batches(data.images, data.labels, BATCH)
+    train = Batches(data.images, data.labels, BATCH, data.seed)
     per_epoch = train.steps_per_epoch
     responsive = responsive_steps(model.count_params(), BATCH, data.images[0].nbytes, per_epoch)
     model.steps_per_execution = steps(per_epoch) if steps else responsive
@@ -211,6 +215,7 @@ def torch_compile(data: Data, turns: Turns) -> None:
 def _torch(data: Data, turns: Turns, *, fused: bool = False, compiled: bool = False) -> None:
     import torch
 
+    torch.manual_seed(data.seed)
     model = torch.nn.Sequential(
         torch.nn.Flatten(),
         torch.nn.Linear(data.images[0].size, data.hidden),
@@ -266,7 +271,7 @@ def _jax(data: Data, turns: Turns, *, scan: bool) -> None:
     def dense(key: Any, inputs: int, units: int) -> tuple[Any, Any]:
         return jax.nn.initializers.glorot_uniform()(key, (inputs, units)), jnp.zeros(units)
 
-    keys = jax.random.split(jax.random.key(0))
+    keys = jax.random.split(jax.random.key(data.seed))
     weights = [*dense(keys[0], size, data.hidden), *dense(keys[1], data.hidden, 10)]
     state = (weights, [jnp.zeros_like(w) for w in weights], [jnp.zeros_like(w) for w in weights], 0.0)
     images = jnp.asarray(data.images.reshape(-1, size))
@@ -308,7 +313,7 @@ def _jax(data: Data, turns: Turns, *, scan: bool) -> None:
         return float((np.asarray(predict(state[0], test)) == data.test_labels).mean())
 
     for number, _ in enumerate(turns.each(accuracy)):
-        key = jax.random.key(number)
+        key = jax.random.fold_in(jax.random.key(data.seed), number)
         if scan:
             state, loss = epoch(state, key, images, labels)
         else:

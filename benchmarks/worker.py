@@ -21,19 +21,21 @@ class Problem:
         examples: how many of the training images, or how many random ones; None for all.
         hidden: units of the hidden layer.
         mapped: a file of random images, to be mapped instead of read.
+        seed: of the weights and of the order of the images.
     """
 
     data: str | None = None
     examples: int | None = None
     hidden: int = 100
     mapped: Path | None = None
+    seed: int = 0
 
 
 class Data:
     """The arrays of a problem, as `contenders.Data` says."""
 
     def __init__(self, problem: Problem) -> None:
-        self.hidden = problem.hidden
+        self.hidden, self.seed = problem.hidden, problem.seed
         if problem.data is not None:
             from kerasmlp.data import MNISTLoader
 

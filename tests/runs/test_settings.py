@@ -27,6 +27,7 @@ def test_a_recipe_by_its_name_alone_is_that_recipe():
         assert {setting: getattr(settings, setting) for setting in recipe} == recipe
     assert Settings(recipe="handbook").sampling == "replacement"
     assert Settings(recipe="accurate").ema_momentum == 0.99
+    assert Settings(recipe="quick", epochs=3).schedule == "cosine"
 
 
 def test_the_eager_loop_and_the_strategies_come_with_the_compilation_that_they_have():
@@ -96,7 +97,7 @@ def test_what_is_given_wins_over_the_recipe_and_the_recipe_over_the_default():
         ({"logical_cpus": 2}, "^logical_cpus: expected 1 without the strategy mirrored; received 2"),
         ({"resume": True}, "^name: expected the run to resume; received None"),
         ({"loop": "foo"}, "^loop: expected fit, graph or eager; received 'foo'$"),
-        ({"recipe": "foo"}, "^recipe: expected default, handbook or accurate; received 'foo'$"),
+        ({"recipe": "foo"}, "^recipe: expected default, handbook, quick or accurate; received 'foo'$"),
         ({"epochs": "5"}, "^epochs: expected a whole number; received '5'$"),
         ({"epochs": 5.0}, "^epochs: expected a whole number; received 5.0$"),
         ({"epochs": True}, "^epochs: expected a whole number; received True$"),

@@ -2,11 +2,18 @@
 
 from typing import Any, Literal
 
-RecipeName = Literal["default", "handbook", "accurate"]
+RecipeName = Literal["default", "handbook", "quick", "accurate"]
 
 RECIPES: dict[str, dict[str, Any]] = {
     "default": {},
     "handbook": {"sampling": "replacement", "validation_size": 0},
+    "quick": {
+        "epochs": 10,
+        "batch_size": 200,
+        "learning_rate": 0.015,
+        "schedule": "cosine",
+        "validation_size": 0,
+    },
     "accurate": {
         "epochs": 400,
         "batch_size": 500,
