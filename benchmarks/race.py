@@ -21,7 +21,7 @@ COMMANDS = {
     "python -m kerasmlp.train --recipe quick --epochs 3": GOALS[:1],
     "python -m kerasmlp.train --recipe quick": GOALS[1:],
 }
-"""Whole commands, and the goals that they are for. A run folder is written, and read for the accuracy."""
+"""Whole commands, and the goals that they are for. They write a run folder, which has the accuracy."""
 
 
 def measure(data: str, contenders: list[str], seeds: int = 7) -> dict[str, Any]:
