@@ -5,6 +5,7 @@ import linecache
 import marshal
 import os
 import pickle
+import pkgutil
 import re
 import resource
 import subprocess
@@ -19,8 +20,6 @@ from pathlib import Path
 from typing import IO, Any, Protocol, Self
 
 import cloudpickle
-
-from kerasmlp.runs import import_by_name
 
 
 class _Pickler(cloudpickle.Pickler):
@@ -92,7 +91,7 @@ def launch_python(program: str, descriptor: int, output: int) -> subprocess.Pope
 
 
 def _launch(descriptor: int, output: int) -> Launched:
-    program = f"from kerasmlp.comparison.process import serve; serve({descriptor})"
+    program = f"from kerasmlp.processes.process import serve; serve({descriptor})"
     return launch_python(program, descriptor, output)
 
 
@@ -195,7 +194,7 @@ def serve(descriptor: int) -> None:
     connection = Connection(descriptor)
     try:
         function, args = loads(connection.recv_bytes())
-        connection.send((False, import_by_name(function)(Talk(connection), *args)))
+        connection.send((False, pkgutil.resolve_name(function)(Talk(connection), *args)))
     except (EOFError, BrokenPipeError):
         return  # the other process has ended
     except Exception as error:

@@ -10,8 +10,8 @@ import threading
 from collections.abc import Sequence
 from typing import Self
 
-from kerasmlp.comparison import process
-from kerasmlp.comparison.process import Launched
+from kerasmlp.processes import process
+from kerasmlp.processes.process import Launched
 
 
 class ForkServer:
@@ -26,7 +26,7 @@ class ForkServer:
         self._lock = threading.Lock()
         self._socket, other = socket.socketpair()
         with other:
-            program = f"from kerasmlp.comparison.forks import serve; serve({other.fileno()}, {modules})"
+            program = f"from kerasmlp.processes.forks import serve; serve({other.fileno()}, {modules})"
             self._server = process.launch_python(program, other.fileno(), self._output.fileno())
 
     def __enter__(self) -> Self:

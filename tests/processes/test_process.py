@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from helpers import python
-from kerasmlp.comparison.forks import ForkServer
-from kerasmlp.comparison.process import (
+from kerasmlp.processes.forks import ForkServer
+from kerasmlp.processes.process import (
     Process,
     RemoteError,
     dumps,
@@ -103,7 +103,7 @@ def test_a_function_exchanges_messages_and_returns(options):
         ("prints_and_dies", 60, r"^its process was killed by signal 9: last words$"),
         ("exits", 60, r"^its process ended with status 3: over$"),
         ("sleeps", 2, r"^no message for 2 s"),
-        ("none", 60, r"the module \S*test_process has no 'none'"),
+        ("none", 60, r"AttributeError: module '\S*test_process' has no attribute 'none'"),
     ],
 )
 def test_an_error_message_says_what_happened(function, seconds, message, options):
@@ -139,8 +139,8 @@ def test_forked_processes_end_when_the_process_that_wants_them_is_killed(tmp_pat
     script.write_text(
         """
 import os, signal
-from kerasmlp.comparison.forks import ForkServer
-from kerasmlp.comparison.process import Process
+from kerasmlp.processes.forks import ForkServer
+from kerasmlp.processes.process import Process
 
 with ForkServer() as server:
     server.wait_until_ready()
@@ -168,7 +168,7 @@ def test_a_loop_of_a_script_keeps_its_source(tmp_path):
     script.write_text(
         """
 import tensorflow as tf
-from kerasmlp.comparison.process import Process
+from kerasmlp.processes.process import Process
 
 @tf.function
 def total(dataset):
