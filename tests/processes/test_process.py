@@ -114,6 +114,13 @@ def test_an_error_message_says_what_happened(function, seconds, message, options
         process.receive(seconds)
 
 
+def test_a_process_can_be_terminated(options):
+    with Process(f"{__name__}:sleeps", **options) as process:
+        process.terminate()
+        with pytest.raises(RemoteError, match=r"^its process was killed by signal 15"):
+            process.receive(60)
+
+
 def test_a_forked_process_has_the_imports_of_the_server_and_an_environment_of_its_own(forks):
     for _ in range(2):
         with Process(f"{__name__}:has_imported", "numpy", launch=forks.launch) as process:
@@ -152,6 +159,23 @@ with ForkServer() as server:
     done = python(script, cwd=tmp_path, PYTHONPATH=os.pathsep.join(sys.path))
     assert done.returncode == -signal.SIGKILL, done.stderr
     assert all(map(ends, map(int, done.stdout.split())))
+
+
+def test_a_new_process_ends_when_the_process_that_wants_it_is_killed(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        """
+import os, signal
+from kerasmlp.processes import Process
+
+with Process("test_process:sleeps_with_another") as process:
+    print(process.receive(60)[0], flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    )
+    done = python(script, cwd=tmp_path, PYTHONPATH=os.pathsep.join(sys.path))
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert ends(int(done.stdout))
 
 
 def test_a_server_that_has_died_is_a_lost_connection():

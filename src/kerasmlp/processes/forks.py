@@ -69,10 +69,16 @@ class _Forked:
         self._status: int | None = None
         self._lock = threading.Lock()
 
+    def terminate(self) -> None:
+        self._signal(signal.SIGTERM)
+
     def kill(self) -> None:
+        self._signal(signal.SIGKILL)
+
+    def _signal(self, number: int) -> None:
         if self._status is None:  # another thread may be waiting: `wait` then returns
             with contextlib.suppress(ProcessLookupError, PermissionError):  # it has just ended
-                os.killpg(self._number, signal.SIGKILL)
+                os.killpg(self._number, number)
 
     def wait(self) -> int:
         with self._lock:
