@@ -164,7 +164,7 @@ def serve(talk: Talk, cores: list[int], start: Start) -> None:
                 message = RESULT, call()
             except Interrupted as error:
                 print(*error.args)  # without how to resume it alone
-                return
+                message = ERROR, error
             except (ValueError, OSError, FloatingPointError, MemoryError) as error:
                 message = ERROR, error
             talk.send(message)
