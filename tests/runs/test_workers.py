@@ -19,9 +19,7 @@ from kerasmlp.runs import SettingError
 from kerasmlp.runs.workers import Workers
 
 PATIENCE = 120  # seconds, for what would hang
-LONG = (
-    "--epochs 150 --batch-size 7 --validation-size 15 --loop graph --no-jit-compile --seeds 2 --seed 4"
-)
+LONG = "--epochs 60 --batch-size 7 --validation-size 15 --loop graph --no-jit-compile --seeds 2 --seed 4"
 SAVED = "mine/seed*/checkpoints/step-*"
 
 
