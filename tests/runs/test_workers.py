@@ -20,6 +20,7 @@ from kerasmlp.runs.workers import Workers
 
 PATIENCE = 120  # seconds, for what would hang
 LONG = "--epochs 60 --batch-size 7 --validation-size 15 --loop graph --no-jit-compile --seeds 2 --seed 4"
+LONG += " --summaries scalars"
 SAVED = "mine/seed*/checkpoints/step-*"
 
 
