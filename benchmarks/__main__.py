@@ -23,7 +23,7 @@ from benchmarks import augmentations, clusters, models, quantized, race, recipes
 from benchmarks.contenders import CONTENDERS, WITH_CALLBACKS
 from benchmarks.worker import Problem
 from kerasmlp import cli
-from kerasmlp.comparison import Process
+from kerasmlp.processes import Process
 from kerasmlp.runs import environment, run_folder
 
 Part = Literal[

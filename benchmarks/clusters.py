@@ -12,8 +12,8 @@ import sys
 import time
 from typing import Any
 
-from kerasmlp.comparison import Process, Talk
 from kerasmlp.distribute import free_addresses, tf_config
+from kerasmlp.processes import Process, Talk
 
 BATCHES = (50, 500)
 UNITS = (100, 400, 1600, 8192)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.contenders import CONTENDERS
-from kerasmlp.comparison import Talk, peak_megabytes
+from kerasmlp.processes import Talk, peak_megabytes
 
 
 @dataclasses.dataclass(frozen=True)

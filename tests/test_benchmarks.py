@@ -5,7 +5,7 @@ import pytest
 from benchmarks.__main__ import FIT, FLOOR, Settings, installed, main, markdown, ratio, rounds
 from benchmarks.contenders import CONTENDERS
 from benchmarks.worker import Problem, Turns
-from kerasmlp.comparison.process import Process
+from kerasmlp.processes.process import Process
 
 
 @pytest.mark.thorough

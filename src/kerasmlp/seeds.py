@@ -1,10 +1,12 @@
 """Train with several seeds, and print the mean accuracy and how much it varies."""
 
+import functools
 import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from kerasmlp import cli, runs
+from kerasmlp.processes import RemoteError
 from kerasmlp.runs import Repetition
 
 if TYPE_CHECKING:
@@ -17,9 +19,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     def command() -> None:
         default = Repetition.starting_from(cli.peek(argv, **runs.DECIDING))
         settings = cli.parse(Repetition, "kerasmlp.seeds", argv, default)
-        with cli.quiet_start(settings.verbose):
-            import keras  # noqa: F401
-        folder, result = runs.repeat(settings)
+        try:
+            folder, result = runs.repeat(settings, functools.partial(cli.quiet_start, settings.verbose))
+        except RemoteError as error:
+            raise cli.FailedError(str(error)) from error
         from rich.console import Console
 
         print(f"data: {result['dataset']}")

@@ -8,11 +8,11 @@ import pytest
 
 import outcomes
 from kerasmlp.comparison import agreement
-from kerasmlp.comparison.process import RemoteError
 from kerasmlp.comparison.progress import RowProgress
 from kerasmlp.comparison.row import Row
 from kerasmlp.comparison.start import Start
 from kerasmlp.data import Parts
+from kerasmlp.processes.process import RemoteError
 
 ROWS = [Row("fit", "fit"), Row("mine", "nowhere:mine")]
 DATA = Parts((np.zeros(4), np.zeros(4)))

@@ -20,6 +20,9 @@ class Interrupted(KeyboardInterrupt):
         self.resume_command = resume_command
         self.status = 128 + number
 
+    def __reduce__(self) -> tuple[Any, ...]:  # so that it can be sent to another process
+        return type(self), (self.status - 128, self.args[0], self.resume_command)
+
     def __str__(self) -> str:
         resume = f"; to resume: {self.resume_command}" if self.resume_command else ""
         return super().__str__() + resume

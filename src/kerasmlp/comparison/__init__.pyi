@@ -5,12 +5,6 @@ from .compare import (
     compare_rows as compare_rows,
     new_processes as new_processes,
 )
-from .process import (
-    Process as Process,
-    RemoteError as RemoteError,
-    Talk as Talk,
-    peak_megabytes as peak_megabytes,
-)
 from .result import Comparison as Comparison
 from .row import Row as Row
 from .start import handbook_model as handbook_model, start_from as start_from

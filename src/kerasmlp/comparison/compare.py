@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from kerasmlp.comparison.agreement import check_agreement
 from kerasmlp.comparison.cost import measure_costs
-from kerasmlp.comparison.forks import ForkServer
 from kerasmlp.comparison.progress import RowProgress
 from kerasmlp.comparison.result import Comparison
 from kerasmlp.comparison.row import BUILT_IN, Row
 from kerasmlp.comparison.start import Start, start_from
 from kerasmlp.comparison.user_data import Data
+from kerasmlp.processes import ForkServer
 
 if TYPE_CHECKING:
     import keras

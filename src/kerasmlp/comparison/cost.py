@@ -4,12 +4,11 @@ import contextlib
 import dataclasses
 from collections.abc import Sequence
 
-from kerasmlp.comparison.forks import ForkServer
-from kerasmlp.comparison.process import Process, RemoteError
 from kerasmlp.comparison.progress import RowProgress
 from kerasmlp.comparison.row import Row
 from kerasmlp.comparison.start import Start
 from kerasmlp.comparison.verdict import Cost, Outcome
+from kerasmlp.processes import ForkServer, Process, RemoteError
 
 FEWEST = 3
 """How many epochs are timed at least."""

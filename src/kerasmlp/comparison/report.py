@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from kerasmlp.comparison import figure
-from kerasmlp.comparison.forks import ForkServer
-from kerasmlp.comparison.process import Process, RemoteError
 from kerasmlp.comparison.result import Comparison
 from kerasmlp.comparison.verdict import differences
+from kerasmlp.processes import ForkServer, Process, RemoteError
 from kerasmlp.runs import environment, run_folder
 
 _SECONDS_TO_WRITE = 600.0

@@ -6,11 +6,11 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
-from kerasmlp.comparison.process import Process, Talk
 from kerasmlp.comparison.row import BUILT_IN, Row
 from kerasmlp.comparison.start import Start
 from kerasmlp.distribute import distribution, free_addresses, tf_config
 from kerasmlp.loops import Loop, traced
+from kerasmlp.processes import Process, Talk
 from kerasmlp.runs import import_by_name
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from tensorboard.plugins.scalar.summary_v2 import scalar_pb
 
-from kerasmlp.comparison.process import Talk
 from kerasmlp.comparison.result import Comparison
+from kerasmlp.processes import Talk
 from kerasmlp.tensorboard import Events, hparams
 
 

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kerasmlp.comparison.process import dumps, loads
 from kerasmlp.comparison.user_data import Data, as_data, with_class_weight
 from kerasmlp.data import MNISTLoader, Parts
+from kerasmlp.processes import dumps, loads
 from kerasmlp.runs import new_model
 
 if TYPE_CHECKING:

@@ -9,12 +9,12 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from kerasmlp.comparison.process import Talk, peak_megabytes
 from kerasmlp.comparison.row import Row
 from kerasmlp.comparison.running import running
 from kerasmlp.comparison.start import Start
 from kerasmlp.comparison.verdict import Cost
 from kerasmlp.loops import build
+from kerasmlp.processes import Talk, peak_megabytes
 
 EVALUATIONS = 3
 """How often the evaluation is timed, after one that traces."""

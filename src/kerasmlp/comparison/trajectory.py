@@ -13,7 +13,6 @@ from kerasmlp.callbacks import BatchLosses
 from kerasmlp.comparison.checker import Checker
 from kerasmlp.comparison.epoch_metrics import EpochMetrics, compare_history
 from kerasmlp.comparison.follower import EndlessLoopError, Follower
-from kerasmlp.comparison.process import Talk
 from kerasmlp.comparison.reference import Reference, restore, state
 from kerasmlp.comparison.rounding import Rounding
 from kerasmlp.comparison.row import BUILT_IN, Row
@@ -24,6 +23,7 @@ from kerasmlp.comparison.verdict import Divergence, State, Trajectory, same
 from kerasmlp.comparison.watching import OwnOptimizers, drawing
 from kerasmlp.data import unpacked
 from kerasmlp.loops import History, Logs
+from kerasmlp.processes import Talk
 
 PREDICTIONS = 1000
 """Test examples that are predicted at the end."""

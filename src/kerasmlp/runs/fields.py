@@ -18,7 +18,10 @@ class SettingError(ValueError):
 
     def __init__(self, setting: str, expected: str, received: Any) -> None:
         super().__init__(f"{setting}: expected {expected}; received {received!r:.100}")
-        self.setting = setting
+        self.setting, self.expected, self.received = setting, expected, received
+
+    def __reduce__(self) -> tuple[Any, ...]:  # so that it can be sent to another process
+        return type(self), (self.setting, self.expected, self.received)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 import json
 import math
 import sys
@@ -15,6 +16,7 @@ from kerasmlp.runs.fields import at_least, require
 from kerasmlp.runs.settings import Settings, filled_in
 from kerasmlp.runs.training import train
 from kerasmlp.runs.versions import environment
+from kerasmlp.runs.workers import Start, Workers
 
 RESULT = "seeds.json"
 CONFIDENCE = 0.95
@@ -29,9 +31,12 @@ class Repetition(Settings):
 
     Args:
         seeds: Number of runs, with the seeds from --seed on.
+        jobs: Number of runs at a time, each in a process with its share of the cores. It changes how
+            long it takes, and nothing of what is trained.
     """
 
     seeds: Annotated[int, at_least(2)] = 5
+    jobs: Annotated[int, at_least(1)] = 1
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -39,58 +44,106 @@ class Repetition(Settings):
         require(self, self.strategy != "multiworker", "strategy", expected)
         require(self, self.seed + self.seeds <= 2**31, "seeds", "no seed above 2147483647")
 
+    @property
+    def all_seeds(self) -> range:
+        """The seeds of the runs."""
+        return range(self.seed, self.seed + self.seeds)
+
     def of_run(self, folder: Path, seed: int) -> Settings:
         """Return the settings of the run with that seed, in `folder`."""
         given = {field.name: getattr(self, field.name) for field in dataclasses.fields(Settings)}
         name = f"seed{seed}"
-        begun = (folder / name / run_folder.SETTINGS).is_file()
+        begun = (folder / name).is_dir()
         return Settings(**given | {"seed": seed, "logdir": folder, "name": name, "resume": begun})
 
 
-def repeat(settings: Repetition) -> tuple[Path, dict[str, Any]]:
+def repeat(settings: Repetition, start: Start = contextlib.nullcontext) -> tuple[Path, dict[str, Any]]:
     """Train once for each seed. Return the folder of the runs, and the content of its `seeds.json`.
 
-    With `resume`, runs that have ended are read, and the one that was interrupted is resumed.
+    With `resume`, runs that have ended are read, and those that were interrupted are resumed.
+
+    Args:
+        settings: the settings of all runs.
+        start: returns a context for the first import of Keras, in this process or those of the jobs.
 
     Raises:
+        RemoteError: with several jobs, the process of a run died, or raised an error that `train` does
+            not name.
         Exception: what `train` raises.
     """
     default_name = f"{settings.loop}-{settings.seeds}seeds"
     folder = settings.resumed_folder()
     if folder is None:
         folder = run_folder.create(settings.logdir, settings.name, default_name, settings.resume)
-    with run_folder.locked(folder):
+    resume_command = run_folder.resume_command("kerasmlp.seeds", folder)
+    with run_folder.locked(folder), resumable_by(resume_command):
         run_folder.write_json(folder / run_folder.SETTINGS, dataclasses.replace(settings, resume=False))
-        seeds = range(settings.seed, settings.seed + settings.seeds)
-        runs = []
-        for number, seed in enumerate(seeds, start=1):
-            print(f"seed {seed}, {number} of {len(seeds)}", file=sys.stderr)
-            runs.append(_run(settings, folder, seed))
-        names = measured(runs[0])
-        result = {
-            "dataset": runs[0]["dataset"],
-            "parameters": runs[0]["parameters"],
-            "seeds": list(seeds),
-            "runs": [{name: metrics[name] for name in names} for metrics in runs],
-            **{name: statistics(runs, name) for name in names},
-            **environment(),
-        }
-        run_folder.write_json(folder / RESULT, result)
-        _write_hparams(settings, folder, runs[0], result)
-    return folder, result
+        repeated = _one_by_one if settings.jobs == 1 else _side_by_side
+        return folder, repeated(settings, folder, start)
+
+
+def _one_by_one(settings: Repetition, folder: Path, start: Start) -> dict[str, Any]:
+    with start():
+        import keras  # noqa: F401
+    runs = []
+    for number, seed in enumerate(settings.all_seeds, start=1):
+        print(f"seed {seed}, {number} of {settings.seeds}", file=sys.stderr)
+        runs.append(_ended(settings, folder, seed) or _run(settings, folder, seed))
+    return _finish(settings, folder, runs)
+
+
+def _side_by_side(settings: Repetition, folder: Path, start: Start) -> dict[str, Any]:
+    """Train in several processes. This process imports no TensorFlow."""
+    ended = {seed: _ended(settings, folder, seed) for seed in settings.all_seeds}
+    left = [seed for seed, metrics in ended.items() if metrics is None]
+    calls = {f"seed {seed}": functools.partial(_run, settings, folder, seed) for seed in left}
+    with Workers(max(1, min(settings.jobs, len(left))), start) as workers:
+        if settings.model is None and settings.data in ("auto", "mnist"):
+            workers.run({"data": functools.partial(_download, settings.data)})
+        trained = workers.run(calls)
+        runs = [metrics or trained[f"seed {seed}"] for seed, metrics in ended.items()]
+        finish = functools.partial(_finish, settings, folder, runs)
+        return workers.run({"results": finish})["results"]
+
+
+def _download(data: str) -> None:
+    """Let the data be on this machine, before several processes download it into the same file."""
+    from kerasmlp.data import read_source
+
+    read_source(data, any_arrays=False)
+
+
+def _ended(settings: Repetition, folder: Path, seed: int) -> dict[str, Any] | None:
+    """Return the metrics of a run that has ended; None if it has not."""
+    with contextlib.suppress(OSError, ValueError):
+        path = folder / str(settings.of_run(folder, seed).name) / run_folder.METRICS
+        metrics: dict[str, Any] = json.loads(path.read_bytes())
+        if metrics["epochs"] == settings.epochs:
+            return metrics
+    return None
 
 
 def _run(settings: Repetition, folder: Path, seed: int) -> dict[str, Any]:
     import keras
 
-    of_run = settings.of_run(folder, seed)
-    with contextlib.suppress(OSError, ValueError):
-        metrics = json.loads((folder / str(of_run.name) / run_folder.METRICS).read_bytes())
-        if metrics["epochs"] == settings.epochs:
-            return metrics
-    with resumable_by(run_folder.resume_command("kerasmlp.seeds", folder)):
-        keras.backend.clear_session()
-        return train(of_run)[1]
+    keras.backend.clear_session()
+    return train(settings.of_run(folder, seed))[1]
+
+
+def _finish(settings: Repetition, folder: Path, runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Write what the runs have in common. Return the content of `seeds.json`."""
+    names = measured(runs[0])
+    result = {
+        "dataset": runs[0]["dataset"],
+        "parameters": runs[0]["parameters"],
+        "seeds": list(settings.all_seeds),
+        "runs": [{name: metrics[name] for name in names} for metrics in runs],
+        **{name: statistics(runs, name) for name in names},
+        **environment(),
+    }
+    run_folder.write_json(folder / RESULT, result)
+    _write_hparams(settings, folder, runs[0], result)
+    return result
 
 
 def measured(metrics: Mapping[str, Any]) -> list[str]:

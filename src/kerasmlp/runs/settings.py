@@ -124,7 +124,7 @@ class Settings(RunSettings):
     """
 
     changed_by_resume: ClassVar[frozenset[str]] = RunSettings.changed_by_resume | {
-        *("data", "strategy", "logical_cpus", "jit_compile", "steps_per_execution", "seeds"),
+        *("data", "strategy", "logical_cpus", "jit_compile", "steps_per_execution", "seeds", "jobs"),
     }
     """What may change when a run is resumed. The data is checked by its content, not by its name."""
 

@@ -5,12 +5,16 @@ import linecache
 import marshal
 import os
 import pickle
+import pkgutil
 import re
 import resource
+import select
+import signal
 import subprocess
 import sys
 import sysconfig
 import tempfile
+import threading
 import traceback
 import types
 from collections.abc import Callable
@@ -19,8 +23,6 @@ from pathlib import Path
 from typing import IO, Any, Protocol, Self
 
 import cloudpickle
-
-from kerasmlp.runs import import_by_name
 
 
 class _Pickler(cloudpickle.Pickler):
@@ -66,6 +68,9 @@ class RemoteError(Exception):
 class Launched(Protocol):
     """A process that was started."""
 
+    def terminate(self) -> None:
+        """Send it SIGTERM, unless it is known to have ended."""
+
     def kill(self) -> None:
         """Kill it, unless it is known to have ended."""
 
@@ -73,14 +78,20 @@ class Launched(Protocol):
         """Wait for its end, and return its exit status; minus the signal, if one ended it."""
 
 
-def launch_python(program: str, descriptor: int, output: int) -> subprocess.Popen[bytes]:
-    """Start a program in a new Python process, which has `descriptor` open and prints to `output`."""
+def launch_python(
+    program: str, descriptor: int, output: int, own_session: bool = False
+) -> subprocess.Popen[bytes]:
+    """Start a program in a new Python process, which has `descriptor` open and prints to `output`.
+
+    In a session of its own, it hears no Ctrl-C.
+    """
     return subprocess.Popen(
         [sys.executable, "-c", program],
         pass_fds=[descriptor],
         stdin=subprocess.DEVNULL,
         stdout=output,
         stderr=output,
+        start_new_session=own_session,
         env={
             **os.environ,
             "PYTHONPATH": os.pathsep.join(path or os.curdir for path in sys.path),
@@ -92,16 +103,17 @@ def launch_python(program: str, descriptor: int, output: int) -> subprocess.Pope
 
 
 def _launch(descriptor: int, output: int) -> Launched:
-    program = f"from kerasmlp.comparison.process import serve; serve({descriptor})"
-    return launch_python(program, descriptor, output)
+    program = f"from kerasmlp.processes.process import serve; serve({descriptor})"
+    return launch_python(program, descriptor, output, own_session=True)
 
 
 class Process:
     """Runs a function in a new Python process. POSIX only.
 
-    Use it as a context: the process is killed at its end. The new process has the same `sys.path`. It
-    does not run the script again, so a script needs no `if __name__ == "__main__"`. What the function
-    prints is not shown; if the process dies, the last line is part of the error message.
+    Use it as a context: the process is killed at its end. If this process is killed, it gets SIGTERM.
+    It hears no Ctrl-C. The new process has the same `sys.path`. It does not run the script again, so a
+    script needs no `if __name__ == "__main__"`. What the function prints is not shown; if the process
+    dies, the last line is part of the error message.
 
     Args:
         function: the name of the function, `package.module:name`. It is called with a `Talk` and `args`.
@@ -135,6 +147,14 @@ class Process:
     def _close(self) -> None:
         self._connection.close()
         self._output.close()
+
+    def fileno(self) -> int:
+        """Return the descriptor that can be read when there is a message, or the process has ended."""
+        return self._connection.fileno()
+
+    def terminate(self) -> None:
+        """Send SIGTERM to the process."""
+        self._process.terminate()
 
     def kill(self) -> None:
         self._process.kill()
@@ -181,9 +201,11 @@ class Talk:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self._lock = threading.Lock()
 
     def send(self, value: Any) -> None:
-        self._connection.send((False, value))
+        with self._lock:
+            self._connection.send((False, value))
 
     def receive(self) -> Any:
         """Wait for the next message, and return it."""
@@ -193,14 +215,23 @@ class Talk:
 def serve(descriptor: int) -> None:
     """Run the function of a `Process`; the start of the new process."""
     connection = Connection(descriptor)
+    threading.Thread(target=_end_with_the_other, args=(connection.fileno(),), daemon=True).start()
     try:
         function, args = loads(connection.recv_bytes())
-        connection.send((False, import_by_name(function)(Talk(connection), *args)))
+        connection.send((False, pkgutil.resolve_name(function)(Talk(connection), *args)))
     except (EOFError, BrokenPipeError):
         return  # the other process has ended
     except Exception as error:
         message = re.sub(r"\x1b\[\d*m", "", " ".join(str(error).split()))
         connection.send((True, f"{type(error).__name__}: {message}"[:2000] + _place(error)))
+
+
+def _end_with_the_other(descriptor: int) -> None:
+    """Wait until the process at the other end of a connection has ended; send SIGTERM to this one."""
+    closed = select.poll()
+    closed.register(descriptor, 0)  # no event but that it is closed
+    closed.poll()
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _place(error: Exception) -> str:

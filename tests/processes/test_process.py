@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from helpers import python
-from kerasmlp.comparison.forks import ForkServer
-from kerasmlp.comparison.process import (
+from kerasmlp.processes.forks import ForkServer
+from kerasmlp.processes.process import (
     Process,
     RemoteError,
     dumps,
@@ -103,7 +103,7 @@ def test_a_function_exchanges_messages_and_returns(options):
         ("prints_and_dies", 60, r"^its process was killed by signal 9: last words$"),
         ("exits", 60, r"^its process ended with status 3: over$"),
         ("sleeps", 2, r"^no message for 2 s"),
-        ("none", 60, r"the module \S*test_process has no 'none'"),
+        ("none", 60, r"AttributeError: module '\S*test_process' has no attribute 'none'"),
     ],
 )
 def test_an_error_message_says_what_happened(function, seconds, message, options):
@@ -112,6 +112,13 @@ def test_an_error_message_says_what_happened(function, seconds, message, options
         pytest.raises(RemoteError, match=message),
     ):
         process.receive(seconds)
+
+
+def test_a_process_can_be_terminated(options):
+    with Process(f"{__name__}:sleeps", **options) as process:
+        process.terminate()
+        with pytest.raises(RemoteError, match=r"^its process was killed by signal 15"):
+            process.receive(60)
 
 
 def test_a_forked_process_has_the_imports_of_the_server_and_an_environment_of_its_own(forks):
@@ -139,8 +146,8 @@ def test_forked_processes_end_when_the_process_that_wants_them_is_killed(tmp_pat
     script.write_text(
         """
 import os, signal
-from kerasmlp.comparison.forks import ForkServer
-from kerasmlp.comparison.process import Process
+from kerasmlp.processes.forks import ForkServer
+from kerasmlp.processes.process import Process
 
 with ForkServer() as server:
     server.wait_until_ready()
@@ -152,6 +159,23 @@ with ForkServer() as server:
     done = python(script, cwd=tmp_path, PYTHONPATH=os.pathsep.join(sys.path))
     assert done.returncode == -signal.SIGKILL, done.stderr
     assert all(map(ends, map(int, done.stdout.split())))
+
+
+def test_a_new_process_ends_when_the_process_that_wants_it_is_killed(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        """
+import os, signal
+from kerasmlp.processes import Process
+
+with Process("test_process:sleeps_with_another") as process:
+    print(process.receive(60)[0], flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    )
+    done = python(script, cwd=tmp_path, PYTHONPATH=os.pathsep.join(sys.path))
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert ends(int(done.stdout))
 
 
 def test_a_server_that_has_died_is_a_lost_connection():
@@ -168,7 +192,7 @@ def test_a_loop_of_a_script_keeps_its_source(tmp_path):
     script.write_text(
         """
 import tensorflow as tf
-from kerasmlp.comparison.process import Process
+from kerasmlp.processes.process import Process
 
 @tf.function
 def total(dataset):

@@ -10,8 +10,8 @@ import threading
 from collections.abc import Sequence
 from typing import Self
 
-from kerasmlp.comparison import process
-from kerasmlp.comparison.process import Launched
+from kerasmlp.processes import process
+from kerasmlp.processes.process import Launched
 
 
 class ForkServer:
@@ -26,7 +26,7 @@ class ForkServer:
         self._lock = threading.Lock()
         self._socket, other = socket.socketpair()
         with other:
-            program = f"from kerasmlp.comparison.forks import serve; serve({other.fileno()}, {modules})"
+            program = f"from kerasmlp.processes.forks import serve; serve({other.fileno()}, {modules})"
             self._server = process.launch_python(program, other.fileno(), self._output.fileno())
 
     def __enter__(self) -> Self:
@@ -69,10 +69,16 @@ class _Forked:
         self._status: int | None = None
         self._lock = threading.Lock()
 
+    def terminate(self) -> None:
+        self._signal(signal.SIGTERM)
+
     def kill(self) -> None:
+        self._signal(signal.SIGKILL)
+
+    def _signal(self, number: int) -> None:
         if self._status is None:  # another thread may be waiting: `wait` then returns
             with contextlib.suppress(ProcessLookupError, PermissionError):  # it has just ended
-                os.killpg(self._number, signal.SIGKILL)
+                os.killpg(self._number, number)
 
     def wait(self) -> int:
         with self._lock:

@@ -1,0 +1,222 @@
+"""Seeds that are trained side by side, with real processes and real signals."""
+
+import contextlib
+import functools
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from helpers import finished, python
+from kerasmlp.callbacks import Interrupted, Interruption
+from kerasmlp.processes import RemoteError
+from kerasmlp.runs import SettingError
+from kerasmlp.runs.workers import Workers
+
+PATIENCE = 120  # seconds, for what would hang
+LONG = "--epochs 60 --batch-size 7 --validation-size 15 --loop graph --no-jit-compile --seeds 2 --seed 4"
+LONG += " --summaries scalars"
+SAVED = "mine/seed*/checkpoints/step-*"
+
+
+def cores():
+    return sorted(os.sched_getaffinity(0)), os.environ["TF_NUM_INTRAOP_THREADS"]
+
+
+def says(text):
+    print(text)
+    return 2 * text
+
+
+def waits_for_a_signal(began, saved):
+    with Interruption() as interruption:
+        began.touch()
+        while interruption.received is None:
+            time.sleep(0.01)
+        saved.touch()
+        raise Interrupted(interruption.received, "interrupted after step 3", "this call alone")
+
+
+def fails_once_there_is(path):
+    while not path.exists():
+        time.sleep(0.01)
+    raise SettingError("epochs", "at least 3", 2)
+
+
+def dies():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.fixture(scope="module")
+def workers():
+    with Workers(2, start=contextlib.nullcontext) as started:
+        yield started
+
+
+def test_workers_share_the_cores_and_have_all_threads(workers):
+    both = workers.run({"one": cores, "two": cores}).values()
+    shares = [share for share, _ in both]
+    everything = sorted(os.sched_getaffinity(0))
+    assert sorted({core for share in shares for core in share}) == everything
+    assert sum(map(len, shares)) == max(2, len(everything))
+    assert {threads for _, threads in both} == {str(len(everything))}
+
+
+def test_what_a_call_prints_is_printed_with_its_name(workers, capsys):
+    calls = {f"call {text}": functools.partial(says, text) for text in "abc"}
+    assert workers.run(calls) == {"call a": "aa", "call b": "bb", "call c": "cc"}
+    assert sorted(capsys.readouterr().err.splitlines()) == ["call a: a", "call b: b", "call c: c"]
+
+
+def test_if_one_call_fails_the_others_save(tmp_path, capsys):
+    began, saved = tmp_path / "began", tmp_path / "saved"
+    calls = {
+        "long": functools.partial(waits_for_a_signal, began, saved),
+        "wrong": functools.partial(fails_once_there_is, began),
+    }
+    with (
+        Workers(2, start=contextlib.nullcontext) as workers,
+        pytest.raises(SettingError, match=r"^epochs: expected at least 3; received 2$") as caught,
+    ):
+        workers.run(calls)
+    assert caught.value.setting == "epochs"
+    assert saved.exists()
+    assert capsys.readouterr().err == "wrong: failed\nlong: interrupted after step 3\n"
+
+
+def test_a_process_that_dies_is_named():
+    with (
+        Workers(1, start=contextlib.nullcontext) as workers,
+        pytest.raises(RemoteError, match=r"^seed 7: its process was killed by signal 9"),
+    ):
+        workers.run({"seed 7": dies})
+
+
+def seeds(tmp_path, *flags):
+    return ["-m", "kerasmlp.seeds", "--logdir", str(tmp_path), *map(str, flags)]
+
+
+def test_the_results_do_not_depend_on_the_jobs(tmp_path):
+    """With layers so large that threads share their sums."""
+    flags = ["--data", "mnist5k", "--epochs", "1", "--seeds", "2", "--jobs", "2", "--name", "side"]
+    program = "import sys\nfrom kerasmlp.seeds import main\nassert main(sys.argv[1:]) == 0\n"
+    program += "assert 'tensorflow' not in sys.modules\n"
+    done = python("-c", program, *seeds(tmp_path, *flags)[2:])
+    assert done.returncode == 0, done.stderr
+    assert "seed 0: epoch 1/1" in done.stderr
+    assert "seed 1: epoch 1/1" in done.stderr
+    done = python(*seeds(tmp_path, *flags, "--jobs", 1, "--name", "after"))
+    assert done.returncode == 0, done.stderr
+    for seed in ("seed0", "seed1"):
+        assert finished(tmp_path / "side" / seed) == finished(tmp_path / "after" / seed)
+    side, after = (
+        json.loads((tmp_path / name / "seeds.json").read_text()) for name in ("side", "after")
+    )
+    assert side["seeds"] == after["seeds"] == [0, 1]
+    assert side["test_loss"] == after["test_loss"]
+
+
+@pytest.fixture
+def start(npz, tmp_path):
+    """Starts two long runs side by side; returns the command's process, and the numbers of theirs."""
+    started = []
+
+    def begin():
+        command = seeds(tmp_path, *LONG.split(), "--data", npz, "--name", "mine", "--jobs", 5)
+        command += ["--checkpoint-every", "5steps"]
+        process = subprocess.Popen(
+            [sys.executable, *command], stderr=subprocess.PIPE, text=True, start_new_session=True
+        )
+        started.append(process)
+        end = time.monotonic() + PATIENCE
+        while not list(tmp_path.glob(SAVED)):
+            assert process.poll() is None, process.communicate()
+            assert time.monotonic() < end
+            time.sleep(0.01)
+        return process, children(process.pid)
+
+    yield begin
+    for process in started:
+        process.kill()
+        process.wait()
+
+
+def children(parent):
+    """The numbers of the processes that a process has started."""
+    found = []
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            if int(status.read_text().rpartition(")")[2].split()[1]) == parent:
+                found.append(int(status.parent.name))
+        except OSError:  # it has just ended
+            continue
+    return found
+
+
+def ends(number):
+    """Whether the process ends in time. What init has not yet waited for has ended."""
+    status, end = Path(f"/proc/{number}/stat"), time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        try:
+            if ") Z " in status.read_text():
+                return True
+        except OSError:
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def test_after_one_ctrl_c_all_runs_are_resumed_by_any_number_of_jobs(start, npz, tmp_path):
+    process, _ = start()
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+    _, stderr = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 130, stderr
+    resume = f"to resume: python -m kerasmlp.seeds --resume --name mine --logdir {tmp_path}"
+    assert stderr.splitlines()[-1] == f"interrupted; {resume}"
+    assert stderr.count("to resume") == 1
+    assert stderr.count("stopping after this step") == 1
+    assert ": interrupted after step " in stderr
+    assert not (tmp_path / "mine/seeds.json").exists()
+
+    done = python(*seeds(tmp_path, "--resume", "--name", "mine", "--jobs", 1))
+    assert done.returncode == 0, done.stderr
+    assert "resuming after step" in done.stderr
+    whole = python(*seeds(tmp_path, *LONG.split(), "--data", npz, "--name", "whole", "--jobs", 2))
+    assert whole.returncode == 0, whole.stderr
+    for seed in ("seed4", "seed5"):
+        assert finished(tmp_path / "mine" / seed) == finished(tmp_path / "whole" / seed)
+
+
+@pytest.mark.parametrize(
+    "signals, status", [([signal.SIGTERM] * 2, 143), ([signal.SIGKILL], -signal.SIGKILL)]
+)
+def test_no_process_outlives_the_command(start, signals, status):
+    process, numbers = start()
+    assert len(numbers) == 2  # not five: there are two seeds
+    for number in signals:
+        process.send_signal(number)
+        time.sleep(0.05)  # so that the second one is not merged with the first
+    _, stderr = process.communicate(timeout=PATIENCE)
+    assert process.returncode == status, stderr
+    assert all(map(ends, numbers))
+
+
+def test_an_error_of_a_run_is_one_line(npz, tmp_path):
+    flags = ("--learning-rate", "1e30", "--name", "mine", "--jobs", 2)
+    done = python(*seeds(tmp_path, *LONG.split(), "--data", npz, *flags))
+    assert done.returncode == 1, done.stderr
+    error = done.stderr.splitlines()[-1]
+    assert error.startswith("error: ") and "loss" in error
+    assert "Traceback" not in done.stderr
+    assert ": failed" in done.stderr
+
+
+def test_there_is_at_least_one_job(npz, tmp_path):
+    done = python(*seeds(tmp_path, "--data", npz, "--jobs", 0))
+    assert done.returncode == 2
+    assert done.stderr == "error: --jobs: expected at least 1; received 0\n"
