@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.worker import Problem
-from kerasmlp.comparison import Process
+from kerasmlp.processes import Process
 
 GOALS = (0.97, 0.98)
 MOST = 60
