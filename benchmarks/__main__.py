@@ -9,7 +9,6 @@ import dataclasses
 import importlib.util
 import os
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -19,7 +18,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from benchmarks import augmentations, clusters, models, quantized, race, recipes
+from benchmarks import augmentations, clusters, commands, models, quantized, race, recipes
 from benchmarks.contenders import CONTENDERS, WITH_CALLBACKS
 from benchmarks.worker import Problem
 from kerasmlp import cli
@@ -30,6 +29,7 @@ Part = Literal[
     "epochs",
     "callbacks",
     "commands",
+    "stalls",
     "accuracy",
     "examples",
     "hidden",
@@ -54,7 +54,8 @@ class Settings:
     Args:
         data: MNIST, as kerasmlp.train takes it, but a file for the whole commands.
         parts: What to measure: seconds an epoch of all contenders; the cost of the callbacks; whole
-            commands from the start of the process to the test accuracy; the time to an accuracy from
+            commands from the start of the process to the test accuracy; whether some of twenty such
+            commands take much longer than the others; the time to an accuracy from
             the start of the process; epochs on more and fewer examples; with more and fewer units; what
             integers cost of the accuracy; an augmentation of all images; what the recipes reach, over
             several seeds; in how much time; what each part of the recipe accurate does; a step that
@@ -147,32 +148,6 @@ def callbacks(settings: Settings) -> dict[str, Any]:
     return rounds(rows, settings)
 
 
-def commands(settings: Settings) -> dict[str, Any]:
-    """Time whole programs, 5 epochs each, in turn."""
-    with tempfile.TemporaryDirectory() as logs:
-        train = ["-m", "kerasmlp.train", "--data", settings.data, "--logdir", logs]
-        train += ["--validation-size", "0"]  # as the other programs: all 60,000 images, no validation
-        programs = {
-            "python -m kerasmlp.train": train,
-            "python -m kerasmlp.train --loop graph": [*train, "--loop", "graph"],
-            "plain Keras script": ["-m", "benchmarks.programs.plain_keras", settings.data],
-            "handbook's program": ["-m", "benchmarks.programs.handbook", settings.data],
-        }
-        found: dict[str, Any] = {name: {"seconds": [], "accuracy": []} for name in programs}
-        for number in range(settings.repeats):
-            for name, arguments in programs.items():
-                if number and name == "handbook's program":
-                    continue
-                print(f"round {number + 1}/{settings.repeats}: {name}", file=sys.stderr)
-                begin = time.perf_counter()
-                done = subprocess.run(
-                    [sys.executable, *arguments], capture_output=True, text=True, check=True
-                )
-                found[name]["seconds"].append(time.perf_counter() - begin)
-                found[name]["accuracy"].append(float(done.stdout.rpartition(": ")[2]))
-    return found
-
-
 def examples(settings: Settings) -> dict[str, Any]:
     """Measure epochs of fit on 6,000 to 6,000,000 random images, in memory and mapped from a file."""
     sizes = (6_000, 60_000, 600_000, 6_000_000)
@@ -203,7 +178,8 @@ def hidden(settings: Settings) -> dict[str, Any]:
 PARTS = {
     "epochs": epochs,
     "callbacks": callbacks,
-    "commands": commands,
+    "commands": lambda settings: commands.measure(settings.data, settings.repeats),
+    "stalls": lambda settings: commands.stalls(settings.data),
     "accuracy": lambda settings: race.measure(
         settings.data, [*filter(installed, (FIT, "PyTorch, fused Adam", "JAX, lax.scan"))]
     ),
@@ -292,7 +268,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     def command() -> None:
         settings = cli.parse(Settings, "benchmarks", argv)
-        if not Path(settings.data).exists() and "commands" in settings.parts:
+        if not Path(settings.data).exists() and {"commands", "stalls"} & {*settings.parts}:
             raise ValueError(
                 f"--data: expected an .npz file for the whole commands; received {settings.data!r}"
             )

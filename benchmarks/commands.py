@@ -1,0 +1,67 @@
+"""Whole commands, from the start of the process to its end, timed in turn."""
+
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from typing import Any
+
+RUNS = 20
+"""How often each command is timed to see whether one of its runs waits for something."""
+IMPORT = "from kerasmlp import cli\nwith cli.quiet_start(verbose=False): import keras"
+
+
+def measure(data: str, repeats: int) -> dict[str, Any]:
+    """Time programs that train 5 epochs; and the import of Keras, as they import it."""
+    with tempfile.TemporaryDirectory() as logs:
+        train = ["-m", "kerasmlp.train", "--data", data, "--logdir", logs]
+        train += ["--validation-size", "0"]  # as the other programs: all 60,000 images, no validation
+        programs = {
+            "python -m kerasmlp.train": train,
+            "python -m kerasmlp.train --loop graph": [*train, "--loop", "graph"],
+            "import keras, as the commands do": ["-c", IMPORT],
+            "import keras": ["-c", "import keras"],
+            "plain Keras script": ["-m", "benchmarks.programs.plain_keras", data],
+            "handbook's program": ["-m", "benchmarks.programs.handbook", data],
+        }
+        return _timed(programs, repeats, seldom=("handbook's program",))
+
+
+def stalls(data: str) -> dict[str, Any]:
+    """Time short commands of each kind `RUNS` times."""
+    with tempfile.TemporaryDirectory() as logs:
+        train = ["-m", "kerasmlp.train", "--logdir", logs, "--epochs", "2"]
+        few = ["--logdir", logs, "--data", "mnist5k"]
+        run = [*train, "--data", data, "--name", "run"]
+        subprocess.run([sys.executable, *run], capture_output=True, check=True)
+        programs = {
+            f"train --epochs 2 --loop {loop}{note}": [*train, "--data", data, "--loop", loop, *flags]
+            for loop in ("fit", "graph")
+            for note, flags in {"": (), ", no validation": ("--validation-size", "0")}.items()
+        }
+        programs |= {
+            "train --epochs 2 --loop eager --data mnist5k": [*train, *few[2:], "--loop", "eager"],
+            "evaluate": ["-m", "kerasmlp.evaluate", f"{logs}/run"],
+            "seeds --seeds 2 --data mnist5k": ["-m", "kerasmlp.seeds", "--seeds", "2", *few],
+            "compare --loops fit graph --data mnist5k": [
+                *("-m", "kerasmlp.compare", "--loops", "fit", "graph", "--data", "mnist5k"),
+                *("--output", f"{logs}/compared"),
+            ],
+            "kerasmlp.fit": ["-m", "benchmarks.programs.own_model"],
+        }
+        return _timed(programs, RUNS)
+
+
+def _timed(programs: dict[str, list[str]], repeats: int, seldom: Sequence[str] = ()) -> dict[str, Any]:
+    """Return the seconds of whole programs, in turn. Those that are `seldom` run in the first round."""
+    found: dict[str, Any] = {name: {"seconds": []} for name in programs}
+    for number in range(repeats):
+        for name, arguments in programs.items():
+            if number and name in seldom:
+                continue
+            print(f"round {number + 1}/{repeats}: {name}", file=sys.stderr)
+            begin = time.perf_counter()
+            subprocess.run([sys.executable, *arguments], capture_output=True, check=True)
+            found[name]["seconds"].append(time.perf_counter() - begin)
+    return found
