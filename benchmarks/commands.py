@@ -9,6 +9,8 @@ from typing import Any
 
 RUNS = 20
 """How often each command is timed to see whether one of its runs waits for something."""
+ROUND = "{round}"
+"""Stands for the number of the round in an argument."""
 IMPORT = "from kerasmlp import cli\nwith cli.quiet_start(verbose=False): import keras"
 
 
@@ -46,7 +48,7 @@ def stalls(data: str) -> dict[str, Any]:
             "seeds --seeds 2 --data mnist5k": ["-m", "kerasmlp.seeds", "--seeds", "2", *few],
             "compare --loops fit graph --data mnist5k": [
                 *("-m", "kerasmlp.compare", "--loops", "fit", "graph", "--data", "mnist5k"),
-                *("--output", f"{logs}/compared"),
+                *("--output", f"{logs}/compared-{ROUND}"),
             ],
             "kerasmlp.fit": ["-m", "benchmarks.programs.own_model"],
         }
@@ -61,7 +63,8 @@ def _timed(programs: dict[str, list[str]], repeats: int, seldom: Sequence[str] =
             if number and name in seldom:
                 continue
             print(f"round {number + 1}/{repeats}: {name}", file=sys.stderr)
+            given = [argument.replace(ROUND, str(number)) for argument in arguments]
             begin = time.perf_counter()
-            subprocess.run([sys.executable, *arguments], capture_output=True, check=True)
+            subprocess.run([sys.executable, *given], capture_output=True, check=True)
             found[name]["seconds"].append(time.perf_counter() - begin)
     return found
