@@ -58,7 +58,8 @@ def test_all_loops_are_identical_bit_for_bit(quantize, digits):
     assert all(ranges)
 
 
-@pytest.mark.parametrize("loop", cases(("fit", "graph"), default=("graph",)))
+@pytest.mark.thorough
+@pytest.mark.parametrize("loop", ["fit", "graph"])
 def test_the_program_of_many_steps_equals_keras_own_xla_step(loop, digits):
     one_by_one = mlp("int8", jit_compile=True)
     together = mlp("int8", jit_compile=True, steps_per_execution=4)
