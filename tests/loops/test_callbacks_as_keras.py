@@ -127,9 +127,9 @@ def test_a_callback_may_ask_for_a_new_train_function(case):
     loop, compilation, of_keras = case
     received = trained(LOOPS[loop], made(dense, **compilation), batches(), [OtherLoss()])
     assert_as(trained_by_keras(made(dense, **of_keras), batches(), [OtherLoss()]), received)
-    unchanged = by_keras("dense", **of_keras)[0]["loss"]
-    assert received[0]["loss"][0] == unchanged[0]
-    assert received[0]["loss"][1] != unchanged[1]
+    unchanged = by_keras("dense")[0]["loss"]
+    assert received[0]["loss"][0] == pytest.approx(unchanged[0], rel=1e-5)
+    assert received[0]["loss"][1] != pytest.approx(unchanged[1], rel=1e-2)
 
 
 class Writing(layers.Layer):
