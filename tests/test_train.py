@@ -215,7 +215,7 @@ def test_another_backend_is_refused_before_anything_is_written(npz, tmp_path):
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
 def test_on_a_terminal_the_results_still_go_to_standard_output(npz, tmp_path):
     terminal, child = pty.openpty()
-    flags = f"--data {npz} --batch-size 8 --epochs 1 --name x".split()
+    flags = f"--data {npz} --batch-size 8 --epochs 1 --loop eager --name x".split()
     process = subprocess.Popen(
         [sys.executable, "-m", "kerasmlp.train", *flags],
         cwd=tmp_path,
