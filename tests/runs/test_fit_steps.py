@@ -18,9 +18,12 @@ DATA = {
 }
 
 
-@pytest.mark.parametrize("loop", ["fit", "graph", "eager"])
-@pytest.mark.parametrize("data", cases(DATA, default=("dataset",)))
-def test_an_epoch_has_no_more_steps_than_the_data_have_batches(data, loop):
+CASES = [(data, loop) for data in DATA for loop in ("fit", "graph", "eager")]
+
+
+@pytest.mark.parametrize("case", cases(CASES, default=CASES[::2]), ids="-".join)
+def test_an_epoch_has_no_more_steps_than_the_data_have_batches(case):
+    data, loop = case
     model, all_batches = compiled(dense), compiled(dense)
     with pytest.warns(UserWarning, match="have 3 batches, so that an epoch has 3 steps, not 5"):
         history = kerasmlp.fit(model, **DATA[data], steps_per_epoch=5, loop=loop)
