@@ -73,5 +73,6 @@ def run(folder, name, data):
     path = folder / "data.npz"
     np.savez(path, **arrays)
     trained = {"model": f"{__name__}:{name}", "data": str(path), "epochs": 1, "batch_size": 4}
-    settings = Settings(**trained, validation_size=0, logdir=folder, name="run", summaries=())
+    plain = {"jit_compile": False, "steps_per_execution": 1, "validation_size": 0, "summaries": ()}
+    settings = Settings(**trained, **plain, logdir=folder, name="run")
     return train(settings)[0]

@@ -1,14 +1,18 @@
 """The README says what is so."""
 
+import contextlib
+import io
 import json
 import re
+import runpy
+import sys
 from pathlib import Path
 
 import pytest
 
 from benchmarks import clusters
 from benchmarks.__main__ import markdown
-from helpers import python, series
+from helpers import series
 from kerasmlp.runs.settings import Settings
 from kerasmlp.tensorboard.tags import TAGS, about
 from kerasmlp.train import train
@@ -30,21 +34,16 @@ def test_the_checks_run_the_readmes_test_command(readme):
     assert f"\n{test}\n" in checks
 
 
-def test_every_flag_of_the_readme_exists(readme):
-    commands = (
-        "-m kerasmlp.train",
-        "-m kerasmlp.seeds",
-        "-m kerasmlp.launch",
-        "-m kerasmlp.compare",
-        "-m kerasmlp.evaluate",
-        "-m kerasmlp.export",
-        "-m kerasmlp.predict",
-        "-m benchmarks",
-        "tests/kills.py",
-        "tests/browser.py",
-    )
-    commands += ("-m pytest",)
-    help_text = "".join(python(*command.split(), "--help", cwd=ROOT).stdout for command in commands)
+def test_every_flag_of_the_readme_exists(readme, request, monkeypatch):
+    names = ("train", "seeds", "launch", "compare", "evaluate", "export", "predict")
+    programs = [f"src/kerasmlp/{name}.py" for name in names]
+    programs += ["benchmarks/__main__.py", "tests/kills.py", "tests/browser.py"]
+    monkeypatch.setattr(sys, "argv", ["", "--help"])
+    with contextlib.redirect_stdout(io.StringIO()) as shown:
+        for program in programs:
+            with contextlib.suppress(SystemExit):
+                runpy.run_path(str(ROOT / program), run_name="__main__")
+    help_text = shown.getvalue() + request.config._parser.optparser.format_help()
     flags = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", readme)) - {"--help", "--logdir"}
     assert len(flags) > 8
     ends = (" ", ",", "=", "\n")

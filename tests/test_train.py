@@ -97,7 +97,7 @@ def test_the_saved_model_is_the_one_that_was_tested(runs, mnist5k):
 
 def test_the_best_weights_and_the_last_state_are_saved(tmp_path, mnist5k):
     changed = {"learning_rate": 0.1, "epochs": 4, "batch_size": 500, "ema_momentum": 0.0}
-    settled = settings("graph", tmp_path, **changed)
+    settled = settings("graph", tmp_path, **changed, **plain("graph"))
     folder, _ = train(settled, mnist5k)
     with (folder / "history.csv").open() as file:
         losses = [float(row["val_loss"]) for row in csv.DictReader(file)]
@@ -215,25 +215,25 @@ def test_another_backend_is_refused_before_anything_is_written(npz, tmp_path):
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
 def test_on_a_terminal_the_results_still_go_to_standard_output(npz, tmp_path):
     terminal, child = pty.openpty()
-    flags = f"--data {npz} --batch-size 8 --epochs 1 --name x".split()
-    done = subprocess.run(
+    flags = f"--data {npz} --batch-size 8 --epochs 1 --loop eager --name x".split()
+    process = subprocess.Popen(
         [sys.executable, "-m", "kerasmlp.train", *flags],
         cwd=tmp_path,
         stdout=subprocess.PIPE,
         stderr=child,
         text=True,
         env={**os.environ, "TERM": "xterm"},
-        timeout=300,
     )
     os.close(child)
     shown = b""
     with contextlib.suppress(OSError):  # raised at the end
-        while part := os.read(terminal, 1 << 16):
+        while part := os.read(terminal, 1 << 16):  # a terminal that nobody reads is full at last
             shown += part
     os.close(terminal)
+    stdout, _ = process.communicate(timeout=300)
     shown = shown.decode()
-    assert done.returncode == 0, shown
-    assert [line.split(":")[0] for line in done.stdout.splitlines()] == ["data", "run", "test accuracy"]
+    assert process.returncode == 0, shown
+    assert [line.split(":")[0] for line in stdout.splitlines()] == ["data", "run", "test accuracy"]
     assert "epoch 1/1  accuracy " in shown
     assert shown.rindex("\x1b[?25h") > shown.rindex("\x1b[?25l"), "the cursor is shown again"
 

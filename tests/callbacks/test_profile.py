@@ -8,6 +8,7 @@ from kerasmlp.train import train
 def profiled(tmp_path, npz, **given):
     """Train a run with `--profile`; return the paths of its profiles."""
     settings = {"data": str(npz), "validation_size": 0, "batch_size": 5, "summaries": (), "epochs": 3}
+    settings["jit_compile"] = False
     folder, _ = train(Settings(logdir=tmp_path, name="x", profile=True, **{**settings, **given}))
     return list((folder / "train").rglob("*.xplane.pb"))
 

@@ -1,13 +1,13 @@
 import pytest
 
-from helpers import compiled, run
+from helpers import cases, compiled, run
 from kerasmlp.callbacks.progress import ProgressLine
 from kerasmlp.callbacks.stopwatch import Stopwatch
 from kerasmlp.loops.builtin import LOOPS
 from small_models import dense
 
 
-@pytest.mark.parametrize("loop", ["fit", "graph"])
+@pytest.mark.parametrize("loop", cases(("fit", "graph"), default=("fit",)))
 def test_the_first_line_has_the_times_to_trace_and_to_compile(loop, digits, capsys):
     stopwatch = Stopwatch(7)
     model = compiled(dense, jit_compile=True, steps_per_execution=4)

@@ -107,7 +107,7 @@ def check(name, loop, broken_off, uninterrupted, digits, folder):
         assert received[part] == expected, part
 
 
-@pytest.mark.parametrize("broken_off", cases(BREAKS, default=("signal 4", "crash 7")))
+@pytest.mark.parametrize("broken_off", cases(BREAKS, default=("crash 7",)))
 @pytest.mark.parametrize("name", cases(NAMES, default=("many", "swapping")))
 def test_a_run_goes_on_with_keras_callbacks_as_if_not_broken_off(
     name, broken_off, uninterrupted, digits, tmp_path
@@ -122,7 +122,7 @@ def test_it_does_so_with_the_other_loops(loop, name, broken_off, uninterrupted, 
     check(name, loop, broken_off, uninterrupted, digits, tmp_path)
 
 
-@pytest.mark.parametrize("broken_off", ["signal 2", "crash 8"])
+@pytest.mark.parametrize("broken_off", cases(("signal 2", "crash 8"), default=("crash 8",)))
 @pytest.mark.parametrize("loop", cases(LOOPS, default=("eager",)))
 def test_early_stopping_comes_at_the_same_epoch(loop, broken_off, uninterrupted, digits, tmp_path):
     assert len(uninterrupted("stopping", loop)["history"]["loss"]) == 2 < EPOCHS
@@ -153,7 +153,7 @@ def stateful():
     keras.utils.set_random_seed(3)
     parts = [
         keras.Input(batch_shape=(10, 6, 6, 1)),
-        keras.layers.Reshape((6, 6)),
+        keras.layers.Reshape((3, 12)),
         keras.layers.Bidirectional(keras.layers.SimpleRNN(3, stateful=True)),
         keras.layers.Dropout(0.5),
         keras.layers.Dense(3, "softmax"),
@@ -164,7 +164,7 @@ def stateful():
 
 
 @pytest.mark.parametrize("step", cases([6, 8], default=[6]))
-@pytest.mark.parametrize("loop", cases(LOOPS, default=("graph",)))
+@pytest.mark.parametrize("loop", cases(LOOPS, default=("eager",)))
 def test_the_states_of_recurrent_layers_go_on(loop, step, digits, tmp_path):
     whole = outcome(loop, digits, tmp_path / "whole", lambda folder: [], make=stateful)
     broken = outcome(loop, digits, tmp_path / "broken", lambda folder: [], make=stateful, step=step)

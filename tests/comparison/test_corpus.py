@@ -9,14 +9,14 @@ from programs import PROGRAMS
 
 QUICK_PROGRAMS = (
     "the loop of Keras' guide",
-    "the loop of the handbook",
+    "the quickstart for experts",
     "gradient descent by hand",
 )
 QUICK_MISTAKES = (
     "training=True is missing, dense",
     "the optimizer is made anew, dense",
     "gradients are clipped by global norm, recurrent",
-    "examples are shuffled, convolution",
+    "batches are shuffled, dense",
 )
 
 

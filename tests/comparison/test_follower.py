@@ -7,6 +7,7 @@ import tensorflow as tf
 import factories
 import own_loops
 from checking import EPOCH, check
+from helpers import cases
 from kerasmlp import loops
 from kerasmlp.comparison.tables import notes
 from kerasmlp.comparison.verdict import judge
@@ -76,19 +77,20 @@ BATCHES = ("train_batch_begin", "train_batch_end")
 EPOCHS = ("epoch_begin", "epoch_end")
 
 
+WRITTEN = {
+    "all": written([*EPOCHS, *BATCHES]),
+    "from 1 over all epochs": written([*EPOCHS, *BATCHES], start=1, over_all_epochs=True),
+    "train_batch_end only": written(["train_batch_end"]),
+    "epochs only": written(EPOCHS),
+    "none": written([]),
+}
+
+
 @pytest.mark.parametrize(
-    "loop",
-    [
-        written([*EPOCHS, *BATCHES]),
-        written([*EPOCHS, *BATCHES], start=1, over_all_epochs=True),
-        written(["train_batch_end"]),
-        written(EPOCHS),
-        written([]),
-    ],
-    ids=["all", "from 1 over all epochs", "train_batch_end only", "epochs only", "none"],
+    "hooks", cases(WRITTEN, default=("from 1 over all epochs", "train_batch_end only", "none"))
 )
-def test_hooks_are_optional_in_any_numbering(loop, mnist5k):
-    found = check(loop, factories.mlp, mnist5k, dropout=False)
+def test_hooks_are_optional_in_any_numbering(hooks, mnist5k):
+    found = check(WRITTEN[hooks], factories.mlp, mnist5k, dropout=False)
     assert found.divergence is None
     assert found.reports_metrics
     assert found.steps >= 8

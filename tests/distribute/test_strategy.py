@@ -20,11 +20,12 @@ SPREAD = ("--batch-size", "97", "--epochs", "2")  # 3,600 images: the last batch
 @pytest.mark.parametrize(
     "workers, flags",
     [
-        (3, ("--loop", "graph")),
+        (2, ("--loop", "graph")),
+        pytest.param(3, ("--loop", "graph"), marks=pytest.mark.thorough),
         pytest.param(2, ("--loop", "fit"), marks=pytest.mark.thorough),
         pytest.param(0, ("--strategy", "mirrored", "--logical-cpus", "2"), marks=pytest.mark.thorough),
     ],
-    ids=["graph, 3 workers", "fit, 2 workers", "fit, 2 logical CPUs"],
+    ids=["graph, 2 workers", "graph, 3 workers", "fit, 2 workers", "fit, 2 logical CPUs"],
 )
 def test_workers_end_where_one_process_does(cluster, workers, flags):
     alone = cluster.run(0, "alone", *ONE)

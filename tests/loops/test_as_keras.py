@@ -21,13 +21,21 @@ AS_KERAS = {
 """For each case the loop, how it compiles the model, and how Keras does."""
 ROUNDED = ("batch normalisation, dropout", "two inputs and outputs, weights")
 """Without a graph some operations round otherwise, and the losses of several outputs are other means."""
-COSTLY = ("own metric loss", "no metric but its own", "own compute_metrics")
+PROGRAMS = (
+    ("dense", "graph, program"),
+    ("batch normalisation, dropout", "fit, program"),
+    ("two inputs and outputs, weights", "graph, program"),
+    ("own train_step", "fit, program"),
+    ("own metric loss", "graph, program"),
+)
+"""Both loops run the same program, which XLA takes seconds to compile: each kind by one of them."""
 
 
 def all_cases():
     for name in AS_KERAS:
         for kind in KINDS:
-            thorough = name == "graph, run_eagerly" or ("program" in name and kind in COSTLY[1:])
+            slow = name == "graph, run_eagerly" or "program" in name
+            thorough = slow and (kind, name) not in PROGRAMS
             yield pytest.param(kind, name, marks=[pytest.mark.thorough] * thorough)
 
 

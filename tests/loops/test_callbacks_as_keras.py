@@ -10,8 +10,12 @@ from tensorboard.backend.event_processing.event_file_loader import EventFileLoad
 from helpers import assert_same, cases
 from keras_models import batches, dense, made, trained, trained_by_keras
 from kerasmlp.loops import LOOPS
-from test_as_keras import AS_KERAS, PROGRAM, assert_as
+from test_as_keras import AS_KERAS, PROGRAM, assert_as, by_keras
 
+WITHOUT_PROGRAM = cases(
+    ("fit", "graph", "eager", "fit, program"),
+    default=("fit", "graph", "eager"),
+)
 NAMES = cases(
     ("fit", "graph", "eager", "fit, program", "graph, program"),
     default=("fit", "graph", "eager", "fit, program"),
@@ -31,6 +35,7 @@ class Interrupt(keras.callbacks.Callback):
             raise InterruptedError
 
 
+@pytest.mark.parametrize("case", WITHOUT_PROGRAM, indirect=True)
 def test_backup_and_restore_resumes_and_leaves_nothing_behind(case, tmp_path):
     loop, compilation, of_keras = case
     train, results = batches(), []
@@ -122,9 +127,9 @@ def test_a_callback_may_ask_for_a_new_train_function(case):
     loop, compilation, of_keras = case
     received = trained(LOOPS[loop], made(dense, **compilation), batches(), [OtherLoss()])
     assert_as(trained_by_keras(made(dense, **of_keras), batches(), [OtherLoss()]), received)
-    unchanged = trained(LOOPS[loop], made(dense, **compilation), batches())
-    assert received[0]["loss"][0] == unchanged[0]["loss"][0]
-    assert received[0]["loss"][1] != unchanged[0]["loss"][1]
+    unchanged = by_keras("dense")[0]["loss"]
+    assert received[0]["loss"][0] == pytest.approx(unchanged[0], rel=1e-5)
+    assert received[0]["loss"][1] != pytest.approx(unchanged[1], rel=1e-2)
 
 
 class Writing(layers.Layer):
@@ -167,7 +172,7 @@ def test_layers_may_write_summaries(case, tmp_path, capsys):
     assert all("WriteSummary (No registered 'WriteSummary' OpKernel" in note for note in notes)
 
 
-@pytest.mark.parametrize("frequency", [2, [1, 3], (3,)])
+@pytest.mark.parametrize("frequency", cases((2, [1, 3], (3,)), default=([1, 3],)))
 @pytest.mark.parametrize("loop", LOOPS)
 def test_validation_is_as_frequent_as_asked_for(loop, frequency):
     train, given = batches(), list(frequency) if isinstance(frequency, tuple) else frequency

@@ -3,6 +3,7 @@
 import inspect
 import linecache
 import os
+import runpy
 import signal
 import subprocess
 import sys
@@ -18,51 +19,9 @@ from kerasmlp.processes.process import (
     RemoteError,
     dumps,
     loads,
-    peak_megabytes,
 )
 
-
-def doubles(talk, times):
-    for _ in range(times):
-        talk.send(2 * talk.receive())
-    return "done"
-
-
-def fails(talk):
-    raise ValueError("on two\nlines")
-
-
-def prints_and_dies(talk):
-    print("last words", flush=True)
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
-def sleeps(talk):
-    time.sleep(1000)
-
-
-def exits(talk):
-    print("over", flush=True)
-    sys.exit(3)
-
-
-def sleeps_with_another(talk):
-    talk.send((os.getpid(), subprocess.Popen(["sleep", "1000"]).pid))
-    time.sleep(1000)
-
-
-def has_imported(talk, module):
-    """Whether it was imported before this call, and what an earlier process left in the environment."""
-    found = module in sys.modules, os.environ.get("LEFT_BEHIND")
-    os.environ["LEFT_BEHIND"] = "yes"
-    return found
-
-
-def uses_numpy(talk):
-    import numpy as np
-
-    np.ones(2**22).sum()  # 32 MiB
-    return peak_megabytes()
+WORK = "process_work"
 
 
 def ends(number):
@@ -89,7 +48,7 @@ def options(request):
 
 
 def test_a_function_exchanges_messages_and_returns(options):
-    with Process(f"{__name__}:doubles", 2, **options) as process:
+    with Process(f"{WORK}:doubles", 2, **options) as process:
         for number in (3, 4):
             process.send(number)
             assert process.receive(60) == 2 * number
@@ -102,20 +61,20 @@ def test_a_function_exchanges_messages_and_returns(options):
         ("fails", 60, r"^ValueError: on two lines \(\w+\.py, line \d+\)$"),
         ("prints_and_dies", 60, r"^its process was killed by signal 9: last words$"),
         ("exits", 60, r"^its process ended with status 3: over$"),
-        ("sleeps", 2, r"^no message for 2 s"),
-        ("none", 60, r"AttributeError: module '\S*test_process' has no attribute 'none'"),
+        ("sleeps", 0.5, r"^no message for 0.5 s"),
+        ("none", 60, r"AttributeError: module 'process_work' has no attribute 'none'"),
     ],
 )
 def test_an_error_message_says_what_happened(function, seconds, message, options):
     with (
-        Process(f"{__name__}:{function}", **options) as process,
+        Process(f"{WORK}:{function}", **options) as process,
         pytest.raises(RemoteError, match=message),
     ):
         process.receive(seconds)
 
 
 def test_a_process_can_be_terminated(options):
-    with Process(f"{__name__}:sleeps", **options) as process:
+    with Process(f"{WORK}:sleeps", **options) as process:
         process.terminate()
         with pytest.raises(RemoteError, match=r"^its process was killed by signal 15"):
             process.receive(60)
@@ -123,20 +82,20 @@ def test_a_process_can_be_terminated(options):
 
 def test_a_forked_process_has_the_imports_of_the_server_and_an_environment_of_its_own(forks):
     for _ in range(2):
-        with Process(f"{__name__}:has_imported", "numpy", launch=forks.launch) as process:
+        with Process(f"{WORK}:has_imported", "numpy", launch=forks.launch) as process:
             assert process.receive(60) == (True, None)
 
 
 def test_the_peak_memory_of_a_forked_process_is_that_of_a_new_one(forks):
     peaks = []
     for options in ({}, {"launch": forks.launch}):
-        with Process(f"{__name__}:uses_numpy", **options) as process:
+        with Process(f"{WORK}:uses_numpy", **options) as process:
             peaks.append(process.receive(60))
     assert peaks[1] == pytest.approx(peaks[0], rel=0.1)
 
 
 def test_a_forked_process_is_killed_with_what_it_started(forks):
-    with Process(f"{__name__}:sleeps_with_another", launch=forks.launch) as process:
+    with Process(f"{WORK}:sleeps_with_another", launch=forks.launch) as process:
         numbers = process.receive(60)
     assert all(map(ends, numbers))
 
@@ -151,7 +110,7 @@ from kerasmlp.processes.process import Process
 
 with ForkServer() as server:
     server.wait_until_ready()
-    with Process("test_process:sleeps_with_another", launch=server.launch) as process:
+    with Process("process_work:sleeps_with_another", launch=server.launch) as process:
         print(*process.receive(60), server._server.pid, flush=True)
         os.kill(os.getpid(), signal.SIGKILL)
 """
@@ -168,7 +127,7 @@ def test_a_new_process_ends_when_the_process_that_wants_it_is_killed(tmp_path):
 import os, signal
 from kerasmlp.processes import Process
 
-with Process("test_process:sleeps_with_another") as process:
+with Process("process_work:sleeps_with_another") as process:
     print(process.receive(60)[0], flush=True)
     os.kill(os.getpid(), signal.SIGKILL)
 """
@@ -183,7 +142,7 @@ def test_a_server_that_has_died_is_a_lost_connection():
         server.wait_until_ready()
         server._server.kill()
         with pytest.raises(ConnectionError):
-            Process(f"{__name__}:doubles", 0, launch=server.launch)
+            Process(f"{WORK}:doubles", 0, launch=server.launch)
 
 
 def test_a_loop_of_a_script_keeps_its_source(tmp_path):
@@ -192,7 +151,6 @@ def test_a_loop_of_a_script_keeps_its_source(tmp_path):
     script.write_text(
         """
 import tensorflow as tf
-from kerasmlp.processes.process import Process
 
 @tf.function
 def total(dataset):
@@ -203,14 +161,11 @@ def total(dataset):
 
 def work(dataset_size):
     return int(total(tf.data.Dataset.range(dataset_size).repeat().take(dataset_size)))
-
-with Process("script_runner:call", work, 100) as process:
-    print(process.receive(60))
 """
     )
-    (tmp_path / "script_runner.py").write_text("def call(talk, function, *args): return function(*args)")
-    done = python(script, cwd=tmp_path, PYTHONPATH=str(tmp_path))
-    assert done.stdout == "4950\n", done.stderr
+    work = runpy.run_path(str(script), run_name="__main__")["work"]
+    with Process(f"{WORK}:calls", work, 100) as process:
+        assert process.receive(60) == 4950
 
 
 def test_a_function_without_a_file_is_sent_with_its_source():

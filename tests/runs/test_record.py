@@ -70,7 +70,7 @@ DASHBOARDS = {
 
 def small(tmp_path, **given):
     given = {"epochs": 3, "validation_size": 15, "batch_size": 5, "hidden_units": (4,), **given}
-    return Settings(logdir=tmp_path / "logs", name="small", **given)
+    return Settings(logdir=tmp_path / "logs", name="small", jit_compile=False, **given)
 
 
 @pytest.fixture(scope="module")
@@ -134,7 +134,7 @@ def test_hparams_ranks_the_run(finished):
     assert start.group_name == "small"
     values = {name: getattr(value, value.WhichOneof("kind")) for name, value in start.hparams.items()}
     assert values == {
-        **{"loop": "fit", "jit_compile": True, "steps_per_execution": metrics["steps_per_execution"]},
+        **{"loop": "fit", "jit_compile": False, "steps_per_execution": metrics["steps_per_execution"]},
         **{"data": metrics["dataset"], "epochs": 3, "batch_size": 5, "learning_rate": 0.001, "seed": 0},
         **{"hidden_units": "4", "sampling": "shuffle", "validation_size": 15, "recipe": "default"},
         **{"quantize": "none", "schedule": "constant", "weight_decay": 0.0, "ema_momentum": 0.0},

@@ -1,21 +1,29 @@
 import fcntl
+import functools
 import json
 import os
+import shutil
 import signal
 from pathlib import Path
 
 import pytest
 
-from helpers import cases, finished, newest
+from helpers import cases, finished, newest, save_npz
 from kerasmlp import train as command
 from kerasmlp.callbacks import ProgressLine
 from kerasmlp.checkpoints import files
 from kerasmlp.runs import run_folder
 from kerasmlp.runs.settings import Settings
 
-FLAGS = "--batch-size 7 --validation-size 0 --epochs 3 --loop graph --no-jit-compile"
-PAIRS = ("--steps-per-execution", "2")
+FLAGS = (
+    "--batch-size 7 --validation-size 0 --epochs 3 --loop graph --no-jit-compile --steps-per-execution 2"
+)
 STEPS = 6  # 40 images by 7
+
+
+@pytest.fixture(scope="module")
+def npz(tmp_path_factory, digits):
+    return save_npz(tmp_path_factory.mktemp("data"), digits)
 
 
 @pytest.fixture
@@ -23,14 +31,30 @@ def train(npz, tmp_path):
     """Calls the command, for a new run or one to be resumed; returns its exit status."""
 
     def call(*flags):
-        new = (
-            []
-            if "--resume" in flags
-            else ["--data", str(npz), *FLAGS.split(), "--steps-per-execution", "2"]
-        )
+        new = [] if "--resume" in flags else ["--data", str(npz), *FLAGS.split()]
         return command.main([*new, "--logdir", str(tmp_path / "logs"), *map(str, flags)])
 
     return call
+
+
+@pytest.fixture(scope="module")
+def whole(npz, tmp_path_factory):
+    """The folder of a run with these flags that was not interrupted; it is trained once."""
+
+    @functools.cache
+    def folder(*flags):
+        logs = tmp_path_factory.mktemp("logs")
+        given = ["--data", npz, *FLAGS.split(), "--logdir", logs, "--name", "mine", *flags]
+        assert command.main([*map(str, given)]) == 0
+        return logs / "mine"
+
+    return folder
+
+
+@pytest.fixture
+def copied(whole, tmp_path):
+    """The same as a copy of one's own, where `train` resumes it by the name `mine`."""
+    return lambda *flags: shutil.copytree(whole(*flags), tmp_path / "logs/mine")
 
 
 @pytest.fixture
@@ -61,9 +85,9 @@ def sent(monkeypatch):
     ids=["within an epoch", "augmented", "at its end"],
 )
 def test_a_signal_saves_and_the_run_goes_on_as_if_it_had_not_come(
-    number, status, execution, step, flags, train, sent, tmp_path, capsys
+    number, status, execution, step, flags, train, whole, sent, tmp_path, capsys
 ):
-    assert train("--name", "whole", *flags) == 0
+    whole(*flags)
     sent(number, execution)
     assert train("--name", "mine", *flags) == status
     logs, folder = tmp_path / "logs", tmp_path / "logs/mine"
@@ -76,7 +100,7 @@ def test_a_signal_saves_and_the_run_goes_on_as_if_it_had_not_come(
     assert not (folder / "metrics.json").exists()
     assert train("--resume", "--name", "mine") == 0
     assert f"resuming after step {step}" in capsys.readouterr().err
-    assert finished(folder) == finished(logs / "whole")
+    assert finished(folder) == finished(whole(*flags))
 
 
 def test_a_second_signal_stops_at_once_and_damages_nothing(train, sent, tmp_path, capsys):
@@ -87,16 +111,13 @@ def test_a_second_signal_stops_at_once_and_damages_nothing(train, sent, tmp_path
     assert train("--resume", "--name", "mine") == 0
 
 
-def test_more_epochs_can_be_asked_for(train, tmp_path):
-    logs = tmp_path / "logs"
-    assert train("--name", "short", "--epochs", 1) == 0
-    assert train("--resume", "--name", "short", "--epochs", 3) == 0
-    assert train("--name", "long", "--epochs", 3) == 0
-    assert finished(logs / "short") == finished(logs / "long")
-    assert json.loads((logs / "short/config.json").read_text())["epochs"] == 3
-    before = finished(logs / "short")
-    assert train("--resume", "--name", "short") == 0  # nothing is left to do
-    assert finished(logs / "short") == before
+def test_more_epochs_can_be_asked_for(train, whole, copied):
+    folder = copied("--epochs", 1)
+    assert train("--resume", "--name", "mine", "--epochs", 3) == 0
+    assert finished(folder) == finished(whole())
+    assert json.loads((folder / "config.json").read_text())["epochs"] == 3
+    assert train("--resume", "--name", "mine") == 0  # nothing is left to do
+    assert finished(folder) == finished(whole())
 
 
 def test_a_run_that_was_given_no_name_has_one(train, tmp_path):
@@ -106,24 +127,20 @@ def test_a_run_that_was_given_no_name_has_one(train, tmp_path):
     assert newest(folder).state["step"] == 2 * STEPS
 
 
-def test_another_loop_can_go_on(train, tmp_path):
-    logs = tmp_path / "logs"
-    assert train("--name", "mine", "--epochs", 1) == 0
-    assert train("--resume", "--name", "mine", "--epochs", 2, "--loop", "eager") == 0
-    assert train("--name", "whole", "--epochs", 2) == 0
-    assert finished(logs / "mine") == finished(logs / "whole")
+def test_another_loop_can_go_on(train, whole, copied):
+    folder = copied("--epochs", 1)
+    assert train("--resume", "--name", "mine", "--epochs", 3, "--loop", "eager") == 0
+    assert finished(folder) == finished(whole())
 
 
-def test_a_run_that_never_came_to_a_checkpoint_begins_anew(train, tmp_path):
-    logs = tmp_path / "logs"
-    assert train("--name", "whole") == 0
-    assert train("--name", "mine") == 0
-    for path in (logs / "mine/checkpoints").iterdir():
+def test_a_run_that_never_came_to_a_checkpoint_begins_anew(train, whole, copied):
+    folder = copied()
+    for path in (folder / "checkpoints").iterdir():
         path.unlink()
-    (logs / "mine/.part-metrics.json").write_text("{")
+    (folder / ".part-metrics.json").write_text("{")
     assert train("--resume", "--name", "mine") == 0
-    assert finished(logs / "mine") == finished(logs / "whole")
-    assert not list(logs.rglob(".part-*"))
+    assert finished(folder) == finished(whole())
+    assert not list(folder.rglob(".part-*"))
 
 
 @pytest.mark.parametrize(
@@ -140,8 +157,8 @@ def test_a_run_that_never_came_to_a_checkpoint_begins_anew(train, tmp_path):
         ),
     ],
 )
-def test_what_would_make_it_another_run_is_refused(flags, message, train, tmp_path, capsys):
-    assert train("--name", "mine") == 0
+def test_what_would_make_it_another_run_is_refused(flags, message, train, copied, tmp_path, capsys):
+    copied()
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     capsys.readouterr()
     assert train("--resume", "--name", "mine", *flags) == 2
@@ -159,10 +176,10 @@ def test_a_schedule_over_all_epochs_has_no_others(train, tmp_path, capsys):
     assert train("--resume", "--name", "mine", "--epochs", 2) == 0
 
 
-def test_one_command_line_begins_a_run_and_resumes_it(npz, sent, tmp_path, capsys):
+def test_one_command_line_begins_a_run_and_resumes_it(npz, whole, sent, tmp_path, capsys):
     logs = tmp_path / "logs"
-    flags = ["--data", npz, *FLAGS.split(), "--steps-per-execution", 2, "--logdir", logs]
-    assert command.main([*map(str, flags), "--name", "whole"]) == 0
+    flags = ["--data", npz, *FLAGS.split(), "--logdir", logs]
+    shutil.copytree(whole(), logs / "whole")
     (logs / "mine/checkpoints").mkdir(parents=True)  # a process was killed before the run had begun
     again = [*map(str, flags), "--name", "mine", "--resume"]
     sent(signal.SIGTERM, 5)
@@ -182,8 +199,8 @@ def test_resume_needs_a_name(train, capsys):
     assert "--name: expected the run to resume" in capsys.readouterr().err
 
 
-def test_a_second_process_on_a_run_is_refused(train, tmp_path, capsys):
-    assert train("--name", "mine", "--epochs", 1) == 0
+def test_a_second_process_on_a_run_is_refused(train, copied, tmp_path, capsys):
+    copied()
     descriptor = os.open(tmp_path / "logs/mine", os.O_RDONLY)
     fcntl.flock(descriptor, fcntl.LOCK_EX)
     assert train("--resume", "--name", "mine") == 2
@@ -192,11 +209,9 @@ def test_a_second_process_on_a_run_is_refused(train, tmp_path, capsys):
     assert train("--resume", "--name", "mine") == 0
 
 
-def test_damaged_checkpoints_are_passed_over_and_none_left_is_an_error(train, tmp_path, capsys):
-    logs = tmp_path / "logs"
-    assert train("--name", "whole") == 0
-    assert train("--name", "mine") == 0
-    paths = sorted((logs / "mine/checkpoints").glob("*.npz"))
+def test_damaged_checkpoints_are_passed_over_and_none_left_is_an_error(train, whole, copied, capsys):
+    folder = copied()
+    paths = sorted((folder / "checkpoints").glob("*.npz"))
     assert len(paths) == 3
     for path in paths[1:]:
         path.write_bytes(path.read_bytes()[:-100])
@@ -204,7 +219,7 @@ def test_damaged_checkpoints_are_passed_over_and_none_left_is_an_error(train, tm
     error = capsys.readouterr().err
     assert error.count("is damaged") == 2
     assert "resuming after step 6 of 18" in error
-    assert finished(logs / "mine") == finished(logs / "whole")
+    assert finished(folder) == finished(whole())
     for path in paths:
         path.write_bytes(b"")
     assert train("--resume", "--name", "mine") == 2

@@ -16,6 +16,7 @@ def averaged(npz, tmp_path):
 
     def run(loop, **given):
         small = {"epochs": 2, "batch_size": 5, "validation_size": 15, "hidden_units": 8}
+        small["jit_compile"] = loop == "fit"
         settings = kerasmlp.Settings(
             data=str(npz), loop=loop, ema_momentum=0.9, logdir=tmp_path, name=loop, **small, **given
         )

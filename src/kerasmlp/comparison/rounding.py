@@ -78,6 +78,7 @@ class Rounding:
             lambda batch, seed: self._take_perturbed(RIGHT, batch, seed), **options
         )
         self._changed_step = tf.function(self._take_with_program_difference, **options)
+        self._compiles = True
         self._programs = [
             tf.function(lambda batch: RIGHT.gradients(model, batch), jit_compile=jit_compile, **options)
             for jit_compile in (False, True)
@@ -118,12 +119,15 @@ class Rounding:
         for number, batch in enumerate(batches):
             values = state(self._model)
             self._working()
-            try:
-                self._changed_step(batch, tf.constant([draw, number]))
-            except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError):
-                # XLA cannot compile this model, so there is only one program. The weights may have been
-                # changed before the error.
-                restore(self._model, values)
+            if self._compiles:
+                try:
+                    self._changed_step(batch, tf.constant([draw, number]))
+                except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError):
+                    # XLA cannot compile this model, so there is only one program. The weights may have
+                    # been changed before the error.
+                    self._compiles = False
+                    restore(self._model, values)
+            if not self._compiles:
                 self.reference.train_step(batch)
         return state(self._model)
 

@@ -24,6 +24,7 @@ class ForkServer:
     def __init__(self, *modules: str) -> None:
         self._output = tempfile.TemporaryFile()  # noqa: SIM115
         self._lock = threading.Lock()
+        self._ready = False
         self._socket, other = socket.socketpair()
         with other:
             program = f"from kerasmlp.processes.forks import serve; serve({other.fileno()}, {modules})"
@@ -34,12 +35,15 @@ class ForkServer:
 
     def __exit__(self, *_: object) -> None:
         self._socket.close()
+        if not self._ready:  # it imports, and would end only then
+            self._server.kill()
         self._server.wait()
         self._output.close()
 
     def wait_until_ready(self) -> None:
         """Wait until the modules are imported. Call it before `launch`."""
         self._answer()
+        self._ready = True
 
     def launch(self, descriptor: int, output: int) -> Launched:
         """Start a process, as `Process` asks. If the server has died, raise a `ConnectionError`."""
