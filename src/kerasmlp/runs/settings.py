@@ -116,8 +116,8 @@ class Settings(RunSettings):
             between calls; auto allows about 4 a second. The eager loop has 1.
         recipe: Settings that go together; a flag that is given wins. default: the handbook's
             hyper-parameters, shuffled epochs, validation. handbook: the handbook's experiment, batches
-            drawn from all images, no validation. quick: 98 % in the least time. accurate: the most from
-            the same model, in minutes.
+            drawn from all images, no validation. quick: about 98 %, in the least time. accurate:
+            the most from the same model, in minutes.
 
     Raises:
         SettingError: a setting has another type or is out of its bounds; a `ValueError`.
