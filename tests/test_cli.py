@@ -100,9 +100,13 @@ with cli.quiet_start(False):
     import keras
     print(gc.isenabled())
 print(gc.isenabled(), gc.get_freeze_count() > 100_000)
+frozen, kept = gc.get_freeze_count(), [[] for _ in range(1000)]
+with cli.quiet_start(False):
+    print(gc.isenabled())
+print(gc.get_freeze_count() < frozen + len(kept))
 """
     done = python("-c", program)
-    assert (done.returncode, done.stdout) == (0, "False\nTrue True\n"), done.stderr
+    assert (done.returncode, done.stdout) == (0, "False\nTrue True\nTrue\nTrue\n"), done.stderr
 
 
 def test_a_start_that_fails_is_not_silenced():

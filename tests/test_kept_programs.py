@@ -1,8 +1,11 @@
 """Each process compiles a product, or takes the program that one before it has compiled."""
 
+import os
+
 import pytest
 
 from helpers import python
+from kerasmlp import kept_programs
 
 PROGRAM = """
 from kerasmlp import cli
@@ -57,10 +60,6 @@ def test_without_a_folder_or_with_flags_of_the_users_nothing_is_kept(run, tmp_pa
 
 def test_the_oldest_programs_go(tmp_path, monkeypatch):
     """By the function alone: fifty programs would take a minute to compile."""
-    import os
-
-    from kerasmlp import kept_programs
-
     monkeypatch.setattr(kept_programs, "MOST", 3)
     for age in range(5):
         path = tmp_path / f"{age}.pb"

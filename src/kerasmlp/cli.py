@@ -148,11 +148,14 @@ def quiet_start(verbose: bool) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _not_collected() -> Iterator[None]:
-    """Collect no garbage within the context, nor ever what it leaves.
+    """Collect no garbage while Keras is imported within the context, nor ever what the import leaves.
 
     Python looks at all objects again and again while TensorFlow is imported, which makes very many of
     them and no garbage. Without that, the import takes four fifths of the time.
     """
+    if "keras" in sys.modules:  # what is there by now may be garbage one day
+        yield
+        return
     gc.disable()
     try:
         yield
