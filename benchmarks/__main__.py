@@ -20,7 +20,7 @@ import numpy as np
 
 from benchmarks import augmentations, clusters, commands, models, quantized, race, recipes
 from benchmarks.contenders import CONTENDERS, WITH_CALLBACKS
-from benchmarks.worker import Problem
+from benchmarks.worker import TIME_LIMIT, Problem
 from kerasmlp import cli
 from kerasmlp.processes import Process
 from kerasmlp.runs import environment, run_folder
@@ -41,9 +41,8 @@ Part = Literal[
     "cluster",
     "models",
 ]
-TIME_LIMIT = 600.0  # seconds for an epoch
 PAUSE = 0.5  # seconds before each turn: threads of the one before may still spin, as OpenBLAS' do
-FIT, GRAPH, FLOOR = "kerasmlp fit", "kerasmlp graph", "floor: two matrix products"
+FIT, FLOOR = "kerasmlp fit", "floor: two matrix products"
 NEEDS = {"PyTorch": "torch", "JAX": "jax", "scikit-learn": "sklearn"}
 
 

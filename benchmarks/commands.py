@@ -1,10 +1,12 @@
 """Whole commands, from the start of the process to its end, timed in turn."""
 
+import json
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 RUNS = 20
@@ -53,6 +55,17 @@ def stalls(data: str) -> dict[str, Any]:
             "kerasmlp.fit": ["-m", "benchmarks.programs.own_model"],
         }
         return _timed(programs, RUNS)
+
+
+def trained(data: str, seed: int, flags: str) -> tuple[float, dict[str, Any]]:
+    """Return the seconds of a `kerasmlp.train` with those flags, and the metrics of its run."""
+    with tempfile.TemporaryDirectory() as logs:
+        command = [sys.executable, "-m", "kerasmlp.train", "--data", data, "--seed", str(seed)]
+        command += ["--logdir", logs, "--name", "run", *flags.split()]
+        begin = time.perf_counter()
+        subprocess.run(command, capture_output=True, check=True)
+        seconds = time.perf_counter() - begin
+        return seconds, json.loads(Path(logs, "run", "metrics.json").read_bytes())
 
 
 def _timed(programs: dict[str, list[str]], repeats: int, seldom: Sequence[str] = ()) -> dict[str, Any]:

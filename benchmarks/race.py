@@ -1,26 +1,19 @@
 """The time to a test accuracy, from the start of the process, over several seeds, in turn."""
 
-import json
 import statistics
-import subprocess
 import sys
-import tempfile
 import time
-from pathlib import Path
 from typing import Any
 
-from benchmarks.worker import Problem
+from benchmarks.commands import trained
+from benchmarks.worker import TIME_LIMIT, Problem
 from kerasmlp.processes import Process
 
 GOALS = (0.97, 0.98)
 MOST = 60
 """Epochs after which a goal counts as not reached."""
-TIME_LIMIT = 600.0
-"""Seconds for an epoch."""
-COMMANDS = {
-    "python -m kerasmlp.train --recipe quick --epochs 3": GOALS[:1],
-    "python -m kerasmlp.train --recipe quick": GOALS[1:],
-}
+TRAIN = "python -m kerasmlp.train"
+COMMANDS = {f"{TRAIN} --recipe quick --epochs 3": GOALS[:1], f"{TRAIN} --recipe quick": GOALS[1:]}
 """Whole commands, and the goals that they are for. They write a run folder, which has the accuracy."""
 
 
@@ -40,13 +33,8 @@ def measure(data: str, contenders: list[str], seeds: int = 7) -> dict[str, Any]:
 
 
 def _command(command: str, data: str, seed: int) -> dict[float, float | None]:
-    with tempfile.TemporaryDirectory() as logs:
-        place = ["--data", data, "--logdir", logs, "--name", "run", "--seed", str(seed)]
-        begin = time.perf_counter()
-        subprocess.run([sys.executable, *command.split()[1:], *place], capture_output=True, check=True)
-        seconds = time.perf_counter() - begin
-        reached = json.loads(Path(logs, "run", "metrics.json").read_bytes())["test_accuracy"]
-    return {goal: seconds if reached >= goal else None for goal in COMMANDS[command]}
+    seconds, metrics = trained(data, seed, command.removeprefix(TRAIN))
+    return {goal: seconds if metrics["test_accuracy"] >= goal else None for goal in COMMANDS[command]}
 
 
 def _contender(name: str, data: str, seed: int) -> dict[float, float | None]:

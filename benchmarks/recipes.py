@@ -5,9 +5,10 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
+
+from benchmarks.commands import trained
 
 REACHED = {
     "default": "--seeds 10",
@@ -54,19 +55,13 @@ def reach(data: str) -> dict[str, Any]:
 def measure(data: str, rows: dict[str, str], seeds: int = 5) -> dict[str, Any]:
     """Train with each row's flags and each seed, a process each; return accuracies and times."""
     found: dict[str, Any] = {row: {"accuracy": [], "seconds": [], "epoch": []} for row in rows}
-    with tempfile.TemporaryDirectory() as logs:
-        for seed in range(seeds):
-            for number, (row, flags) in enumerate(rows.items()):
-                print(f"seed {seed}: {row}", file=sys.stderr)
-                name = f"{seed}-{number}"
-                command = [sys.executable, "-m", "kerasmlp.train", "--data", data, "--seed", str(seed)]
-                command += ["--logdir", logs, "--name", name, "--summaries", *flags.split()]
-                begin = time.perf_counter()
-                subprocess.run(command, capture_output=True, check=True)
-                metrics = json.loads(Path(logs, name, "metrics.json").read_bytes())
-                found[row]["seconds"].append(time.perf_counter() - begin)
-                found[row]["accuracy"].append(metrics["test_accuracy"])
-                found[row]["epoch"].append(metrics["seconds_per_epoch"])
+    for seed in range(seeds):
+        for row, flags in rows.items():
+            print(f"seed {seed}: {row}", file=sys.stderr)
+            seconds, metrics = trained(data, seed, f"--summaries {flags}")
+            found[row]["seconds"].append(seconds)
+            found[row]["accuracy"].append(metrics["test_accuracy"])
+            found[row]["epoch"].append(metrics["seconds_per_epoch"])
     return found
 
 

@@ -11,6 +11,9 @@ import numpy as np
 from benchmarks.contenders import CONTENDERS
 from kerasmlp.processes import Talk, peak_megabytes
 
+TIME_LIMIT = 600.0
+"""Seconds for an epoch."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Problem:

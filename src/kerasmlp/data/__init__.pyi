@@ -1,11 +1,12 @@
 from .any_arrays import AnyArrays as AnyArrays
 from .augmentation import Augmentation as Augmentation
-from .batches import Batches as Batches, in_order as in_order, packed as packed, unpacked as unpacked
+from .batches import Batches as Batches, in_order as in_order
 from .class_weight import weighted as weighted, weighted_dataset as weighted_dataset
 from .dataset_batches import DatasetBatches as DatasetBatches
 from .epochs import Epochs as Epochs
 from .examples import Examples as Examples
 from .loader import MNISTLoader as MNISTLoader
+from .packing import packed as packed, unpacked as unpacked
 from .parts import Parts as Parts
 from .saved_dataset import SavedDataset as SavedDataset
 from .source import Source as Source, read_source as read_source

@@ -19,12 +19,12 @@ from io import FileIO
 from pathlib import Path
 from typing import Any, Literal
 
-import keras
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
 from kerasmlp.data.epochs import Epochs
+from kerasmlp.data.packing import packed
 from kerasmlp.data.rows import as_rows, gather
 from kerasmlp.data.tensors import (
     labels_as_tensor,
@@ -258,28 +258,6 @@ class Batches(Epochs):
         map_start = images.offset - images.offset % mmap.ALLOCATIONGRANULARITY
         in_map = images.ctypes.data - np.frombuffer(images._mmap, np.uint8).ctypes.data
         return Path(images.filename).open("rb", buffering=0), map_start + in_map
-
-
-def packed(*parts: Any) -> Any:
-    """Return the parts of a batch, `x`, `y` and `sample_weight`, in the form that `fit` gives them.
-
-    As in `fit`, lists are tuples: a list cannot be an element of a dataset.
-    """
-    return keras.utils.pack_x_y_sample_weight(*map(keras.tree.lists_to_tuples, parts))
-
-
-def unpacked(batch: Any) -> tuple[Any, ...]:
-    """Return the parts of a batch of a dataset: x, or x and y, or x, y and sample weights.
-
-    Optional inputs that a batch does not have are None. So is y, if there are only sample weights.
-    """
-    batch = keras.tree.map_structure(
-        lambda part: None if isinstance(part, tf.experimental.Optional) else part, batch
-    )
-    x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(batch)
-    if sample_weight is not None:
-        return x, y, sample_weight
-    return (x,) if y is None else (x, y)
 
 
 def in_order(

@@ -8,8 +8,9 @@ from typing import Any, Self
 import numpy as np
 import tensorflow as tf
 
-from kerasmlp.data.batches import Group, unpacked
+from kerasmlp.data.batches import Group
 from kerasmlp.data.epochs import Epochs
+from kerasmlp.data.packing import unpacked
 from kerasmlp.data.tensors import without_autograph, without_tuner
 
 READ_TWICE = 3
