@@ -18,6 +18,7 @@ from kerasmlp.processes.process import (
     Process,
     RemoteError,
     dumps,
+    launch_python,
     loads,
 )
 
@@ -71,6 +72,25 @@ def test_an_error_message_says_what_happened(function, seconds, message, options
         pytest.raises(RemoteError, match=message),
     ):
         process.receive(seconds)
+
+
+def test_a_watch_that_starts_late_does_not_end_a_process_that_is_ending():
+    program = """if True:
+        import atexit, select, time
+        from kerasmlp.processes.process import serve
+        poll = select.poll
+        select.poll = lambda: time.sleep(0.3) or poll()  # by then the function has called `sys.exit`
+        atexit.register(time.sleep, 0.6)
+        serve({})"""
+
+    def launch(descriptor, output):
+        return launch_python(program.format(descriptor), descriptor, output)
+
+    with (
+        Process(f"{WORK}:exits", launch=launch) as process,
+        pytest.raises(RemoteError, match="ended with status 3"),
+    ):
+        process.receive(60)
 
 
 def test_a_process_can_be_terminated(options):

@@ -215,7 +215,8 @@ class Talk:
 def serve(descriptor: int) -> None:
     """Run the function of a `Process`; the start of the new process."""
     connection = Connection(descriptor)
-    threading.Thread(target=_end_with_the_other, args=(connection.fileno(),), daemon=True).start()
+    copy = os.dup(descriptor)  # `connection` may be closed before the thread looks
+    threading.Thread(target=_end_with_the_other, args=(copy,), daemon=True).start()
     try:
         function, args = loads(connection.recv_bytes())
         connection.send((False, pkgutil.resolve_name(function)(Talk(connection), *args)))
