@@ -51,7 +51,7 @@ def damaged_files(path, arrays):
     yield (
         "a pickled member",
         zipped(path, {**members, "x_train": objects}).read_bytes(),
-        "allow_pickle=False",
+        "a pickle can run a program when it is read",
     )
     del members["y_test"]
     yield "a missing member", zipped(path, members).read_bytes(), "y_test is missing"

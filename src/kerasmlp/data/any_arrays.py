@@ -34,7 +34,7 @@ class AnyArrays:
             ValueError: the file is damaged, or the arrays do not fit each other.
             OSError: it cannot be read.
         """
-        members = read_members(path, lambda names: names)
+        members = read_members(path)
         examples = {}
         for of in ("train", "test"):
             parts = [_structure(members, f"{part}_{of}") for part in PARTS]
