@@ -9,6 +9,7 @@ DEFLATE_LIMIT = 1032
 """The largest compression ratio of deflate, see https://zlib.net/zlib_tech.html."""
 IN_MEMORY_LIMIT = 2**33
 """The largest array that is read into memory, in bytes: 8 GiB."""
+LARGEST_LABEL = 65_535
 
 
 class Arrays(NamedTuple):
@@ -63,9 +64,9 @@ def _labels(source: str, member: str, labels: NDArray[Any]) -> NDArray[np.int32]
             f"{source}: expected {member} as integers of shape [examples], not empty;"
             f" received {labels.dtype} of shape {list(labels.shape)}"
         )
-    if labels.min() < 0 or labels.max() > 65_535:
+    if labels.min() < 0 or labels.max() > LARGEST_LABEL:
         raise ValueError(
-            f"{source}: expected the labels {member} from 0 to 65,535;"
+            f"{source}: expected the labels {member} from 0 to {LARGEST_LABEL:,};"
             f" received {labels.min()} to {labels.max()}"
         )
     return labels.astype(np.int32)

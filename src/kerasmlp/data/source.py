@@ -12,16 +12,17 @@ def read_source(data: str, any_arrays: bool) -> Source:
     """Return the data of that name, or of the file of that path.
 
     Args:
-        any_arrays: whether the arrays of an `.npz` file may be others than images with labels.
+        any_arrays: whether the arrays of an `.npz` file may be others than images with labels. They are
+            images only in the form of Keras' `mnist.npz`; nothing else is converted.
 
     Raises:
         ValueError: the data has a wrong form.
         OSError: the data cannot be read.
     """
     path = Path(data)
-    if any_arrays and path.suffix == ".npz" and path.is_file():
-        try:
-            return MNISTLoader(data)
-        except ValueError:
-            return AnyArrays.read(path)
-    return MNISTLoader(data)
+    try:
+        return MNISTLoader(data, strict=any_arrays)
+    except ValueError:
+        if not (any_arrays and path.suffix == ".npz" and path.is_file()):
+            raise
+    return AnyArrays.read(path)
