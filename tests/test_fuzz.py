@@ -17,6 +17,7 @@ from hypothesis import given, strategies as st
 
 from helpers import idx
 from kerasmlp.data import idx as idx_files, loader, npz as npz_files
+from kerasmlp.data.idx_sets import IDX_FILES
 from kerasmlp.runs.settings import Settings
 
 MEMORY = 2**23
@@ -78,7 +79,7 @@ def root(tmp_path_factory):
 def idx_folder(path):
     """Make a folder with the IDX files of `ARRAYS`."""
     path.mkdir()
-    for name, array in zip(idx_files.IDX_FILES, ARRAYS.values(), strict=True):
+    for name, array in zip(IDX_FILES, ARRAYS.values(), strict=True):
         (path / name).write_bytes(idx(array))
     return path
 
@@ -99,7 +100,7 @@ def test_a_damaged_npz_file_is_read_or_refused(kind, root):
 @pytest.mark.parametrize("which", [0, 1])
 def test_a_damaged_idx_file_is_read_or_refused(kind, which, root):
     folder = idx_folder(root / f"{kind}{which}")
-    path = folder / idx_files.IDX_FILES[which]
+    path = folder / IDX_FILES[which]
     whole = idx((X, Y)[which])
     if kind == "idx gzipped":
         path.unlink()
@@ -161,8 +162,8 @@ def test_data_beyond_the_memory_limit_is_refused_before_it_is_read(root, monkeyp
     assert_read_or_refused(lambda: loader.read(str(path)), path)
     folder = idx_folder(root / "bomb")
     packed = gzip.compress(struct.pack(">BBBB3I", 0, 0, 8, 3, 2**28 // 784, 28, 28) + bytes(2**28), 9)
-    (folder / idx_files.IDX_FILES[0]).unlink()
-    (folder / f"{idx_files.IDX_FILES[0]}.gz").write_bytes(packed)
+    (folder / IDX_FILES[0]).unlink()
+    (folder / f"{IDX_FILES[0]}.gz").write_bytes(packed)
     assert_read_or_refused(lambda: loader.read(str(folder)), folder)
     with pytest.raises(ValueError, match="expected at most 67,108,864 bytes; "):
         loader.read(str(folder))
@@ -170,7 +171,7 @@ def test_data_beyond_the_memory_limit_is_refused_before_it_is_read(root, monkeyp
 
 def test_a_header_that_claims_two_billion_images_is_refused(root):
     folder = idx_folder(root / "claim")
-    (folder / idx_files.IDX_FILES[0]).write_bytes(struct.pack(">BBBB3I", 0, 0, 8, 3, 2**31, 28, 28))
+    (folder / IDX_FILES[0]).write_bytes(struct.pack(">BBBB3I", 0, 0, 8, 3, 2**31, 28, 28))
     assert_read_or_refused(lambda: loader.read(str(folder)), folder)
     with pytest.raises(ValueError, match=r"claims \[2147483648, 28, 28\], more than the file can hold"):
         loader.read(str(folder))

@@ -5,7 +5,7 @@ import pytest
 
 from helpers import idx
 from kerasmlp.data.arrays import Arrays
-from kerasmlp.data.idx import IDX_FILES
+from kerasmlp.data.idx_sets import IDX_FILES
 
 
 @pytest.fixture

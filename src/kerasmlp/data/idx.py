@@ -1,80 +1,98 @@
-"""Reads folders of IDX files, the format of MNIST."""
+"""Reads IDX files, the format of MNIST, by what they are: their names say nothing here."""
 
 import gzip
 import math
 import zlib
+from collections.abc import Sequence
 from io import BufferedIOBase
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kerasmlp.data.arrays import DEFLATE_LIMIT, IN_MEMORY_LIMIT, Arrays, checked
+from kerasmlp.data import content
+from kerasmlp.data.arrays import DEFLATE_LIMIT, IN_MEMORY_LIMIT
 
-IDX_FILES = (
-    "train-images-idx3-ubyte",
-    "train-labels-idx1-ubyte",
-    "t10k-images-idx3-ubyte",
-    "t10k-labels-idx1-ubyte",
-)
+TYPES = {8: "u1", 9: "i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
+"""The types by their third byte."""
+BYTES, INTEGERS = (8,), (8, 9, 11, 12)
+QMNIST_COLUMNS = 8
+"""QMNIST has rows of 8 numbers of 32 bits in place of labels: the digit, who wrote it, and more."""
 MAPPING_THRESHOLD = 2**30
 """A plain IDX file with this many bytes of data or more is mapped, and read batch by batch."""
 
 
-def read_idx_folder(folder: Path) -> Arrays:
-    """Return the arrays of the four IDX files in a folder, each plain or gzipped.
+def read_images(path: Path) -> NDArray[np.uint8]:
+    """Return the images in an IDX file, `[examples, height, width]`. Large ones stay in the file.
 
-    Raise a ValueError if a file is not an IDX file of bytes, and an OSError if it cannot be read.
+    Raises:
+        ValueError: it is no IDX file of bytes with three dimensions, or damaged.
+        OSError: it cannot be read.
     """
-    return checked(str(folder), tuple(_read_file(_find(folder, name)) for name in IDX_FILES))
+    return _read_file(path, "bytes with 3 dimensions", BYTES, (3,))
 
 
-def _find(folder: Path, name: str) -> Path:
-    dotted = name.replace("-idx", ".idx")  # in some copies of MNIST
-    for spelling in (name, f"{name}.gz", dotted, f"{dotted}.gz"):
-        if (folder / spelling).is_file():
-            return folder / spelling
-    raise FileNotFoundError(
-        f"{folder}: expected the files {', '.join(IDX_FILES)}, plain or as .gz; {name} is missing"
-    )
+def read_labels(path: Path) -> NDArray[np.integer]:
+    """Return the labels in an IDX file, integers `[examples]`; of QMNIST's rows, the digits.
 
-
-def _read_file(path: Path) -> NDArray[np.uint8]:
-    """Return the array in an IDX file of bytes. No library was found that checks what it reads.
-
-    The format, see http://yann.lecun.com/exdb/mnist/: two zero bytes, 8 for "unsigned byte", the number
-    of dimensions; each dimension as a big-endian 32-bit number; the bytes.
+    Raises:
+        ValueError: it is no IDX file of integers with one dimension, or damaged.
+        OSError: it cannot be read.
     """
-    dimensions = 3 if "idx3" in path.name else 1
-    magic = bytes((0, 0, 8, dimensions))
-    is_gzipped = path.suffix == ".gz"
+    labels = _read_file(path, "integers with 1 dimension", INTEGERS, (1, 2))
+    is_of_qmnist = labels.shape[1:] == (QMNIST_COLUMNS,) and labels.dtype.itemsize == 4
+    return labels[:, 0] if is_of_qmnist else labels
+
+
+def _read_file(
+    path: Path, expected: str, types: Sequence[int], dimensions: Sequence[int]
+) -> NDArray[Any]:
+    """Return the array in an IDX file, gzipped or not. No library was found that checks what it reads.
+
+    The format, see http://yann.lecun.com/exdb/mnist/: two zero bytes, the type, the number of
+    dimensions; each dimension as a big-endian 32-bit number; the numbers, big-endian.
+    """
+    start, is_gzipped = content.first_bytes(path)
     try:
         with gzip.open(path) if is_gzipped else path.open("rb") as file:
-            header = file.read(4 + 4 * dimensions)
-            if header[:4] != magic or len(header) < 4 + 4 * dimensions:
-                raise ValueError(
-                    f"{path}: expected an IDX file of bytes with {dimensions} dimension(s), which starts"
-                    f" with {magic.hex(' ')}; received {header.hex(' ') or 'nothing'}"
-                )
-            shape = tuple(np.frombuffer(header, ">u4", offset=4).tolist())
-            expected = math.prod(shape)
+            start = start or file.read(1)  # a damaged gzip file raises its error here
+            header = start[: 4 + 4 * (start[3] if len(start) > 3 else 0)]
+            known = header[:2] == b"\0\0" and len(header) > 3 and header[2] in types
+            if not known or header[3] not in dimensions or len(header) < 4 + 4 * header[3]:
+                raise ValueError(_unlike(path, expected, types[0], dimensions[0], start))
+            dtype, shape = np.dtype(TYPES[header[2]]), tuple(np.frombuffer(header[4:], ">u4").tolist())
+            size = math.prod(shape) * dtype.itemsize
             limit = path.stat().st_size * (DEFLATE_LIMIT if is_gzipped else 1)
-            if expected > limit:
+            if size > limit:
                 raise ValueError(f"{path}: its header claims {list(shape)}, more than the file can hold")
-            if not is_gzipped and expected == limit - len(header) >= MAPPING_THRESHOLD:
-                return np.memmap(path, np.uint8, "r", len(header), shape)
-            if expected > IN_MEMORY_LIMIT:
+            if not is_gzipped and size == limit - len(header) >= MAPPING_THRESHOLD:
+                return np.memmap(path, dtype, "r", len(header), shape)
+            if size > IN_MEMORY_LIMIT:
                 raise ValueError(
                     f"{path}: expected at most {IN_MEMORY_LIMIT:,} bytes; its header claims"
-                    f" {expected:,}. For larger data, use a plain IDX file."
+                    f" {size:,}. For larger data, use a plain IDX file."
                 )
-            body = _read_at_most(file, expected + 1)
+            file.seek(len(header))
+            body = _read_at_most(file, size + 1)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise ValueError(f"{path}: expected a gzipped IDX file; reading it failed: {error}") from error
-    if len(body) != expected:
-        received = f"{len(body):,}" if len(body) < expected else "more"
-        raise ValueError(f"{path}: expected {expected:,} bytes of data; received {received}")
-    return np.frombuffer(body, np.uint8).reshape(shape)
+    if len(body) != size:
+        received = f"{len(body):,}" if len(body) < size else "more"
+        raise ValueError(f"{path}: expected {size:,} bytes of data; received {received}")
+    return np.frombuffer(body, dtype).reshape(shape)
+
+
+def _unlike(path: Path, expected: str, kind: int, dimensions: int, start: bytes) -> str:
+    """Return the message about a file that is no such IDX file."""
+    name = content.what(start)
+    if name not in ("", content.IDX):
+        return f"{path}: expected an IDX file; this is {name}"
+    magic = bytes((0, 0, kind, dimensions))
+    return (
+        f"{path}: expected an IDX file of {expected}, which starts with {magic.hex(' ')};"
+        f" received {start[:16].hex(' ') or 'nothing'}"
+    )
 
 
 def _read_at_most(file: BufferedIOBase, size: int) -> bytes:

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from kerasmlp.data import idx_sets
 from kerasmlp.data.arrays import Arrays
 from kerasmlp.data.forms import read_any_form
-from kerasmlp.data.idx import read_idx_folder
 from kerasmlp.data.mnist import read_mnist, read_mnist5k
 from kerasmlp.data.npz import read_npz
 from kerasmlp.data.parts import Parts
@@ -117,11 +117,11 @@ def read(data: str, *, strict: bool = False) -> tuple[Arrays, str]:
     if data in NAMED:
         return NAMED[data](), data
     path = Path(data)
-    if path.is_dir():
-        return read_idx_folder(path), data
+    if idx_sets.is_meant(path):
+        return idx_sets.find(path).read(), data
     if not path.exists():
         raise FileNotFoundError(
             f"--data: expected auto, mnist, mnist5k, an .npz file or a folder of IDX files;"
-            f" received {data!r}, which does not exist"
+            f" received {data!r}, which does not exist{idx_sets.near(path)}"
         )
     return (read_npz if strict else read_any_form)(path), data
