@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import io
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,6 +30,7 @@ class Settings:
             Keras model. By default the handbook's MLP.
         data: The data, as in kerasmlp.train; for a model of your own also an .npz file of any arrays, or
             package.module:name of a function that returns data in any form that fit takes.
+        transpose: The images lie on their side, as in kerasmlp.train.
         epochs: Epochs in which the steps are compared.
         batch_size: Images in a batch.
         seed: Seed of the initial weights and the order of the batches.
@@ -50,6 +52,7 @@ class Settings:
     train_step: tuple[str, ...] = ()
     model: str | None = None
     data: str = dataclasses.field(default_factory=default_data)
+    transpose: bool = False
     epochs: Annotated[int, at_least(1)] = 2
     batch_size: Annotated[int, at_least(1)] = 50
     seed: Annotated[int, SEED] = 0
@@ -64,6 +67,8 @@ class Settings:
     def __post_init__(self) -> None:
         check(self)
         require(self, len(self.loops) > 0, "loops", "at least one row")
+        expected = "False where a function returns the data"
+        require(self, not (self.transpose and ":" in self.data), "transpose", expected)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -92,11 +97,13 @@ def _compare(settings: Settings) -> bool:
 
     with contextlib.ExitStack() as stack:
         processes = stack.enter_context(comparison.new_processes())
+        said = io.StringIO()
         with cli.quiet_start(settings.verbose):
             data: Any = settings.data
             model: Any = settings.model
             if ":" not in settings.data:
-                data = read_source(settings.data, any_arrays=model is not None)
+                with contextlib.redirect_stderr(said):  # lines about the data are no messages of Keras
+                    data = read_source(settings.data, model is not None, settings.transpose)
             if isinstance(data, MNISTLoader):
                 model = model or comparison.handbook_model(data)
             if model is None:
@@ -104,6 +111,7 @@ def _compare(settings: Settings) -> bool:
             start = stack.enter_context(
                 comparison.start_from(model, data, settings.batch_size, settings.seed)
             )
+        print(said.getvalue(), end="", file=sys.stderr)
         folder = stack.enter_context(comparison.report.folder(settings.output))
         found = comparison.compare_rows(
             start, rows, settings.epochs, settings.repeats, settings.time_limit, processes

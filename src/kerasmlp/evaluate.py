@@ -26,11 +26,13 @@ class Settings:
         run: The run folder, as logs/NAME.
         data: Other data to evaluate on, as in kerasmlp.train. By default the data of the run. A run of
             kerasmlp.fit keeps no data: it needs an .npz file of the arrays that fit takes.
+        transpose: The images of --data lie on their side, as in kerasmlp.train.
         verbose: Print TensorFlow's start-up messages.
     """
 
     run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
     data: str | None = None
+    transpose: bool = False
     verbose: bool = False
 
 
@@ -41,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         settings = cli.parse(Settings, "kerasmlp.evaluate", argv)
         with cli.quiet_start(settings.verbose):
             import keras  # noqa: F401
-        found = runs.evaluate(settings.run, settings.data)
+        found = runs.evaluate(settings.run, settings.data, settings.transpose)
         written = [settings.run / "evaluation.json"]
         if found.classes is not None:
             _print(found.classes)

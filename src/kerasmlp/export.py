@@ -35,6 +35,7 @@ class Settings:
         output: The folder to write to. By default the folder export in the run folder.
         data: Other data for the check, as in kerasmlp.train. By default the data of the run. A run of
             kerasmlp.fit keeps no data: it needs an .npz file of the arrays that fit takes.
+        transpose: The images of --data lie on their side, as in kerasmlp.train.
         verbose: Print TensorFlow's messages.
     """
 
@@ -42,6 +43,7 @@ class Settings:
     format: tuple[exporting.FormatName, ...]
     output: Path | None = None
     data: str | None = None
+    transpose: bool = False
     verbose: bool = False
 
     def __post_init__(self) -> None:
@@ -75,7 +77,7 @@ def export(settings: Settings) -> "dict[Path, exporting.Parity]":
     """
     for format in settings.format:
         exporting.check_installed(format)
-    served = exporting.Served.of_run(settings.run, settings.data)
+    served = exporting.Served.of_run(settings.run, settings.data, settings.transpose)
     output = settings.output or settings.run / FOLDER
     output.mkdir(parents=True, exist_ok=True)
     reports = {}

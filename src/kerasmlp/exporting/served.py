@@ -49,18 +49,19 @@ class Served:
     module: str | None
 
     @classmethod
-    def of_run(cls, folder: Path, data: str | None = None) -> "Served":
+    def of_run(cls, folder: Path, data: str | None = None, transpose: bool = False) -> "Served":
         """Return the model of a finished run, with the first of its test and training examples.
 
         Args:
             folder: the run folder.
             data: other data, as `--data` takes it. None for the data of the run.
+            transpose: whether rows and columns of the other images change places.
 
         Raises:
             ValueError: there is no model, or it does not fit the data.
             OSError: a file cannot be read.
         """
-        model, found = load_with_data(folder, data)
+        model, found = load_with_data(folder, data, transpose)
         examples = Examples(*found.test.part(0, EXAMPLES).padded, are_images=found.are_images)
         classified = tensorboard.classified(model, examples)
         function = model_function(folder)

@@ -59,7 +59,7 @@ class Evaluated:
     classes: Evaluation | None
 
 
-def evaluate(folder: Path, data: str | None = None) -> Evaluated:
+def evaluate(folder: Path, data: str | None = None, transpose: bool = False) -> Evaluated:
     """Evaluate a run on its test examples. Write `evaluation.json` into its folder.
 
     For a model that predicts classes, write `evaluation.png` too.
@@ -67,12 +67,13 @@ def evaluate(folder: Path, data: str | None = None) -> Evaluated:
     Args:
         folder: the run folder.
         data: other data to evaluate on, as `--data` takes it. None for the data of the run.
+        transpose: whether rows and columns of the other images change places.
 
     Raises:
         ValueError: there is no model, or it does not fit the data.
         OSError: a file cannot be read or written.
     """
-    model, loader = load_with_data(folder, data)
+    model, loader = load_with_data(folder, data, transpose)
     examples = Examples(*loader.test.padded, are_images=loader.are_images)
     metrics = model.evaluate(examples.in_order(), return_dict=True, verbose=0)
     found = tensorboard.classified(model, examples)

@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from kerasmlp.data import AnyArrays, Source, read_source
 from kerasmlp.runs import run_folder, saved_model
+from kerasmlp.runs.fields import SettingError
 
 
 def load(path: str | PathLike[str]) -> keras.Model:
@@ -50,20 +51,29 @@ def model_function(folder: Path) -> str | None:
     return _settings(folder).get("model")
 
 
-def load_with_data(folder: Path, data: str | None = None) -> tuple[keras.Model, Source]:
+def load_with_data(
+    folder: Path, data: str | None = None, transpose: bool = False
+) -> tuple[keras.Model, Source]:
     """Return the model of the run in `folder`, and its data.
 
     Args:
         folder: the run folder.
-        data: other data, as `--data` takes it. None for the data that the run was trained on.
+        data: other data, as `--data` takes it. None for the data that the run was trained on, read as
+            then.
+        transpose: whether rows and columns of the other images change places.
 
     Raises:
         ValueError: there is no model, or it does not fit the data; or a run of `kerasmlp.fit`, which
-            does not know its data by name, is given none.
+            does not know its data by name, is given none; or `transpose` without other data.
         OSError: a file cannot be read.
     """
     model = load(folder)
     metrics, settings = _metrics(folder), _settings(folder)
+    if data is None:
+        transposed = bool(settings.get("transpose", False))
+        if transpose and not transposed:
+            raise SettingError("transpose", "--data beside it: a run reads its own data as before", True)
+        transpose = transposed
     # Where `auto` was asked for, it is what was found then.
     name = data or str(metrics["dataset"])
     is_of_fit = bool(settings) and "data" not in settings
@@ -72,10 +82,12 @@ def load_with_data(folder: Path, data: str | None = None) -> tuple[keras.Model, 
             f"--data: expected an .npz file with x_train, y_train, x_test and y_test, as kerasmlp.fit"
             f" takes them; {folder} is a run of kerasmlp.fit, which does not keep its data"
         )
+    if is_of_fit and transpose:
+        raise SettingError("transpose", "False for a run of kerasmlp.fit, which changes no array", True)
     if is_of_fit and Path(name).suffix == ".npz":
         found: Source = AnyArrays.read(Path(name))  # nothing was scaled
     else:
-        found = read_source(name, any_arrays=settings.get("model") is not None)
+        found = read_source(name, settings.get("model") is not None, transpose)
     if settings.get("model") is not None or isinstance(found, AnyArrays):
         _check_inputs(metrics["inputs"], found)
         return model, found

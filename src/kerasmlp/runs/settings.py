@@ -77,10 +77,13 @@ class Settings(RunSettings):
     Args:
         data: The data: mnist (from Keras' cache or a download); mnist5k (5,000 images that are installed
             with this package); auto (mnist, or mnist5k if that fails); the path of an .npz file with
-            x_train, y_train, x_test, y_test; or a folder of IDX files. The environment variable
-            KERASMLP_DATA sets the default. With --model, the arrays of an .npz file may have any shape
-            and type, also x_train/NAME and y_train/NAME for several inputs and outputs, and
-            sample_weight_train; only images as bytes with labels are scaled.
+            x_train, y_train, x_test, y_test, or the same by other names, in any form that has one
+            meaning; or of a folder of IDX files, gzipped or not, of one of them, or FOLDER/PREFIX, what
+            their names begin with. The environment variable KERASMLP_DATA sets the default. With
+            --model, the arrays of an .npz file may have any shape and type, also x_train/NAME and
+            y_train/NAME for several inputs and outputs, and sample_weight_train; only images as bytes
+            with labels are scaled, and nothing else is converted.
+        transpose: The images lie on their side, as in EMNIST's files: exchange their rows and columns.
         model: The model: package.module:name of a function without arguments that returns a compiled
             Keras model. By default the handbook's MLP, which the flags --learning-rate to --quantize
             describe.
@@ -124,11 +127,13 @@ class Settings(RunSettings):
     """
 
     changed_by_resume: ClassVar[frozenset[str]] = RunSettings.changed_by_resume | {
-        *("data", "strategy", "logical_cpus", "jit_compile", "steps_per_execution", "seeds", "jobs"),
+        *("data", "transpose", "strategy", "logical_cpus", "jit_compile", "steps_per_execution"),
+        *("seeds", "jobs"),
     }
     """What may change when a run is resumed. The data is checked by its content, not by its name."""
 
     data: str = dataclasses.field(default_factory=default_data)
+    transpose: bool = False
     model: Annotated[str | None, NAME] = None
     callbacks: Annotated[str | None, NAME] = None
     early_stopping: Annotated[int, at_least(0)] = 0

@@ -22,7 +22,7 @@ from kerasmlp.runs.fields import SettingError
 from kerasmlp.runs.settings import Settings
 
 NOT_TRAINED = {
-    *("data", "logdir", "name", "resume", "checkpoint_every", "keep_checkpoints"),
+    *("data", "transpose", "logdir", "name", "resume", "checkpoint_every", "keep_checkpoints"),
     *("summaries", "profile", "verbose"),
 }
 """Settings that change what is written, and nothing of what is trained."""

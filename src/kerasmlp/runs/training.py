@@ -1,5 +1,6 @@
 """A whole run of the MLP: prepared, recorded, driven; then evaluated and saved."""
 
+import dataclasses
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,7 +27,8 @@ def train(
 
     Args:
         settings: the settings of the run.
-        data: the data to train on, instead of what `settings.data` names.
+        data: the data to train on, instead of what `settings.data` names. The run then keeps whether a
+            loader has transposed its images.
         workers: what `settings.strategy` asks for, if it has been made. Of the workers of a cluster,
             the chief calls this function; the others call `follow`.
 
@@ -40,7 +42,7 @@ def train(
         MemoryError: memory ran out.
         Interrupted: SIGINT or SIGTERM came, and the run has been saved.
     """
-    from kerasmlp.data import read_source
+    from kerasmlp.data import MNISTLoader, read_source
     from kerasmlp.runs.drive import drive, memory_errors
     from kerasmlp.runs.record import opened
     from kerasmlp.runs.results import finish
@@ -51,7 +53,10 @@ def train(
     if not workers.is_chief:
         raise ValueError(f"expected to be called by worker 0, the chief; this is {workers.worker}")
     folder = settings.resumed_folder()
-    data = data or read_source(settings.data, any_arrays=settings.model is not None)
+    if data is None:
+        data = read_source(settings.data, settings.model is not None, settings.transpose)
+    elif isinstance(data, MNISTLoader):
+        settings = dataclasses.replace(settings, transpose=data.transpose)
     with memory_errors():
         task = prepare(settings, data)
         workers.expect_same(task.digest, "settings and data")
@@ -71,7 +76,7 @@ def follow(settings: Settings, workers: "Distribution") -> None:
     from kerasmlp.runs.drive import memory_errors
     from kerasmlp.runs.task import prepare
 
-    data = read_source(settings.data, any_arrays=settings.model is not None)
+    data = read_source(settings.data, settings.model is not None, settings.transpose)
     with memory_errors(), callbacks.Interruption(shared=True) as interruption:
         task = prepare(settings, data)
         workers.expect_same(task.digest, "settings and data")
