@@ -40,12 +40,27 @@ def test_without_a_network_auto_reads_mnist5k_with_a_warning(cache, capsys):
     )
 
 
+def test_another_file_in_the_cache_stays_there_and_the_error_says_what_to_give(
+    cache, npz_path, expected, capsys
+):
+    cache.mkdir(parents=True)
+    path = npz_path.rename(cache / "mnist.npz")
+    content = path.read_bytes()
+    with pytest.raises(OSError, match="is not the file that Keras downloads") as raised:
+        read_mnist()
+    assert f"give --data {path}; " in str(raised.value)
+    assert path.read_bytes() == content
+    assert read("auto")[1] == "mnist5k"
+    assert capsys.readouterr().err == (
+        f"warning: training on mnist5k instead of MNIST: {raised.value}\n"
+    )
+    assert path.read_bytes() == content
+    assert_same(read(str(path))[0], expected)
+
+
 def test_mnist_in_the_cache_is_read_if_its_hash_is_right(cache, monkeypatch, npz_path, expected):
     content = npz_path.read_bytes()
     cache.mkdir(parents=True)
-    (cache / "mnist.npz").write_bytes(content)
-    with pytest.raises(OSError, match="could not be downloaded"):
-        read_mnist()  # the hash is not that of MNIST
     (cache / "mnist.npz").write_bytes(content)
     monkeypatch.setattr(mnist, "MNIST_SHA256", hashlib.sha256(content).hexdigest())
     arrays, name = read("auto")

