@@ -1,4 +1,5 @@
 from .average import EvaluateAverage as EvaluateAverage
+from .csv_logger import CSVLogger as CSVLogger
 from .interruption import (
     Interrupted as Interrupted,
     Interruption as Interruption,

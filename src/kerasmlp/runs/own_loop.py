@@ -10,6 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from kerasmlp.callbacks import CSVLogger
 from kerasmlp.loops import Loop
 from kerasmlp.runs import run_folder, saved_model
 from kerasmlp.runs.fit_data import FitData
@@ -60,7 +61,7 @@ def train_into(
         saved_model.save(model, record.folder / run_folder.CHECKPOINTS / "interrupted.keras")
         raise
     steps = data.train.steps_per_epoch
-    logger = keras.callbacks.CSVLogger(record.folder / run_folder.HISTORY)
+    logger = CSVLogger(record.folder / run_folder.HISTORY, validates=False)
     logger.set_model(model)
     logger.on_train_begin()
     for epoch in history.epoch:

@@ -45,7 +45,7 @@ def run_callbacks(
         *([callbacks.Profile(folder / "train")] if settings.profile else []),
         *(callback for name, callback in shown.items() if name in settings.summaries),
         *given,
-        keras.callbacks.CSVLogger(folder / run_folder.HISTORY, append=True),
+        callbacks.CSVLogger(folder / run_folder.HISTORY, validates=task.validation is not None),
         keras.callbacks.History(),
     ]
 
