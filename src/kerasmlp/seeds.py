@@ -28,6 +28,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"data: {result['dataset']}")
         print(f"runs: {folder}")
         Console().print(table(result))
+        if len(result["seeds"]) < runs.FEW:
+            print(
+                f"note: {len(result['seeds'])} seeds say little of the mean: the interval is so wide"
+                f" because they are few; --seeds {runs.FEW}, or more, says more",
+                file=sys.stderr,
+            )
 
     return cli.run(command)
 

@@ -42,6 +42,36 @@ def test_seeds_that_agree_leave_no_interval():
     assert found == {"mean": 0.5, "standard_deviation": 0.0, "low": 0.5, "high": 0.5}
 
 
+@pytest.mark.parametrize(
+    "name, values, low, high",
+    [
+        ("test_accuracy", [0.55, 0.95], 0.0, 1.0),
+        ("test_binary_accuracy", [0.999, 1.0], 0.99315, 1.0),
+        ("test_loss", [0.1, 0.9], 0.0, 5.58248),
+        ("seconds_per_epoch", [1.0, 3.0], 0.0, 14.7062),
+        ("test_accuracy", [55.0, 95.0], 0.0, 329.124),  # in percent
+        ("test_loss", [-0.9, 0.1], -6.75310, 5.95310),  # one that may be negative
+        ("test_r2", [0.1, 0.9], -4.58248, 5.58248),
+    ],
+)
+def test_the_interval_has_only_what_is_possible(name, values, low, high):
+    """Student's t of 1 degree of freedom is 12.7062 at 97.5 %."""
+    found = runs.statistics([{name: value} for value in values], name)
+    assert found["mean"] == pytest.approx(np.mean(values))
+    assert (found["low"], found["high"]) == pytest.approx((low, high), abs=1e-5, rel=1e-5)
+
+
+@pytest.mark.parametrize("count, told", [(2, True), (5, False)])
+def test_few_seeds_say_little(count, told, monkeypatch, capsys):
+    run = {"test_accuracy": 0.5, "seconds_per_epoch": 1.0}
+    all_runs = [run] * count
+    result = {"dataset": "x", "seeds": list(range(count)), "runs": all_runs}
+    result |= {name: runs.statistics(all_runs, name) for name in run}
+    monkeypatch.setattr(runs, "repeat", lambda *_: ("folder", result))
+    assert seeds.main([]) == 0
+    assert (f"note: {count} seeds say little of the mean" in capsys.readouterr().err) == told
+
+
 def test_each_seed_is_a_run_and_together_they_are_a_row(repeat, npz, tmp_path, capsys):
     assert repeat() == 0
     output = capsys.readouterr().out

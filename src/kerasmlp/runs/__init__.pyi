@@ -19,6 +19,7 @@ from .finished import (
 from .fitting import fit as fit
 from .repetition import (
     CONFIDENCE as CONFIDENCE,
+    FEW as FEW,
     Repetition as Repetition,
     repeat as repeat,
     statistics as statistics,
