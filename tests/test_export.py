@@ -12,8 +12,11 @@ from ai_edge_litert.interpreter import Interpreter
 import export_models
 import fit_models
 import kerasmlp
+from helpers import cases
 from kerasmlp.export import main
 from kerasmlp.exporting import formats, parity
+from kerasmlp.runs import Settings
+from kerasmlp.train import train
 
 
 def test_an_export_that_predicts_something_else_is_an_error(finished, tmp_path, monkeypatch, capsys):
@@ -41,6 +44,21 @@ def test_an_export_to_keras_replaces_an_older_one(finished, digits, tmp_path, ca
     expected = kerasmlp.load(run)(digits[0] / np.float32(255))
     loaded = kerasmlp.load(tmp_path / "model.keras")
     np.testing.assert_allclose(loaded(digits[0]), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", cases(["a[1]", "what?", "st*r"], default=["a[1]"]))
+def test_a_run_whose_name_is_a_pattern_is_exported(name, npz, digits, tmp_path, capfd):
+    given = {"batch_size": 8, "epochs": 1, "loop": "eager", "summaries": (), "logdir": tmp_path}
+    run, _ = train(Settings(data=str(npz), name=name, **given))
+    for _ in range(2):  # the second replaces the first
+        assert main([str(run), "--format", "savedmodel", "onnx"]) == 0
+    path = run / "export/savedmodel"
+    assert f"note: {path}: TensorFlow loads no SavedModel from a path with" in capfd.readouterr().err
+    assert written(path.parent) == {"savedmodel", "savedmodel.json", "model.onnx", "model.onnx.json"}
+    serve = tf.saved_model.load(path.rename(tmp_path / "plain")).signatures["serve"]
+    (found,) = serve(images=tf.constant(digits[0])).values()
+    expected = kerasmlp.load(run)(digits[0] / np.float32(255))
+    np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,12 @@
 """Writes an export, and keeps it only if it predicts what the model predicts."""
 
+import contextlib
 import dataclasses
+import glob
 import shutil
+import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from kerasmlp.checkpoints import atomic
@@ -22,17 +26,38 @@ def write_checked(served: Served, format: FormatName, output: Path) -> tuple[Pat
         OSError: a file cannot be written.
     """
     path = output / FILES[format]
-    with tempfile.TemporaryDirectory(dir=output, prefix=atomic.PART) as folder:
-        part = Path(folder, path.name)
+    with _plain_folder(output) as folder:
+        part = folder / path.name
         writers.write(served, format, part)
         report = parity.measure(served, format, part)
         report.check(parity.ROUNDED if _has_integers(served, format) else parity.EXACT)
-        if path.is_dir():
-            shutil.rmtree(path)
-        part.replace(path)
+        with tempfile.TemporaryDirectory(dir=output, prefix=atomic.PART) as beside:
+            whole = Path(shutil.move(part, beside))
+            if path.is_dir():
+                shutil.rmtree(path)
+            whole.replace(path)
+    if format == "savedmodel" and not _is_plain(path):
+        print(
+            f"note: {path}: TensorFlow loads no SavedModel from a path with one of the characters *?[ in"
+            " it; move the folder to load it",
+            file=sys.stderr,
+        )
     content = dataclasses.asdict(report) | {"data": served.data} | environment()
     run_folder.write_json(output / f"{path.name}.json", content)
     return path, report
+
+
+@contextlib.contextmanager
+def _plain_folder(output: Path) -> Iterator[Path]:
+    """A context with a new folder to write to, whose path is plain: in `output` if that is."""
+    where = output if _is_plain(output) else None
+    with tempfile.TemporaryDirectory(dir=where, prefix=atomic.PART) as folder:
+        yield Path(folder)
+
+
+def _is_plain(path: Path) -> bool:
+    """Return whether a path is no pattern, for which TensorFlow takes the path of a SavedModel."""
+    return glob.escape(str(path.absolute())) == str(path.absolute())
 
 
 def _has_integers(served: Served, format: FormatName) -> bool:
