@@ -1,11 +1,17 @@
-"""A whole run: with averaged weights, its validation is that of the trained model."""
+"""A whole run: its validation, its history, how it reads its data, what it warns of."""
 
 import csv
+import dataclasses
+import json
 
+import numpy as np
 import pytest
 
 import kerasmlp
 from helpers import assert_same, events
+from kerasmlp import runs, train as command
+from kerasmlp.data import read_source
+from kerasmlp.exporting import Served
 from kerasmlp.loops import LOOPS
 from kerasmlp.train import train
 
@@ -42,3 +48,72 @@ def test_the_best_model_has_averaged_weights(averaged):
     best = kerasmlp.load(folder / "checkpoints/best.keras")
     assert_same(best.get_weights(), kerasmlp.load(folder).get_weights())
     assert int(best.optimizer.iterations) == 0  # it has no optimizer's state: that is of other weights
+
+
+@pytest.mark.parametrize("validation_size, names", [(0, []), (15, ["val_accuracy", "val_loss"])])
+def test_the_history_has_the_columns_that_there_are(validation_size, names, npz, tmp_path):
+    small = {"data": str(npz), "batch_size": 5, "loop": "eager", "summaries": (), "logdir": tmp_path}
+    settings = kerasmlp.Settings(epochs=1, validation_size=validation_size, name="a", **small)
+    folder, _ = train(settings)
+    train(dataclasses.replace(settings, epochs=2, resume=True))
+    lines = (folder / "history.csv").read_text().splitlines()
+    assert lines[0].split(",") == ["epoch", "accuracy", "loss", *names]
+    assert [line.split(",")[0] for line in lines[1:]] == ["0", "1"]
+    assert "NA" not in "".join(lines)
+
+
+def test_a_run_keeps_that_its_images_were_transposed(tmp_path, digits):
+    """The pixels that tell the classes are in the first row; transposed, in the first column."""
+    images, labels = digits
+    for name, x in (("emnist.npz", images), ("turned.npz", np.swapaxes(images, 1, 2))):
+        np.savez(tmp_path / name, x_train=x, y_train=labels, x_test=x, y_test=labels)
+    small = {"batch_size": 8, "epochs": 2, "loop": "eager", "summaries": (), "logdir": tmp_path}
+    given = kerasmlp.Settings(data=str(tmp_path / "turned.npz"), transpose=True, **small)
+    upright = kerasmlp.Settings(data=str(tmp_path / "emnist.npz"), **small)
+    (folder, metrics), (_, expected) = train(given), train(upright)
+    assert metrics["test_loss"] == expected["test_loss"]
+    assert json.loads((folder / "config.json").read_text())["transpose"] is True
+    assert runs.evaluate(folder).metrics["loss"] == pytest.approx(metrics["test_loss"], rel=1e-6)
+    other = runs.evaluate(folder, str(tmp_path / "emnist.npz"))
+    assert other.metrics["loss"] == pytest.approx(metrics["test_loss"], rel=1e-6)
+    turned = runs.evaluate(folder, str(tmp_path / "turned.npz"), transpose=True)
+    assert turned.metrics["loss"] == pytest.approx(metrics["test_loss"], rel=1e-6)
+    sideways = runs.evaluate(folder, str(tmp_path / "turned.npz"))
+    assert sideways.metrics["loss"] != pytest.approx(metrics["test_loss"], rel=1e-2)
+    assert Served.of_run(folder).x.tobytes() == images.tobytes()
+
+    loader = kerasmlp.MNISTLoader(str(tmp_path / "turned.npz"), transpose=True)
+    by_loader, _ = train(dataclasses.replace(given, transpose=False, name="by-loader"), loader)
+    assert runs.evaluate(by_loader).metrics["loss"] == pytest.approx(metrics["test_loss"], rel=1e-6)
+
+    longer = {"epochs": 3, "resume": True, "name": folder.name}
+    assert train(dataclasses.replace(given, **longer))[1]["steps"] == 15
+    with pytest.raises(ValueError, match="data: expected the data that the run was begun on"):
+        train(dataclasses.replace(given, **longer, transpose=False))
+    again = dataclasses.replace(given, **longer, transpose=False, data=str(tmp_path / "emnist.npz"))
+    assert train(again)[1]["steps"] == 15
+
+
+def test_transpose_is_for_images_and_for_other_data(tmp_path, npz):
+    small = {"batch_size": 8, "epochs": 1, "loop": "eager", "summaries": (), "logdir": tmp_path}
+    folder, _ = train(kerasmlp.Settings(data=str(npz), **small))
+    with pytest.raises(ValueError, match="transpose: expected --data beside it"):
+        runs.evaluate(folder, transpose=True)
+    table = np.zeros((4, 16), np.float32)
+    np.savez(tmp_path / "t.npz", x_train=table, y_train=table, x_test=table, y_test=table)
+    with pytest.raises(ValueError, match="--transpose: expected images as bytes, with labels"):
+        read_source(str(tmp_path / "t.npz"), any_arrays=True, transpose=True)
+
+
+@pytest.mark.parametrize("rate, diverges", [(1e9, True), (0.01, False)])
+def test_a_loss_above_that_of_guessing_is_a_warning(rate, diverges, npz, tmp_path, capsys):
+    flags = f"--data {npz} --batch-size 8 --epochs 3 --loop eager --logdir {tmp_path} --summaries"
+    assert command.main([*flags.split(), "--learning-rate", str(rate), "--name", "a"]) == 0
+    loss = json.loads((tmp_path / "a/metrics.json").read_text())["loss"]
+    warnings = [line for line in capsys.readouterr().err.splitlines() if line.startswith("warning: ")]
+    told = (
+        f"warning: the training has diverged: the loss of the last epoch is {loss:.4g}, with a learning"
+        " rate of 1e+09; guessing one of 3 classes gives 1.099; try a smaller learning rate, such as"
+        " 0.001"
+    )
+    assert warnings == ([told] if diverges else [])

@@ -9,10 +9,12 @@ import tensorflow as tf
 
 from kerasmlp import callbacks, distribute
 from kerasmlp.loops import ResumableLoop
+from kerasmlp.runs.divergence import warn_of_divergence
 from kerasmlp.runs.record import Record
 from kerasmlp.runs.results import of_history, save_best
 from kerasmlp.runs.run_callbacks import run_callbacks
 from kerasmlp.runs.run_settings import RunSettings
+from kerasmlp.runs.settings import Settings
 from kerasmlp.runs.task import Task
 
 
@@ -58,6 +60,8 @@ def drive(
             raise
         if interruption.received is not None:
             raise callbacks.Interrupted(interruption.received, "interrupted after the last step")
+    rate = settings.learning_rate if isinstance(settings, Settings) and settings.model is None else None
+    warn_of_divergence(task.model, task.batches, history, rate)
     if best := heard[-1].best_weights:
         save_best(task.model, best, record.folder)
     return {

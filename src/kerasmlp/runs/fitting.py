@@ -14,6 +14,7 @@ from kerasmlp.data import Examples, Parts
 from kerasmlp.loops import LOOPS, Loop, set_steps
 from kerasmlp.runs import own_loop
 from kerasmlp.runs.by_name import listed
+from kerasmlp.runs.divergence import warn_of_divergence
 from kerasmlp.runs.drive import drive, memory_errors
 from kerasmlp.runs.fields import SettingError
 from kerasmlp.runs.fit_data import FitData, fit_data
@@ -130,9 +131,10 @@ def fit(
         stopwatch = ours.Stopwatch(data.train.batch_size)
         heard = [stopwatch, ours.ProgressLine(stopwatch), *heard]
     first_step = initial_epoch * data.train.steps_per_epoch
-    LOOPS[settings.loop](
+    history = LOOPS[settings.loop](
         model, data.train, data.validation, epochs, heard, first_step, settings.validation_freq
     )
+    warn_of_divergence(model, data.train, history)
     return model.history
 
 

@@ -46,7 +46,7 @@ def classified(model: keras.Model, examples: Examples) -> Classified | None:
     targets, outputs = _single(examples.y), _outputs(model, examples)
     if targets is None or outputs is None:
         return None
-    loss, _ = _loss(model)
+    loss, _ = loss_of(model)
     if loss.startswith("binary"):
         labels = _columns(targets)
         if labels.ndim != 1 or _columns(outputs).ndim != 1 or not _are_integers(labels, 2):
@@ -63,7 +63,7 @@ def classified(model: keras.Model, examples: Examples) -> Classified | None:
 
 def probabilities(model: keras.Model, outputs: NDArray[Any]) -> NDArray[Any]:
     """Return outputs of a model that classifies as probabilities, `[examples, classes]`."""
-    loss, from_logits = _loss(model)
+    loss, from_logits = loss_of(model)
     if loss.startswith("binary"):
         positive = _columns(outputs)
         positive = tf.sigmoid(positive).numpy() if from_logits else positive
@@ -80,7 +80,7 @@ def regressed(model: keras.Model, examples: Examples) -> Regressed | None:
     if targets is None or outputs is None or classified(model, examples) is not None:
         return None
     targets, outputs = _columns(targets), _columns(outputs)
-    if targets.shape != outputs.shape or _loss(model)[0].endswith("crossentropy"):
+    if targets.shape != outputs.shape or loss_of(model)[0].endswith("crossentropy"):
         return None
     return Regressed(targets.ravel().astype(float), outputs.ravel().astype(float))
 
@@ -141,7 +141,7 @@ def _labels(targets: NDArray[Any], classes: int) -> NDArray[np.integer] | None:
     return labels.astype(int) if labels.ndim == 1 and _are_integers(labels, classes) else None
 
 
-def _loss(model: keras.Model) -> tuple[str, bool]:
+def loss_of(model: keras.Model) -> tuple[str, bool]:
     """Return the name of the loss, as `binarycrossentropy`, and whether it takes logits.
 
     The name is empty for a model that computes its loss itself.
