@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 
 from helpers import cases, events, python
@@ -60,6 +61,10 @@ WRONG = [
     (["--batch-size", "5000"], "4,000, the number of training examples"),
     (["--model", "factories:small", "--data", "nowhere:data"], "the module cannot be imported"),
     (["--data", "factories:small"], "expected the model for the data of --data"),
+    (
+        ["--model", "factories:small", "--data", "factories:data", "--transpose"],
+        "--transpose: expected False where a function returns the data; received True",
+    ),
     (["--output", "."], "expected the path of a new folder"),
 ]
 
@@ -76,6 +81,22 @@ def test_wrong_input_is_one_line_and_exit_status_2(wrong, tmp_path, monkeypatch,
     assert error.count("error: ") == 1
     assert "Traceback" not in error
     assert list(tmp_path.glob("logs/*")) == []
+
+
+@pytest.mark.thorough
+def test_what_is_said_of_the_data_is_not_dropped_with_what_tensorflow_says(tmp_path):
+    digits = np.random.default_rng(0).random((40, 6, 5))
+    labels = np.arange(40) % 3
+    np.savez(
+        tmp_path / "emnist.npz", x_train=digits, y_train=labels, x_test=digits[:9], y_test=labels[:9]
+    )
+    flags = ("--data", "emnist.npz", "--batch-size", "8", "--repeats", "0", "--loops", "fit", "eager")
+    pixels, turned = "note: emnist.npz: pixels (float64, ", "note: emnist.npz: EMNIST's images lie on"
+    for more, said in (((), [pixels, turned]), (("--transpose",), [pixels])):
+        ended = python("-m", "kerasmlp.compare", *flags, *more, cwd=tmp_path)
+        assert ended.returncode == 0, ended.stderr
+        notes = [line for line in ended.stderr.splitlines() if line.startswith("note: emnist")]
+        assert [line[: len(of)] for line, of in zip(notes, said, strict=True)] == said
 
 
 @pytest.mark.thorough

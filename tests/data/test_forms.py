@@ -203,6 +203,13 @@ def test_ambiguous_pixels_are_refused_with_lines_that_convert_them(
     assert_same(converted(raised.value, tmp_path / "digits.npz"), expected(right))
 
 
+def test_a_training_part_that_is_nearly_black_is_refused(square, read):
+    """It may be 0 and 1 for black and white, as floats."""
+    binary = square["x_train"] // 255 * 1.0
+    with pytest.raises(ValueError, match="those of x_train are from 0 to 1, and others are up to 255"):
+        read(**{**square, "x_train": binary})
+
+
 def test_a_part_that_is_scaled_beside_one_that_is_not_is_refused(square, read, tmp_path):
     with pytest.raises(
         ValueError, match="those of x_test are from 0 to 1, and others are up to 255"
@@ -225,8 +232,8 @@ WRONG = {
     "one negative pixel": ({"x_test": np.full((6, 4, 4), -1.0)}, "are from -1 to 255"),
     "rows of no square": ({"x_train": np.zeros((12, 15))}, r"reshape\(-1, HEIGHT, WIDTH\)"),
     "text": ({"x_train": np.full((12, 4, 4), "a")}, "expected pixels as numbers; x_train has <U1"),
-    "one axis": ({"x_train": np.zeros(12)}, r"height, width\]; x_train is \[12\]"),
-    "no axis": ({"x_train": np.zeros(())}, r"height, width\]; x_train is \[\]"),
+    "one axis": ({"x_train": np.zeros(12)}, r"height, width\], not empty; x_train is \[12\]"),
+    "no axis": ({"x_train": np.zeros(())}, r"width\], not empty; x_train is \[\]"),
     "five axes": ({"x_train": np.zeros((12, 4, 4, 1, 1))}, r"x_train is \[12, 4, 4, 1, 1\]"),
     "no images": ({"x_train": np.zeros((0, 4, 4)), "y_train": np.zeros(0)}, "not empty"),
     "lengths": ({"y_train": np.zeros(11)}, r"12 images and 11 labels; it has x_train: uint8 \[12, 4"),
@@ -330,6 +337,17 @@ def test_arrays_of_unknown_names_are_named_by_the_lines(keys, message, square, r
     with pytest.raises(ValueError, match=message) as raised:
         read(**dict(zip(keys, square.values(), strict=True)))
     assert_same(converted(raised.value, tmp_path / "digits.npz"), expected(square))
+
+
+def test_one_array_of_four_files_is_put_beside_the_others_by_the_lines(square, tmp_path):
+    for number, array in enumerate(square.values()):
+        np.savez(tmp_path / f"k{number}.npz", array)
+    with pytest.raises(ValueError, match=r"it has arr_0: uint8 \[12, 4, 4\]; with the paths") as e:
+        arrays_of(tmp_path / "k0.npz")
+    message = str(e.value)
+    for number in range(4):
+        message = message.replace("'...npz'", repr(str(tmp_path / f"k{number}.npz")), 1)
+    assert_same(converted(message, tmp_path / "k0.npz"), expected(square))
 
 
 def test_two_names_for_one_array_are_refused(square, read):

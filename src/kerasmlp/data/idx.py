@@ -19,6 +19,7 @@ TYPES = {8: "u1", 9: "i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
 BYTES, INTEGERS = (8,), (8, 9, 11, 12)
 QMNIST_COLUMNS = 8
 """QMNIST has rows of 8 numbers of 32 bits in place of labels: the digit, who wrote it, and more."""
+AGAIN = "it may be cut off: copy or download it again"
 MAPPING_THRESHOLD = 2**30
 """A plain IDX file with this many bytes of data or more is mapped, and read batch by batch."""
 
@@ -65,7 +66,8 @@ def _read_file(
             size = math.prod(shape) * dtype.itemsize
             limit = path.stat().st_size * (DEFLATE_LIMIT if is_gzipped else 1)
             if size > limit:
-                raise ValueError(f"{path}: its header claims {list(shape)}, more than the file can hold")
+                claimed = f"{path}: its header claims {list(shape)}, more than the file can hold"
+                raise ValueError(f"{claimed}; {AGAIN}")
             if not is_gzipped and size == limit - len(header) >= MAPPING_THRESHOLD:
                 return np.memmap(path, dtype, "r", len(header), shape)
             if size > IN_MEMORY_LIMIT:
@@ -76,9 +78,11 @@ def _read_file(
             file.seek(len(header))
             body = _read_at_most(file, size + 1)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise ValueError(f"{path}: expected a gzipped IDX file; reading it failed: {error}") from error
+        raise ValueError(
+            f"{path}: expected a gzipped IDX file; reading it failed: {error}; {AGAIN}"
+        ) from error
     if len(body) != size:
-        received = f"{len(body):,}" if len(body) < size else "more"
+        received = f"{len(body):,}; {AGAIN}" if len(body) < size else "more"
         raise ValueError(f"{path}: expected {size:,} bytes of data; received {received}")
     return np.frombuffer(body, dtype).reshape(shape)
 

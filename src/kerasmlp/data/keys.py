@@ -137,6 +137,11 @@ def _unknown(problem: str, headers: Headers) -> WrongArraysError:
         return _without_test(images[0], labels[0], (), headers)
     if len(images) == len(labels) == 2:
         names = [images[0], labels[0], images[1], labels[1]]
+    if len(names) == 1:
+        files = [f"{member}=np.load('...npz')[{names[0]!r}]" for member in NPZ_MEMBERS]
+        return WrongArraysError(
+            problem, [], saved=", ".join(files), where="with the paths of four such files in it, "
+        )
     if len(names) < len(NPZ_MEMBERS):
         return WrongArraysError(problem)
     return WrongArraysError(problem, [], saved=_named(names), where="with the right names in it, ")

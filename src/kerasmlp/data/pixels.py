@@ -60,9 +60,10 @@ def _has_channels_first(array: NDArray[Any]) -> bool:
 
 def _shaped(name: str, array: NDArray[Any], members: Members) -> NDArray[Any]:
     """Return images as `[examples, height, width]` or `[examples, height, width, channels]`."""
-    if array.ndim not in (2, 3, 4):
+    if array.ndim not in (2, 3, 4) or not array.size:
         raise WrongArraysError(
-            f"expected images of the shape [examples, height, width]; {name} is {list(array.shape)}"
+            "expected images of the shape [examples, height, width], not empty;"
+            f" {name} is {list(array.shape)}"
         )
     if _has_channels_first(array):
         return np.moveaxis(array, 1, -1)
@@ -87,10 +88,7 @@ def _factor(members: Members) -> tuple[float, float, float]:
     for name, array in members.items():
         if array.dtype.kind not in "biuf":
             raise WrongArraysError(f"expected pixels as numbers; {name} has {array.dtype}")
-    ranges = {
-        name: (float(array.min()), float(array.max())) if array.size else (0.0, 0.0)
-        for name, array in members.items()
-    }
+    ranges = {name: (float(array.min()), float(array.max())) for name, array in members.items()}
     low, high = min(low for low, _ in ranges.values()), max(high for _, high in ranges.values())
     if not all(math.isfinite(end) for ends in ranges.values() for end in ends):
         zeros = for_each(list(members), "np.nan_to_num({}, nan=0, posinf=0, neginf=0)")
@@ -100,7 +98,7 @@ def _factor(members: Members) -> tuple[float, float, float]:
     small = [name for name, (_, highest) in ranges.items() if highest <= NEARLY_ONE]
     if len(small) < len(members):
         for name in small:
-            _check_same_meaning(name, members[name], high)
+            _check_is_dark(name, members, high)
         return 1.0, low, high
     if any(array.dtype.kind in "iu" for array in members.values()):
         raise WrongArraysError(
@@ -125,9 +123,13 @@ def _beyond(members: Members, low: float, high: float) -> WrongArraysError:
     )
 
 
-def _check_same_meaning(name: str, array: NDArray[Any], high: float) -> None:
-    """Raise an error if one part of the images is from 0 to 1, and the other is not."""
-    if array.dtype.kind == "b" or (array != np.rint(array)).any():
+def _check_is_dark(name: str, members: Members, high: float) -> None:
+    """Raise an error if one part of the images is from 0 to 1, and is not nearly black beside others.
+
+    Only whole test images can be that: a fraction is of white, and nobody trains on black images.
+    """
+    array = members[name]
+    if name == next(iter(members)) or array.dtype.kind == "b" or (array != np.rint(array)).any():
         raise WrongArraysError(
             f"expected the same meaning of all pixels; those of {name} are from 0 to 1, and others are"
             f" up to {high:g}",

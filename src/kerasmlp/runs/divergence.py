@@ -10,8 +10,8 @@ from kerasmlp.data import unpacked
 from kerasmlp.loops import History, TrainingData
 
 USUAL_LEARNING_RATE = 0.001
-FAR = 2.0
-"""From this many times the loss of guessing on, a training was not merely too short."""
+FAR, FEW_STEPS = 2.0, 100
+"""A training of fewer steps may only have been too short, up to this many times the loss of guessing."""
 
 
 def warn_of_divergence(
@@ -20,7 +20,7 @@ def warn_of_divergence(
     """Print a warning if the loss of the last epoch is above that of guessing.
 
     Guessing one of n classes has the cross-entropy ln(n). Nothing is said where the loss is another one,
-    or has more parts, or the number of classes is not known.
+    or has more parts, or the number of classes is not known, or after a few steps.
 
     Args:
         model: the trained model.
@@ -32,14 +32,16 @@ def warn_of_divergence(
     loss = history["loss"][-1] if history.get("loss") else -math.inf
     if classes is None or loss <= (guessing := math.log(classes)):
         return
+    if loss <= FAR * guessing and len(history["loss"]) * train.steps_per_epoch < FEW_STEPS:
+        return
     if len(unpacked(train.epoch(0).element_spec)) > 2:  # weights of examples, and so of the loss
         return
     rate = _learning_rate(model) if learning_rate is None else learning_rate
-    said = "has diverged" if loss > FAR * guessing else "has diverged, or was too short"
     of_rate, smaller = "", "a smaller learning rate"
     if rate is not None:
         of_rate = f", with a learning rate of {rate:g}"
-        smaller += f", such as {USUAL_LEARNING_RATE if rate > USUAL_LEARNING_RATE else rate / 10:g}"
+        smaller += f", such as {min(USUAL_LEARNING_RATE, rate / 10):g}"
+    said = "has diverged" if loss > FAR * guessing else "has diverged, or learns nothing"
     print(
         f"warning: the training {said}: the loss of the last epoch is {loss:.4g}{of_rate}; guessing one"
         f" of {classes} classes gives {guessing:.4g}; try {smaller}",
