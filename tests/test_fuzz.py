@@ -25,17 +25,20 @@ MEMORY = 2**23
 
 X, Y = np.arange(6 * 4 * 5, dtype=np.uint8).reshape(6, 4, 5), np.arange(6, dtype=np.uint8) % 3
 ARRAYS = dict(zip(npz_files.NPZ_MEMBERS, (X, Y, X, Y), strict=True))
+ROWS, TEXTS = X.reshape(6, 20)[:, :16] / 255, Y.astype(str)
+OTHER_FORMS = {"trainX": ROWS, "trainY": np.eye(3)[Y], "images_test": ROWS, "labels_test": TEXTS}
 
 
-def npz(save):
+def npz(save, arrays=ARRAYS):
     buffer = io.BytesIO()
-    save(buffer, **ARRAYS)
+    save(buffer, **arrays)
     return buffer.getvalue()
 
 
 WHOLE = {
     "npz": npz(np.savez),
     "npz compressed": npz(np.savez_compressed),
+    "npz of other forms": npz(np.savez, OTHER_FORMS),
     "idx": idx(X),
     "idx gzipped": gzip.compress(idx(X), mtime=0),
     "config": json.dumps(dataclasses.asdict(Settings()), default=str).encode(),
@@ -84,7 +87,7 @@ def idx_folder(path):
     return path
 
 
-@pytest.mark.parametrize("kind", ["npz", "npz compressed"])
+@pytest.mark.parametrize("kind", ["npz", "npz compressed", "npz of other forms"])
 def test_a_damaged_npz_file_is_read_or_refused(kind, root):
     path = root / "data.npz"
 

@@ -93,7 +93,12 @@ def test_a_set_of_several_in_a_folder_is_chosen_by_its_prefix(make, tmp_path, ex
     with pytest.raises(ValueError, match="expected one data set; there are 2: give ") as raised:
         read(str(raw))
     assert given(raised.value) == [f"{raw}/emnist-digits", f"{raw}/emnist-letters"]
-    for path in (*given(raised.value)[:1], raw / "EMNIST-Digits", raw / f"emnist-digits-{IDX_FILES[2]}"):
+    for path in (
+        *given(raised.value)[:1],
+        raw / "EMNIST-Digits",
+        raw / "emnist-digits-",
+        raw / f"emnist-digits-{IDX_FILES[2]}",
+    ):
         assert_same(read(str(path))[0], expected)
     assert len(read(f"{raw}/emnist-letters")[0].train_data) == 11
     with pytest.raises(FileNotFoundError, match=r"not exist; there is --data .*/emnist-digits, and"):

@@ -132,7 +132,8 @@ def _meant(path: Path) -> list[IdxSet]:
         with_it = (found for found in itertools.chain(*near) if path in found.all_files)
         return sorted(with_it, key=lambda found: bool(found.missing))[:1]
     below = _sets(path.parent, 1) if path.parent.is_dir() else []
-    return [found for found in below if found.prefix.lower() == path.name.lower()]
+    prefix = path.name.lower().rstrip("-_.")
+    return [found for found in below if found.prefix.lower() == prefix]
 
 
 def _sets(folder: Path, depth: int = DEPTH) -> list[IdxSet]:
