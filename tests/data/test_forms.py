@@ -244,6 +244,7 @@ WRONG = {
         {"y_train": np.eye(3)[np.zeros(12, int)], "y_test": np.eye(4)[np.zeros(6, int)]},
         r"as many columns in y_train and y_test; received \[3, 4\]",
     ),
+    "no axis of labels": ({"y_train": np.array(3)}, r"y_train as integers .* of shape \[\]"),
     "dates": ({"y_train": np.zeros(12, "M8[s]")}, "expected labels as integers; y_train has datetime64"),
 }
 

@@ -89,6 +89,7 @@ def damaged_files():
     yield "a web page named .gz", f"{IMAGES}.gz", page, told
     yield "a gzipped web page", f"{IMAGES}.gz", gzip.compress(page), told
     yield "a zip file", IMAGES, b"PK\x03\x04" + bytes(30), "this is a zip file"
+    yield "packed twice", f"{IMAGES}.gz", gzip.compress(packed), "this is gzipped twice: unpack it once"
     yield "text", IMAGES, b"404: Not Found", "this is a text file"
 
 

@@ -77,6 +77,14 @@ def test_files_in_folders_below_are_found(place, make, tmp_path, expected):
     (root / ".git/train-images-idx3-ubyte").touch()
     assert_same(read(str(root))[0], expected)
     assert_same(read(str(root / place(IDX_FILES[1])))[0], expected)
+    folder = (root / place(IDX_FILES[1])).parent
+    if folder.name == IDX_FILES[1]:
+        assert_same(read(str(folder))[0], expected)
+        make(
+            folder.parent, [name.replace("-idx", ".idx") for name in IDX_FILES], first=2
+        )  # as on Kaggle
+        assert len(read(str(folder.parent))[0].train_data) == 10
+        assert_same(read(str(folder))[0], expected)
 
 
 def test_the_folder_itself_comes_before_those_below(make, tmp_path, expected):

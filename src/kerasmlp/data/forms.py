@@ -62,7 +62,7 @@ def _check_axes(images: Mapping[str, NDArray[Any]], labels: Sequence[NDArray[Any
     """Raise an error if the examples are along the last axis of the images, as in MATLAB's files."""
     shapes = [array.shape for array in images.values()]
     if all(
-        len(shape) > 1 and shape[0] != len(y) == shape[-1]
+        len(shape) > 1 and shape[:1] != y.shape[:1] == shape[-1:]
         for shape, y in zip(shapes, labels, strict=True)
     ):
         raise WrongArraysError(

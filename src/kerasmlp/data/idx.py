@@ -90,6 +90,8 @@ def _read_file(
 def _unlike(path: Path, expected: str, kind: int, dimensions: int, start: bytes) -> str:
     """Return the message about a file that is no such IDX file."""
     name = content.what(start)
+    if name == content.STARTS[content.GZIP]:  # what is within a gzip file
+        name = "gzipped twice: unpack it once"
     if name not in ("", content.IDX):
         return f"{path}: expected an IDX file; this is {name}"
     magic = bytes((0, 0, kind, dimensions))

@@ -4,9 +4,9 @@ A name is `[PREFIX-](train|t10k|test)-(images|labels)-idxN[-TYPE][.gz]`, with an
 between its parts, in capitals or not. What is hidden, by a point at its beginning, is not looked at.
 """
 
+import contextlib
 import dataclasses
 import itertools
-import os
 import re
 import shlex
 from collections import defaultdict
@@ -58,10 +58,13 @@ class IdxSet:
 
     @property
     def missing(self) -> str:
-        """The names of the files that are missing, in words; empty if all are there."""
+        """Which files are missing, in words; empty if all are there."""
         begin = f"{self.prefix}-" if self.prefix else ""
         pairs = zip(IDX_FILES, self.files, strict=True)
-        return " and ".join(f"{begin}{name}" for name, files in pairs if not files)
+        names = [f"{begin}{name}" for name, files in pairs if not files]
+        if not names:
+            return ""
+        return f"{' and '.join(names)} {'is' if len(names) == 1 else 'are'} missing"
 
     @property
     def all_files(self) -> list[Path]:
@@ -105,7 +108,7 @@ def find(path: Path) -> IdxSet:
     if one.missing:
         raise FileNotFoundError(
             f"{one.folder}: expected four IDX files, as {', '.join(IDX_FILES)}, plain or gzipped;"
-            f" {one.missing} is missing; there is {_content(one.folder)}"
+            f" {one.missing}; there is {_content(one.folder)}"
         )
     return one
 
@@ -123,34 +126,41 @@ def near(path: Path) -> str:
 
 def _meant(path: Path) -> list[IdxSet]:
     """Return the data sets that a path may mean."""
+    if not path.exists():
+        near = _sets(path.parent, 1) if path.parent.is_dir() else []
+        prefix = path.name.lower().rstrip("-_.")
+        return [found for found in near if found.prefix.lower() == prefix]
     if path.is_dir():
-        return _sets(path)
-    if path.is_file():
-        if NAME.fullmatch(path.name) is None:
-            return []
-        near = (_sets(folder, 1) for folder in (path.parent, path.parent.parent))
-        with_it = (found for found in itertools.chain(*near) if path in found.all_files)
-        return sorted(with_it, key=lambda found: bool(found.missing))[:1]
-    below = _sets(path.parent, 1) if path.parent.is_dir() else []
-    prefix = path.name.lower().rstrip("-_.")
-    return [found for found in below if found.prefix.lower() == prefix]
+        found, folder = _sets(path), path
+    elif NAME.fullmatch(path.name):
+        found, folder = [one for one in _sets(path.parent, 0) if path in one.all_files], path.parent
+    else:
+        return []
+    if len(found) == 1 and found[0].missing:  # it may be one of several folders with a part each
+        file = found[0].all_files[0]
+        whole = [one for one in _below(folder.parent, 1) if file in one.all_files and not one.missing]
+        return whole or found
+    return found
 
 
 def _sets(folder: Path, depth: int = DEPTH) -> list[IdxSet]:
     """Return the data sets whose files are in the folder; if there are none, those below it."""
-    with os.scandir(folder) as entries:
-        shown = sorted((entry for entry in entries if entry.name[0] != "."), key=lambda each: each.name)
-    named = [entry for entry in shown if NAME.fullmatch(entry.name) and entry.is_file()]
-    if named:
-        return _by_prefix(folder, [folder / entry.name for entry in named])
-    below: list[IdxSet] = []
-    for entry in shown if depth else ():
-        if entry.is_dir():
-            try:
-                below += _sets(folder / entry.name, depth - 1)
-            except PermissionError:
-                continue
-    return _joined(folder, below)
+    own = [path for path in _shown(folder) if NAME.fullmatch(path.name) and path.is_file()]
+    return _by_prefix(folder, own) if own else _below(folder, depth)
+
+
+def _below(folder: Path, depth: int) -> list[IdxSet]:
+    """Return the data sets in the folders of a folder, so many folders deep."""
+    found: list[IdxSet] = []
+    for path in _shown(folder) if depth else ():
+        if path.is_dir():
+            with contextlib.suppress(PermissionError):
+                found += _sets(path, depth - 1)
+    return _joined(folder, found)
+
+
+def _shown(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.name[0] != ".")
 
 
 def _by_prefix(folder: Path, paths: Sequence[Path]) -> list[IdxSet]:
@@ -209,12 +219,12 @@ def _choices(found: Sequence[IdxSet]) -> Iterator[str]:
             given = one.folder
         elif not one.prefix or given.exists():
             given = one.all_files[0]
-        incomplete = f" (where {one.missing} is missing)" if one.missing else ""
+        incomplete = f" (where {one.missing})" if one.missing else ""
         yield f"--data {shlex.quote(str(given))}{incomplete}"
 
 
 def _content(folder: Path) -> str:
     """Return the names of what is in a folder."""
-    names = sorted(path.name for path in folder.iterdir() if path.name[0] != ".")
+    names = [path.name for path in _shown(folder)]
     more = [f"{len(names) - LISTED} more"] if len(names) > LISTED else []
     return ", ".join([*names[:LISTED], *more]) or "nothing"
