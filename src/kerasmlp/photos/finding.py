@@ -104,7 +104,7 @@ def _in_field(small: Grey, field: Field) -> tuple[list[_Digit], list[str]]:
     level = np.percentile(found.amount[strong], 90)
     faint = np.maximum(max(LEAST_CONTRAST / 2, 0.35 * level), FAINT * found.noise)
     mask = apply_hysteresis_threshold(found.amount - faint, 0, np.where(strong, 0, np.inf))
-    parts, numbered = parts_of(mask, field)
+    parts, numbered = parts_of(mask, found.lines, field)
     parts = without_frames(parts)
     reasons = [why_no_digit(part, field) for part in parts]
     bodies = [part for part, reason in zip(parts, reasons, strict=True) if not reason]

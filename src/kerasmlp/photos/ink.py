@@ -41,12 +41,14 @@ class Ink:
         noise: the standard deviation of what paper has in its place, near each pixel.
         paper: the brightness of the paper, if `is_light` that of the negative.
         is_light: whether the ink is lighter than the paper.
+        lines: what is near a line from edge to edge, as a fold or a rule, which is taken away.
     """
 
     amount: Grey
     noise: Grey
     paper: Grey
     is_light: bool
+    lines: Mask
 
 
 def ink(grey: Grey, field: Field) -> Ink | None:
@@ -62,7 +64,8 @@ def ink(grey: Grey, field: Field) -> Ink | None:
     amount = np.where(field.inside, np.clip(1 - grey / np.maximum(paper, 0.05), 0, 1), 0)
     noise = np.sqrt(_smoothed(amount**2, even, field.side / 12))
     amount = np.where(paper - grey > LEAST_DIFFERENCE, amount, np.minimum(amount, LEAST_CONTRAST / 2))
-    return Ink(_without_lines(amount, field), noise, paper, is_light)
+    amount, lines = _without_lines(amount, field)
+    return Ink(amount, noise, paper, is_light, lines)
 
 
 def _smoothed(values: Grey, weights: Grey, sigma: float) -> Grey:
@@ -89,8 +92,9 @@ def _paper(grey: Grey, field: Field) -> Grey:
     return _smoothed(paper, field.inside.astype(np.float32), field.side / 50)
 
 
-def _without_lines(amount: Grey, field: Field) -> Grey:
-    """Return the ink without thin lines that cross the whole field, as folds and rules do."""
+def _without_lines(amount: Grey, field: Field) -> tuple[Grey, Mask]:
+    """Return the ink without thin lines that cross the whole field, and what is near such a line."""
+    lines_near = np.zeros(amount.shape, bool)
     seen = amount > np.median(amount[field.inside]) + LINE
     near = ndimage.maximum_filter(seen, 2 * ASTRAY + 1)
     for upright in (False, True):
@@ -107,7 +111,8 @@ def _without_lines(amount: Grey, field: Field) -> Grey:
             stroke = ndimage.binary_opening(strong, np.ones((1, run) if upright else (run, 1)))
             on_line = ndimage.maximum_filter(lines, width + 6) & ~stroke  # not a digit that crosses it
             amount = np.where(on_line, 0, amount)
-    return amount
+            lines_near |= ndimage.maximum_filter(lines, width + 12)
+    return amount, lines_near
 
 
 def _width(seen: Mask, across: NDArray[Any], along: NDArray[Any]) -> int:

@@ -19,6 +19,8 @@ BLUR = 3
 """By how many pixels the blur of a small image widens a stroke."""
 THIN = 25
 """Ink that is longer than this many times its stroke, and crosses the whole field, is a line."""
+LEFT = 0.8
+"""Ink of which this share is near a line is what is left of it."""
 TALL = 0.45
 """Ink with less than this share of the height of the tallest digit is not a digit, but part of one."""
 NEAR = 0.15
@@ -82,8 +84,11 @@ class Part:
     from_rim: tuple[float, float]
 
 
-def parts_of(mask: Mask, field: Field) -> tuple[list[Part], NDArray[np.int64]]:
-    """Return connected ink that is no grain, and an image with the number of each part."""
+def parts_of(mask: Mask, lines: Mask, field: Field) -> tuple[list[Part], NDArray[np.int64]]:
+    """Return connected ink, and an image with the number of each part.
+
+    Grains, and what is left of `lines`, are no parts.
+    """
     numbered = label(mask, connectivity=2)
     away = ndimage.distance_transform_edt(np.pad(field.inside, 1))[1:-1, 1:-1]
     found = []
@@ -92,6 +97,8 @@ def parts_of(mask: Mask, field: Field) -> tuple[list[Part], NDArray[np.int64]]:
         if 4 * box.length < SMALLEST * max(mask.shape):
             continue
         ink = numbered[rows, columns] == number
+        if lines[rows, columns][ink].mean() > LEFT:
+            continue
         stroke = 2 * float(ndimage.distance_transform_edt(np.pad(ink, 1)).max())
         depths = away[rows, columns][ink]
         found.append(Part(number, box, int(ink.sum()), stroke, (depths.min(), depths.max())))
