@@ -1,10 +1,13 @@
 """Drawn photos of digits: from fonts and from pen strokes, on paper with shadows.
 
-As a program it counts how many of them a model predicts correctly: `python tests/photographs.py RUN`.
+As a program it counts how many of them, and of the scenes of `scenes.py`, a model reads correctly:
+`python tests/photographs.py RUN --data DATA`.
 """
 
 import functools
 import io
+import itertools
+import time
 from pathlib import Path
 
 import matplotlib
@@ -13,7 +16,8 @@ import tyro
 from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 
-from kerasmlp.photos import prepared
+import scenes
+from kerasmlp import photos
 
 FONTS = [
     "DejaVuSans",
@@ -122,6 +126,14 @@ def plain_seven(side=200, ink=20, paper=230, at=(0.0, 0.0), size=0.5):
     return image
 
 
+def sevens(apart):
+    """Two 7s, that many pixels apart; a 7 is 71 pixels wide."""
+    seven, paper = plain_seven(), Image.new("L", (400, 200), 230)
+    for left in (0, apart):
+        paper.paste(seven, (left, 0), Image.eval(seven, lambda value: 255 if value < 100 else 0))
+    return paper
+
+
 def noisy_seven():
     noise = np.random.default_rng(0).normal(0, 15, (400, 400))
     grey = np.asarray(plain_seven(side=400)) + noise
@@ -136,29 +148,91 @@ def file(image, format="PNG", **options):
     return content
 
 
-def read(model, kind, seeds):
-    """The accuracy of a model on photos, for each digit. Kind 0 is fonts, kind 1 is pen strokes."""
-    digits = np.repeat(np.arange(10), len(seeds))
-    photos = [photo(digit, 2 * seed + kind) for digit in range(10) for seed in seeds]
-    images = np.stack([prepared(np.float32(image) / 255, 28, 28) for image in photos])
-    right = model(images / np.float32(255), training=False).numpy().argmax(axis=1) == digits
-    return right.reshape(10, -1).mean(axis=1)
+def prepared(image):
+    """The first digit in an image as a model sees it, uint8 `[28, 28, 1]`."""
+    return photos.prepared(photos.find(np.asarray(image.convert("L"), np.float32) / 255)[0], 28, 28)
 
 
-def main(run: Path, /, photos: int = 100) -> None:
-    """Count how many photos of digits a model predicts correctly.
+SCENES = {
+    "a sheet on a desk, seen on four sides": lambda writer: writer.sheet(sides=4),
+    "on three sides": lambda writer: writer.sheet(sides=3),
+    "on one or two sides": lambda writer: writer.sheet(sides=writer.random.integers(1, 3)),
+    "a margin of 2 % of the width": lambda writer: writer.sheet(margin=0.02),
+    "of 15 %": lambda writer: writer.sheet(margin=0.15),
+    "of 30 %": lambda writer: writer.sheet(margin=0.3),
+    "a printed box, lines of 2 to 8 pixels": lambda writer: writer.box(),
+    "a scanned page, 8 mm": lambda writer: writer.page(8),
+    "a scanned page, 12 mm": lambda writer: writer.page(12),
+    "a pencil": lambda writer: writer.pencil(),
+    "a number of 2 to 4 digits": lambda writer: writer.number(),
+    "empty paper": lambda writer: writer.blank("empty"),
+    "a speck": lambda writer: writer.blank("speck"),
+    "a fold": lambda writer: writer.blank("fold"),
+}
+
+
+def scene(name, images, labels, number):
+    """A scene of that name, with digits of a data set."""
+    return SCENES[name](scenes.Writer(images, labels, [list(SCENES).index(name), number]))
+
+
+def reading(model, image):
+    """The digits that a model reads in an image, and the probability of each."""
+    try:
+        found = photos.find(photos.read(file(image)))
+    except ValueError:
+        return (), ()
+    seen = np.stack([photos.prepared(each, 28, 28) for each in found])
+    probabilities = model(seen / np.float32(255), training=False).numpy()
+    return tuple(probabilities.argmax(axis=1).tolist()), tuple(probabilities.max(axis=1).tolist())
+
+
+def count(name, total, draw, read):
+    """Print how many of `total` images are read right; return the certainty of each digit, and if so."""
+    right, digits, begin, seconds = 0, [], 0.0, 0.0
+    for number in range(total):
+        image, truth = draw(number)
+        begin = time.perf_counter()
+        labels, shares = read(image)
+        seconds += time.perf_counter() - begin
+        right += labels == truth
+        if len(labels) == len(truth):
+            digits += zip(shares, np.equal(labels, truth).tolist(), strict=True)
+    print(f"| {name} | {right} of {total} | {seconds / total:.2f} |", flush=True)
+    return digits
+
+
+def main(run: Path, /, photos: int = 100, data: str = "mnist") -> None:
+    """Count the drawn photos in which a model reads all digits, and no more; and how sure it is.
 
     Args:
         run: The run folder, or a .keras file.
-        photos: Number of photos of each digit and kind.
+        photos: Number of photos of each kind.
+        data: The data whose test images are the digits of the scenes; the model must not know them.
     """
     import kerasmlp
+    from kerasmlp.data import MNISTLoader
 
-    model = kerasmlp.load(run)
-    for kind, name in enumerate(("printed", "by pen")):
-        shares = read(model, kind, range(photos))
-        each = ", ".join(f"{digit}: {share:.0%}" for digit, share in enumerate(shares))
-        print(f"{name}: {shares.mean():.1%} of {10 * photos:,} ({each})")
+    model, test = kerasmlp.load(run), MNISTLoader(data)
+    read = functools.partial(reading, model)
+    print("| scene | read | seconds each |\n| --- | ---: | ---: |")
+    digits = []
+    for kind, name in enumerate(("printed digits", "strokes of a pen")):
+        digits += count(
+            name, photos, lambda n, kind=kind: (photo(n % 10, 2 * (n // 10) + kind), (n % 10,)), read
+        )
+    for name in SCENES:
+
+        def draw(number, name=name):
+            drawn = scene(name, test.test_data, test.test_label, number)
+            return drawn.image(), drawn.digits
+
+        digits += count(name, photos, draw, read)
+    print("\n| said with | digits | right |\n| --- | ---: | ---: |")
+    sure, is_right = np.array(digits).T
+    for low, high in itertools.pairwise((0, 0.5, 0.7, 0.85, 0.95, 0.99, 1.001)):
+        chosen = is_right[(sure >= low) & (sure < high)]
+        print(f"| {low:.0%} to {min(high, 1):.0%} | {len(chosen)} | {chosen.mean():.1%} |")
 
 
 if __name__ == "__main__":

@@ -8,11 +8,11 @@ from PIL import Image
 
 import photographs
 from kerasmlp.models.mlp import MLP
-from kerasmlp.photos import prepared, read
-from kerasmlp.predict import main
+from kerasmlp.photos import find, prepared, read
+from kerasmlp.photos.prediction import Digit
+from kerasmlp.predict import _as_text, main
 from kerasmlp.runs.finished import load
 from kerasmlp.runs.settings import Settings
-from kerasmlp.tensorboard import pictures
 from kerasmlp.train import train
 
 
@@ -38,7 +38,9 @@ def folder(tmp_path_factory):
 def printed(captured):
     """The three most probable classes of each image in the output."""
     lines = [line.rpartition(": ") for line in captured.out.splitlines()]
-    return {image: [int(part.split()[0]) for part in text.split(", ")] for image, _, text in lines}
+    return {
+        image: [int(part.split()[0].strip("?")) for part in text.split(", ")] for image, _, text in lines
+    }
 
 
 def test_at_least_nine_of_ten_photos_are_predicted_correctly(trained, folder, capsys):
@@ -53,18 +55,49 @@ def test_json_and_the_saved_picture_are_the_predictions_of_the_model(trained, fo
     names = [str(folder / name) for name in ("3.png", "8.png")]
     assert main([str(trained), *names, "--json", "--show", str(tmp_path / "seen.png")]) == 0
     found = json.loads(capsys.readouterr().out)
-    images = np.stack([prepared(read(name), 28, 28) for name in names])
+    images = np.stack([prepared(find(read(name))[0], 28, 28) for name in names])
     probabilities = load(trained)(images / np.float32(255)).numpy()
-    captions = []
     for name, row, item in zip(names, probabilities, found, strict=True):
         assert item["image"] == name
         best = np.argsort(-row)[:3]
         assert [part["class"] for part in item["predictions"]] == best.tolist()
         given = [part["probability"] for part in item["predictions"]]
         np.testing.assert_allclose(given, row[best], rtol=1e-5)
-        captions.append(f"{best[0]} {row[best[0]]:.0%}")
+        assert item["digits"] == [{"box": item["digits"][0]["box"], "predictions": item["predictions"]}]
     shown = np.asarray(Image.open(tmp_path / "seen.png"))
-    assert np.array_equal(shown, pictures.captioned(images, captions))
+    assert shown.shape == (2 * 248 + 8, 1000, 3)
+    for row, name in enumerate(names):
+        digit = np.asarray(
+            Image.fromarray(images[row, ..., 0]).resize((96, 96), Image.Resampling.NEAREST)
+        )
+        assert np.array_equal(shown[8 + 248 * row :][:96, 256 : 256 + 96, 0], digit), name
+        assert (
+            (shown[248 * row : 248 * (row + 1), :248] == (255, 0, 0)).all(axis=2)
+        ).sum() > 100  # a box
+
+
+def test_a_number_is_printed_digit_by_digit_and_a_touching_pair_is_noted(trained, tmp_path, capsys):
+    photographs.sevens(110).save(tmp_path / "apart.png")
+    photographs.sevens(66).save(tmp_path / "touching.png")
+    assert main([str(trained), str(tmp_path)]) == 0
+    captured = capsys.readouterr()
+    line = captured.out.splitlines()[0].removeprefix(f"{tmp_path}/apart.png: ")
+    assert line in ("7 7", "7? 7?")
+    (note,) = captured.err.splitlines()
+    assert note.startswith(f"note: {tmp_path}/touching.png: digit 1: it is wider than it is high")
+    assert main([str(trained), str(tmp_path / "apart.png"), "--json"]) == 0
+    (item,) = json.loads(capsys.readouterr().out)
+    assert [digit["predictions"][0]["class"] for digit in item["digits"]] == [7, 7]
+    assert item["digits"][0]["box"][2] < 0.4 < item["digits"][1]["box"][0]
+    assert "predictions" not in item
+
+
+@pytest.mark.parametrize("share, text", [(0.9, "4 (90.0%)"), (0.89, "4? (89.0%)")])
+def test_a_probability_below_ninety_percent_is_marked(share, text):
+    seen = np.zeros((28, 28, 1), np.uint8)
+    digit = Digit((0, 0, 1, 1), [(4, share), (9, 1 - share)], seen, "")
+    assert _as_text([digit]).split(", ")[0] == text
+    assert _as_text([digit, digit]) == " ".join([text.split()[0]] * 2)
 
 
 def test_an_image_is_read_from_standard_input(trained, folder, monkeypatch, capsys):

@@ -15,19 +15,23 @@ from kerasmlp.checkpoints import atomic
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """Predict the digit in each image: the three most probable digits, with their probabilities.
+    """Predict the digits in each image: the three most probable ones, with their probabilities.
 
-    An image may be a photo or a scan of one digit, dark on light or light on dark, anywhere on the
-    paper, in uneven light. It is converted to the form of MNIST's images: light ink on a black
-    background, fitted into a 20x20 box, with its centre of mass at the centre of 28x28 pixels. Images
-    with more than 89 million pixels, with more than 8 bits per channel, in CMYK, or with several frames
-    are refused.
+    An image may be a photo or a scan of digits, dark on light or light on dark: a sheet on a desk, a
+    page, a form with a box; turned a little, in uneven light. Each digit is converted to the form of
+    MNIST's images: light ink on a black background, fitted into a 20x20 box, with its centre of mass at
+    the centre of 28x28 pixels. If there are several, only the most probable class of each is printed,
+    from left to right, line by line. A ? marks a probability below 90 %. Images with more than 89
+    million pixels, with more than 8 bits per channel, in CMYK, or with several frames are refused.
 
     Args:
         run: The run folder, as logs/NAME, or a .keras file. The model must take grey images.
         images: Image files (PNG, JPEG and others), folders of images, or - for standard input.
-        json: Print JSON.
-        show: Save the images as the model saw them, the first 200, in this PNG file.
+        json: Print JSON: for each image a list of its digits, each with its box (left, top, right and
+            bottom, as shares of the image's width and height) and the three most probable classes; if
+            there is one digit, its classes beside the list, too.
+        show: Save a picture of the first 100 images with boxes round their digits, and of the digits as
+            the model saw them, in this PNG file.
         verbose: Print TensorFlow's start-up messages.
     """
 
@@ -53,30 +57,40 @@ def main(argv: Sequence[str] | None = None) -> int:
         predictions, errors = photos.predict(runs.load(settings.run), settings.images)
         unreadable.extend(errors)
         if settings.show is not None and predictions:
-            _save(settings.show, predictions)
+            atomic.write(settings.show, tensorboard.pictures.png(photos.shown(predictions)))
         if settings.json:
             print(json.dumps([_as_json(prediction) for prediction in predictions], indent=2))
-        else:
-            for prediction in predictions:
-                classes = ", ".join(f"{name} ({share:.1%})" for name, share in prediction.predictions)
-                print(f"{prediction.image}: {classes}")
+        for prediction in predictions:
+            if not settings.json:
+                print(f"{prediction.image}: {_as_text(prediction.digits)}")
+            for number, digit in enumerate(prediction.digits, 1):
+                if digit.note:
+                    print(f"note: {prediction.image}: digit {number}: {digit.note}", file=sys.stderr)
 
     return max([cli.run(command), *(cli.failed(error, 2) for error in unreadable)])
 
 
+def _as_text(digits: "Sequence[photos.Digit]") -> str:
+    """Return the classes of one digit with their probabilities; of several, the best of each."""
+    if len(digits) > 1:
+        return " ".join(f"{digit.predictions[0][0]}{digit.mark}" for digit in digits)
+    marks = [digits[0].mark, *[""] * len(digits[0].predictions)]
+    classes = zip(digits[0].predictions, marks, strict=False)
+    return ", ".join(f"{label}{mark} ({share:.1%})" for (label, share), mark in classes)
+
+
 def _as_json(prediction: "photos.Prediction") -> dict[str, Any]:
-    classes = [{"class": label, "probability": share} for label, share in prediction.predictions]
-    return {"image": prediction.image, "predictions": classes}
-
-
-def _save(path: Path, predictions: list["photos.Prediction"]) -> None:
-    """Save the images as the model saw them, with the most probable digits, as a PNG file."""
-    import numpy as np
-
-    images = np.stack([prediction.seen for prediction in predictions])
-    captions = ["{} {:.0%}".format(*prediction.predictions[0]) for prediction in predictions]
-    pictures = tensorboard.pictures
-    atomic.write(path, pictures.png(pictures.captioned(images, captions)))
+    digits = [
+        {
+            "box": digit.box,
+            "predictions": [
+                {"class": label, "probability": share} for label, share in digit.predictions
+            ],
+        }
+        for digit in prediction.digits
+    ]
+    only = {"predictions": digits[0]["predictions"]} if len(digits) == 1 else {}
+    return {"image": prediction.image, **only, "digits": digits}
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from hypothesis import given, strategies as st
 from PIL import Image
 
 import photographs
-from kerasmlp.photos import prepared, read
+from kerasmlp.photos import find, prepared, read
 from photographs import file, noisy_seven, plain_seven
 
 
@@ -64,7 +64,7 @@ def test_a_damaged_file_is_read_or_is_a_value_error(content, changes, cut):
     for at, part in changes:
         damaged[at : at + len(part)] = part
     try:
-        found = prepared(read(io.BytesIO(bytes(damaged[: len(damaged) - cut]))), 28, 28)
+        found = prepared(find(read(io.BytesIO(bytes(damaged[: len(damaged) - cut]))))[0], 28, 28)
     except ValueError:
         return
     assert found.shape == (28, 28, 1)

@@ -15,27 +15,54 @@ from rich.console import Console
 from rich.progress import track
 
 from kerasmlp.data import scale
+from kerasmlp.photos.finding import Found, find
 from kerasmlp.photos.preparing import prepared
-from kerasmlp.photos.reading import read
+from kerasmlp.photos.reading import read, resized
 
 TOP = 3
 """Number of classes in a prediction."""
+CERTAIN = 0.9
+"""A digit with a lower probability is marked as uncertain."""
+SHOWN = 240
+"""The longer side of the small copy of an image that a `Prediction` keeps, in pixels."""
 STDIN = "-"
 
 
 @dataclasses.dataclass(frozen=True)
+class Digit:
+    """The prediction of a model for one digit in an image.
+
+    Attributes:
+        box: left, top, right and bottom, as shares of the image's width and height.
+        predictions: the most probable classes, at most three, with their probabilities.
+        seen: the digit as the model saw it, uint8 `[height, width, 1]`.
+        note: what one should know about it, or nothing.
+    """
+
+    box: tuple[float, float, float, float]
+    predictions: list[tuple[int, float]]
+    seen: NDArray[np.uint8]
+    note: str
+
+    @property
+    def mark(self) -> str:
+        """`?` if the most probable class has a probability below `CERTAIN`."""
+        return "" if self.predictions[0][1] >= CERTAIN else "?"
+
+
+@dataclasses.dataclass(frozen=True)
 class Prediction:
-    """The prediction of a model for an image.
+    """The predictions of a model for an image.
 
     Attributes:
         image: the path of the image, or `-`.
-        predictions: the most probable classes, at most three, with their probabilities.
-        seen: the image as the model saw it, uint8 `[height, width, 1]`.
+        digits: its digits, line by line, from left to right.
+        picture: a small grey copy of it, upright, uint8 `[height, width]`.
     """
 
     image: str
-    predictions: list[tuple[int, float]]
-    seen: NDArray[np.uint8]
+    digits: list[Digit]
+    picture: NDArray[np.uint8]
 
 
 def predict(model: keras.Model, images: Sequence[str]) -> tuple[list[Prediction], list[Exception]]:
@@ -57,20 +84,13 @@ def predict(model: keras.Model, images: Sequence[str]) -> tuple[list[Prediction]
     hidden = not console.is_terminal
     if hidden and len(names) > 10:
         console.print(f"reading {len(names)} images")
-    seen: list[tuple[str, NDArray[np.uint8]]] = []
+    predictions: list[Prediction] = []
     errors: list[Exception] = []
     for name in track(names, "reading", console=console, transient=True, disable=hidden):
         try:
-            seen.append((name, _prepared(name, *shape[:2])))
+            predictions.append(_predicted(model, name, *shape[:2]))
         except (ValueError, OSError) as error:
             errors.append(error)
-    if not seen:
-        return [], errors
-    inputs = scale(tf.constant(np.stack([image for _, image in seen])))
-    predictions = [
-        Prediction(name, [(int(label), float(row[label])) for label in np.argsort(-row)[:TOP]], image)
-        for (name, image), row in zip(seen, model(inputs, training=False).numpy(), strict=True)
-    ]
     return predictions, errors
 
 
@@ -84,9 +104,23 @@ def _names(argument: str) -> list[str]:
     return found
 
 
-def _prepared(name: str, height: int, width: int) -> NDArray[np.uint8]:
+def _predicted(model: keras.Model, name: str, height: int, width: int) -> Prediction:
     source = io.BytesIO(sys.stdin.buffer.read()) if name == STDIN else Path(name)
     try:
-        return prepared(read(source), height, width)
+        grey = read(source)
+        found = find(grey)
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from error
+    seen = np.stack([prepared(each, height, width) for each in found])
+    probabilities = model(scale(tf.constant(seen)), training=False).numpy()
+    small = resized(grey, min(1.0, SHOWN / max(grey.shape)))
+    picture = np.rint(255 * np.clip(small, 0, 1)).astype(np.uint8)
+    return Prediction(
+        name, [_digit(*each) for each in zip(found, probabilities, seen, strict=True)], picture
+    )
+
+
+def _digit(found: Found, probabilities: NDArray[np.float32], seen: NDArray[np.uint8]) -> Digit:
+    top = [(int(label), float(probabilities[label])) for label in np.argsort(-probabilities)[:TOP]]
+    note = "it is wider than it is high; if two digits touch, write them apart" if found.is_wide else ""
+    return Digit(found.box, top, seen, note)

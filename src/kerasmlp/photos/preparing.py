@@ -1,4 +1,4 @@
-"""Converts a photo or a scan of a digit to the form of MNIST's images: light ink on black, centred.
+"""Brings a digit that was found in a photo to the form of MNIST's images: light ink on black, centred.
 
 "The original black and white images were size normalized to fit in a 20x20 pixel box while preserving
 their aspect ratio [...] by computing the center of mass of the pixels, and translating the image so as
@@ -8,32 +8,34 @@ MNIST's images this point is at row and column 14.
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 from scipy import ndimage
-from scipy.stats import skew
-from skimage.filters import threshold_otsu
-from skimage.measure import label
-from skimage.segmentation import clear_border
+from skimage.morphology import disk, skeletonize
 
-from kerasmlp.photos.reading import Grey
+from kerasmlp.photos.fields import Mask
+from kerasmlp.photos.finding import Found
+from kerasmlp.photos.reading import Grey, resized
 
 BOX = 20 / 28
 """The side of the box around the digit, as a share of the side of the image."""
-WORKING_SIDE = 280
-"""The ink is found in an image with this many pixels along its longer side."""
-LEAST_CONTRAST = 0.1
-"""The smallest contrast of ink and paper that is accepted. Black on white is 1."""
 
 
-def prepared(grey: Grey, height: int, width: int) -> NDArray[np.uint8]:
-    """Return a digit in the form of MNIST's images, uint8 `[height, width, 1]`.
+THINNEST = 0.1
+"""Thinner strokes are made so wide, as a share of the digit's longer side. MNIST's have about 0.14."""
 
-    The digit is dark on light paper, or the reverse. Raise a ValueError if no ink is found.
-    """
-    ink = _ink(_denoised(grey))
-    ink = ink[ndimage.find_objects((ink > 0).view(np.uint8))[0]]
+
+def prepared(found: Found, height: int, width: int) -> NDArray[np.uint8]:
+    """Return a digit in the form of MNIST's images, uint8 `[height, width, 1]`."""
+    grey = 1 - found.grey if found.is_light else found.grey
+    ink = np.clip(1 - grey / np.maximum(found.paper, 0.05), 0, 1)
+    ink = np.clip(ink / np.percentile(ink[found.mask], 90), 0, 1)
+    soft = ndimage.binary_dilation(found.mask, iterations=2)  # with the soft edge of the strokes
+    ink = np.where(soft, ink, 0).astype(np.float32)
+    ink = _thickened(ink, found.mask)
+    if abs(found.angle) > 1:
+        ink = ndimage.rotate(ink, found.angle, order=1)
+    ink = ink[ndimage.find_objects((ink > 0.1).astype(np.uint8))[0]]
     scale = np.divide((round(BOX * height), round(BOX * width)), ink.shape).min()
-    digit = _resized(ink, scale, Image.Resampling.BOX)
+    digit = resized(ink, scale)
     digit = np.clip(digit / digit.max(), 0, 1)
     image = np.zeros((height, width), np.float32)
     corner = np.rint(np.divide(image.shape, 2) - ndimage.center_of_mass(digit)).astype(int)
@@ -42,52 +44,10 @@ def prepared(grey: Grey, height: int, width: int) -> NDArray[np.uint8]:
     return np.rint(255 * image).astype(np.uint8)[..., None]
 
 
-def _denoised(grey: Grey) -> Grey:
-    """Return an image with a longer side of `WORKING_SIDE` pixels, without its finest noise."""
-    scale = WORKING_SIDE / max(grey.shape)
-    method = Image.Resampling.BOX if scale < 1 else Image.Resampling.BICUBIC
-    return ndimage.gaussian_filter(_resized(grey, scale, method), WORKING_SIDE / 300)
-
-
-def _resized(grey: Grey, scale: float, method: Image.Resampling) -> Grey:
-    height, width = grey.shape
-    size = max(1, round(width * scale)), max(1, round(height * scale))
-    return np.asarray(Image.fromarray(grey).resize(size, method))
-
-
-def _ink(grey: Grey) -> Grey:
-    """Return the amount of the digit's ink at each pixel, from 0 to 1.
-
-    Ink is rare: if the lighter pixels are rare, the image is inverted. A closing removes everything as
-    narrow as a stroke, and leaves the brightness of the paper. So a shadow is not ink.
-    """
-    side = max(grey.shape)
-    if skew(grey - ndimage.gaussian_filter(grey, side / 6), axis=None) > 0:
-        grey = 1 - grey
-    paper = ndimage.gaussian_filter(_closed(grey, side // 6), side / 50)
-    ink = np.clip(1 - grey / np.maximum(paper, 0.05), 0, 1)
-    mask = ink > max(threshold_otsu(ink), LEAST_CONTRAST / 2)
-    if not mask.any() or ink[mask].mean() - ink[~mask].mean() < LEAST_CONTRAST:
-        raise ValueError("expected a digit in clear contrast to its paper; received no ink")
-    digit = _digit(mask)
-    ink = np.clip(ink / np.percentile(ink[digit], 90), 0, 1)
-    return np.where(ndimage.binary_dilation(digit), ink, 0)  # dilated: with the soft edge of the strokes
-
-
-def _closed(grey: Grey, radius: int) -> Grey:
-    """Return the image without dark parts that are narrower than twice `radius`.
-
-    The edge is repeated beyond it, or the closing would also remove the darker end of a shadow.
-    """
-    closed = ndimage.grey_closing(np.pad(grey, radius, mode="edge"), size=2 * radius + 1)
-    return closed[radius:-radius, radius:-radius]
-
-
-def _digit(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Return the ink without specks, and without ink at the image's edge if there is enough inside."""
-    numbered = label(mask)
-    areas = np.bincount(clear_border(numbered)[mask], minlength=numbered.max() + 1)
-    areas[0] = 0  # ink at the edge
-    if areas.max() < 0.002 * mask.size:
-        areas = np.bincount(numbered[mask])
-    return (areas > areas.max() / 20)[numbered]
+def _thickened(ink: Grey, mask: Mask) -> Grey:
+    """Return ink whose strokes are at least as wide as those of a thin digit of MNIST."""
+    rows, columns = ndimage.find_objects(mask.astype(np.uint8))[0]
+    longer = max(rows.stop - rows.start, columns.stop - columns.start)
+    width = mask.sum() / max(1, skeletonize(mask).sum())
+    radius = round((THINNEST * longer - width) / 2)
+    return ndimage.grey_dilation(ink, footprint=disk(radius)) if radius > 0 else ink

@@ -15,8 +15,8 @@ Grey = NDArray[np.float32]
 
 EIGHT_BIT_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "La", "RGBa")
 """Pillow's modes that are supported."""
-LARGEST_SIDE = 1120
-"""A larger image is reduced to this many pixels along its longer side."""
+LARGEST_SIDE = 2000
+"""A larger image is reduced to about this many pixels along its longer side."""
 
 
 def read(source: Path | IO[bytes]) -> Grey:
@@ -35,11 +35,33 @@ def read(source: Path | IO[bytes]) -> Grey:
         if image.mode not in EIGHT_BIT_MODES:
             wanted = "grey or RGB with 8 bits per channel"
             raise ValueError(f"expected {wanted}; received {image.mode}. Convert the image.")
-        coloured = ImageOps.exif_transpose(image).convert("RGBA")
-        coloured.thumbnail((LARGEST_SIDE, LARGEST_SIDE), Image.Resampling.BOX)
-    grey = np.asarray(coloured.convert("L"), np.float32) / np.float32(255)
-    opacity = np.asarray(coloured.getchannel("A"), np.float32) / np.float32(255)
+        image.draft("L", (LARGEST_SIDE, LARGEST_SIDE))  # a large JPEG is decoded at half its size
+        upright = ImageOps.exif_transpose(image)
+        if not upright.has_transparency_data:
+            return _reduced(upright.convert("L"))
+        coloured = upright.convert("RGBA")
+    grey, opacity = _reduced(coloured.convert("L")), _reduced(coloured.getchannel("A"))
     return grey if opacity.min() == 1 else grey * opacity + _paper(grey, opacity) * (1 - opacity)
+
+
+def _reduced(image: Image.Image) -> Grey:
+    """Return an image of one channel with at most `LARGEST_SIDE` pixels along its longer side."""
+    image.thumbnail((LARGEST_SIDE, LARGEST_SIDE), Image.Resampling.BOX)
+    return np.asarray(image, np.float32) / np.float32(255)
+
+
+def resized(image: Grey, scale: float) -> Grey:
+    """Return an image, of values from 0 to 1, whose sides are `scale` times as long."""
+    height, width = image.shape
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    method = Image.Resampling.BOX if scale < 1 else Image.Resampling.BICUBIC
+    return np.clip(Image.fromarray(image).resize(size, method), 0, 1)  # bicubic ones go beyond
+
+
+def fitted(image: Grey, shape: tuple[int, ...]) -> Grey:
+    """Return a smooth image in a shape `(height, width)`."""
+    height, width = shape
+    return np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR))
 
 
 @contextlib.contextmanager
