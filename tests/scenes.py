@@ -108,11 +108,12 @@ class Writer:
         corners += random.uniform(-tilted, tilted, corners.shape) * shown.min()
         view = ProjectiveTransform.from_estimate(flat, corners)
         sheet = paper * (1 - written) + pen * written
-        grey = warp(sheet, view.inverse, output_shape=(height, width), order=1, cval=-1)
+        grey = warp(sheet, view.inverse, output_shape=(height, width), order=1, mode="edge")
+        outside = warp(np.ones(sheet.shape), view.inverse, output_shape=(height, width), order=1) < 0.5
         grain = desk * (
             1 + random.uniform(0, 0.1) * ndimage.gaussian_filter(random.normal(0, 3, (height, width)), 2)
         )
-        grey = np.where(grey < 0, grain, grey)
+        grey = np.where(outside, grain, grey)
         return Scene(self.taken(grey), (label,))
 
     def box(self, line=None, digit=300, side=800):

@@ -97,6 +97,8 @@ def _without_lines(amount: Grey, field: Field) -> tuple[Grey, Mask]:
     lines_near = np.zeros(amount.shape, bool)
     seen = amount > np.median(amount[field.inside]) + LINE
     near = ndimage.maximum_filter(seen, 2 * ASTRAY + 1)
+    if near[field.inside].mean() > 0.5:  # grain: it would be on any line
+        return amount, lines_near
     for upright in (False, True):
         lines, width = np.zeros(seen.shape, bool), 0
         for rows, columns in _lines(seen, field, upright):
@@ -111,7 +113,8 @@ def _without_lines(amount: Grey, field: Field) -> tuple[Grey, Mask]:
             stroke = ndimage.binary_opening(strong, np.ones((1, run) if upright else (run, 1)))
             on_line = ndimage.maximum_filter(lines, width + 6) & ~stroke  # not a digit that crosses it
             amount = np.where(on_line, 0, amount)
-            lines_near |= ndimage.maximum_filter(lines, width + 12)
+            thick = ndimage.binary_opening(strong, np.ones((width + 6, width + 6)))
+            lines_near |= ndimage.maximum_filter(lines, width + 12) & ~thick
     return amount, lines_near
 
 

@@ -27,15 +27,14 @@ def prepared(found: Found, height: int, width: int) -> NDArray[np.uint8]:
     """Return a digit in the form of MNIST's images, uint8 `[height, width, 1]`."""
     grey = 1 - found.grey if found.is_light else found.grey
     ink = np.clip(1 - grey / np.maximum(found.paper, 0.05), 0, 1)
-    ink = np.clip(ink / np.percentile(ink[found.mask], 90), 0, 1)
+    ink = np.clip(ink / np.percentile(ink[found.mask], 90), 0, 1).astype(np.float32)
     soft = ndimage.binary_dilation(found.mask, iterations=2)  # with the soft edge of the strokes
-    ink = np.where(soft, ink, 0).astype(np.float32)
-    ink = _thickened(ink, found.mask)
+    digit: Grey = _thickened(np.where(soft, ink, 0), found.mask)
     if abs(found.angle) > 1:
-        ink = ndimage.rotate(ink, found.angle, order=1)
-    ink = ink[ndimage.find_objects((ink > 0.1).astype(np.uint8))[0]]
-    scale = np.divide((round(BOX * height), round(BOX * width)), ink.shape).min()
-    digit = resized(ink, scale)
+        digit = ndimage.rotate(digit, found.angle, order=1)
+    digit = digit[ndimage.find_objects((digit > 0.1).astype(np.uint8))[0]]
+    scale = np.divide((round(BOX * height), round(BOX * width)), digit.shape).min()
+    digit = resized(digit, scale)
     digit = np.clip(digit / digit.max(), 0, 1)
     image = np.zeros((height, width), np.float32)
     corner = np.rint(np.divide(image.shape, 2) - ndimage.center_of_mass(digit)).astype(int)

@@ -55,7 +55,8 @@ def resized(image: Grey, scale: float) -> Grey:
     height, width = image.shape
     size = max(1, round(width * scale)), max(1, round(height * scale))
     method = Image.Resampling.BOX if scale < 1 else Image.Resampling.BICUBIC
-    return np.clip(Image.fromarray(image).resize(size, method), 0, 1)  # bicubic ones go beyond
+    changed = np.asarray(Image.fromarray(image).resize(size, method))
+    return np.clip(changed, 0, 1)  # a bicubic image goes beyond
 
 
 def fitted(image: Grey, shape: tuple[int, ...]) -> Grey:
