@@ -20,17 +20,17 @@ from kerasmlp.train import train
 def trained(mnist5k, tmp_path_factory):
     """A run folder, trained on 4,000 images."""
     settings = Settings(
-        epochs=8, logdir=tmp_path_factory.mktemp("logs"), summaries=(), validation_size=0
+        epochs=20, logdir=tmp_path_factory.mktemp("logs"), summaries=(), validation_size=0
     )
     return train(settings, mnist5k)[0]
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A folder with a photo of each digit."""
+    """A folder with a photo of each digit, drawn with a pen."""
     path = tmp_path_factory.mktemp("photos")
     for digit in range(10):
-        photographs.photo(digit, digit).save(path / f"{digit}.png")
+        photographs.photo(digit, 2 * digit + 1).save(path / f"{digit}.png")
     (path / "notes.txt").touch()
     return path
 
