@@ -29,6 +29,8 @@ SMALLEST = 0.003
 """The smallest field, as a share of the image."""
 WIDE = 0.05
 """The smallest even region that is paper if no field has digits, as a share of the image."""
+ALL = 0.95
+"""A field with this share of the image is the whole image."""
 RIM = 3
 """The width of the band, inside of the hull, where an edge of a field is looked for, in pixels."""
 EDGE, FILLED, SQUARE = 0.8, 0.4, 0.85
@@ -59,7 +61,8 @@ class Field:
     @property
     def rim(self) -> Mask:
         """The pixels next to its edge, or to that of the image."""
-        return self.inside & ~ndimage.binary_erosion(self.inside, iterations=RIM, border_value=0)
+        inner = ndimage.minimum_filter(self.inside, 2 * RIM + 1, mode="constant", cval=0)
+        return self.inside & ~inner
 
     @property
     def squareness(self) -> float:
@@ -89,7 +92,7 @@ class Field:
 
 
 def fields(grey: Grey) -> list[Field]:
-    """Return the fields of an image, the smallest first, the whole last. One may lie in another."""
+    """Return the fields of an image, the smallest first, the whole last; one may lie in another."""
     change = ndimage.gaussian_gradient_magnitude(np.log(grey + DARK), SMOOTHING)
     steepest = np.clip(np.percentile(change, 99.9) / 3, STEEPEST / 3, STEEPEST)  # less if it is blurred
     numbered = label(change < steepest, connectivity=1)
@@ -98,7 +101,10 @@ def fields(grey: Grey) -> list[Field]:
     wide = areas > WIDE * grey.size
     largest = [number for number in np.argsort(-areas)[:LARGEST] if areas[number] > SMALLEST * grey.size]
     found = [field for number in largest if (field := _field(numbered == number)) is not None]
-    return [*sorted(found, key=lambda field: field.inside.sum()), _whole(wide[numbered])]
+    found.sort(key=lambda field: field.inside.sum())
+    if not found or found[-1].inside.mean() < ALL:
+        found.append(_whole(wide[numbered]))
+    return found
 
 
 def _whole(even: Mask) -> Field:

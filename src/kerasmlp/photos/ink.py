@@ -110,12 +110,18 @@ def _without_lines(amount: Grey, field: Field) -> tuple[Grey, Mask]:
         if width:
             run = 2 * width + 4
             strong = amount > np.median(amount[lines]) / 2
-            stroke = ndimage.binary_opening(strong, np.ones((1, run) if upright else (run, 1)))
+            stroke = _opened(strong, (1, run) if upright else (run, 1))
             on_line = ndimage.maximum_filter(lines, width + 6) & ~stroke  # not a digit that crosses it
             amount = np.where(on_line, 0, amount)
-            thick = ndimage.binary_opening(strong, np.ones((width + 6, width + 6)))
+            thick = _opened(strong, (width + 6, width + 6))
             lines_near |= ndimage.maximum_filter(lines, width + 12) & ~thick
     return amount, lines_near
+
+
+def _opened(mask: Mask, size: tuple[int, int]) -> Mask:
+    """Return what rectangles of a size fill; 20 times as fast as a binary opening of scipy."""
+    opened: NDArray[np.uint8] = ndimage.grey_opening(mask.astype(np.uint8), size)
+    return opened > 0
 
 
 def _width(seen: Mask, across: NDArray[Any], along: NDArray[Any]) -> int:
