@@ -15,6 +15,8 @@ SMALLEST = 0.017
 """The smallest digit, as a share of the longer side of the image: 5 mm on a page."""
 ROUND = 0.45
 """Ink whose stroke is wider than this share of its length is a spot."""
+FULL = 0.6
+"""It also has this share of its box, which a small, blurred digit has not."""
 BLUR = 3
 """By how many pixels the blur of a small image widens a stroke."""
 THIN = 25
@@ -110,7 +112,8 @@ def why_no_digit(part: Part, field: Field) -> str:
     longer = max(field.inside.shape)
     if part.box.length < SMALLEST * longer:
         return f"a speck ({part.box.length / longer:.1%} of the longer side of the image)"
-    if part.stroke - BLUR > ROUND * part.box.length:
+    filled = part.area > FULL * part.box.height * part.box.width
+    if filled and part.stroke - BLUR > ROUND * part.box.length:
         return "a filled spot"
     if part.box.width > 3 * part.box.height:
         return "a line"
