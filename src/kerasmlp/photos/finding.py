@@ -6,7 +6,7 @@ import numpy as np
 from scipy import ndimage
 from skimage.filters import apply_hysteresis_threshold
 
-from kerasmlp.photos.fields import Field, Mask, fields
+from kerasmlp.photos.fields import RIM, Field, Mask, fields
 from kerasmlp.photos.ink import LEAST_CONTRAST, Ink, ink
 from kerasmlp.photos.parts import Box, grouped, parts_of, why_no_digit, without_frames
 from kerasmlp.photos.reading import Grey, fitted, resized
@@ -46,10 +46,16 @@ class Found:
     box: tuple[float, float, float, float]
 
     @property
+    def size(self) -> tuple[int, int]:
+        """The height and the width of the digit in `grey`, in pixels."""
+        rows, columns = ndimage.find_objects(self.mask.astype(np.uint8))[0]
+        return rows.stop - rows.start, columns.stop - columns.start
+
+    @property
     def is_wide(self) -> bool:
         """Whether it may be two digits that touch."""
-        rows, columns = ndimage.find_objects(self.mask.astype(np.uint8))[0]
-        return bool(columns.stop - columns.start > WIDE * (rows.stop - rows.start))
+        height, width = self.size
+        return width > WIDE * height
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -108,7 +114,7 @@ def _in_field(small: Grey, field: Field) -> tuple[list[_Digit], list[str]]:
     parts = without_frames(parts)
     reasons = [why_no_digit(part, field) for part in parts]
     bodies = [part for part, reason in zip(parts, reasons, strict=True) if not reason]
-    inner = [part for part in bodies if part.from_rim[0] > 3]  # or what comes in from the edge
+    inner = [part for part in bodies if part.from_rim[0] > RIM]  # or what comes in from the edge
     digits = [
         _Digit(field, found, np.isin(numbered, [part.number for part in group]), Box.round(group))
         for group in grouped(inner or bodies, parts)

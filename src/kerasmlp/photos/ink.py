@@ -94,28 +94,31 @@ def _paper(grey: Grey, field: Field) -> Grey:
 
 def _without_lines(amount: Grey, field: Field) -> tuple[Grey, Mask]:
     """Return the ink without thin lines that cross the whole field, and what is near such a line."""
-    lines_near = np.zeros(amount.shape, bool)
     seen = amount > np.median(amount[field.inside]) + LINE
     near = ndimage.maximum_filter(seen, 2 * ASTRAY + 1)
     if near[field.inside].mean() > 0.5:  # grain: it would be on any line
-        return amount, lines_near
-    for upright in (False, True):
-        lines, width = np.zeros(seen.shape, bool), 0
-        for rows, columns in _lines(seen, field, upright):
-            if near[rows, columns].mean() >= WHOLE:
-                lines[rows, columns] = True
-                strong = amount > np.median(amount[rows, columns]) / 2
-                turned = (strong.T, columns, rows) if upright else (strong, rows, columns)
-                width = max(width, _width(*turned))
-        if width:
-            run = 2 * width + 4
-            strong = amount > np.median(amount[lines]) / 2
-            stroke = _opened(strong, (1, run) if upright else (run, 1))
-            on_line = ndimage.maximum_filter(lines, width + 6) & ~stroke  # not a digit that crosses it
-            amount = np.where(on_line, 0, amount)
-            thick = _opened(strong, (width + 6, width + 6))
-            lines_near |= ndimage.maximum_filter(lines, width + 12) & ~thick
-    return amount, lines_near
+        return amount, np.zeros(amount.shape, bool)
+    on_line, around = _level_lines(amount, seen, near, field.inside, field.side)
+    amount = np.where(on_line, 0, amount)
+    turned = amount.T, seen.T, near.T, field.inside.T  # where upright lines are level
+    upright, around_upright = _level_lines(*turned, field.side)
+    return np.where(upright.T, 0, amount), around | around_upright.T
+
+
+def _level_lines(amount: Grey, seen: Mask, near: Mask, inside: Mask, side: int) -> tuple[Mask, Mask]:
+    """Return what belongs to level lines across a field of that side, and what is near them."""
+    lines, width = np.zeros(seen.shape, bool), 0
+    for rows, columns in _candidates(seen, inside, side):
+        if near[rows, columns].mean() >= WHOLE:
+            lines[rows, columns] = True
+            width = max(width, _width(amount > np.median(amount[rows, columns]) / 2, rows, columns))
+    if not width:
+        return lines, lines
+    strong = amount > np.median(amount[lines]) / 2
+    stroke = _opened(strong, (2 * width + 4, 1))  # of a digit that crosses the line
+    thick = _opened(strong, (width + 6, width + 6))
+    on_line, around = (ndimage.maximum_filter(lines, width + more) for more in (6, 12))
+    return on_line & ~stroke, around & ~thick
 
 
 def _opened(mask: Mask, size: tuple[int, int]) -> Mask:
@@ -124,25 +127,21 @@ def _opened(mask: Mask, size: tuple[int, int]) -> Mask:
     return opened > 0
 
 
-def _width(seen: Mask, across: NDArray[Any], along: NDArray[Any]) -> int:
+def _width(strong: Mask, rows: NDArray[Any], columns: NDArray[Any]) -> int:
     """Return how many pixels wide a line is: in how many lines beside it most pixels have ink."""
-    beside = np.clip(across + np.arange(-WIDEST, WIDEST + 1)[:, None], 0, len(seen) - 1)
-    return int((seen[beside, along].mean(axis=1) > 0.5).sum())
+    beside = np.clip(rows + np.arange(-WIDEST, WIDEST + 1)[:, None], 0, len(strong) - 1)
+    return int((strong[beside, columns].mean(axis=1) > 0.5).sum())
 
 
-def _lines(seen: Mask, field: Field, upright: bool) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
-    """Yield the rows and columns of lines that may cross a field: level, or upright, ones."""
-    middle = 0 if upright else np.pi / 2  # the angle of a line's normal
-    angles = middle + np.deg2rad(np.arange(-TURN, TURN + 0.1, 0.5))
-    space, _, distances = hough_line(seen & field.inside, angles)
-    peaks = hough_line_peaks(space, angles, distances, threshold=field.side / 4, num_peaks=20)
+def _candidates(seen: Mask, inside: Mask, side: int) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
+    """Yield the rows and columns of level lines that have some ink, within the field."""
+    angles = np.pi / 2 + np.deg2rad(np.arange(-TURN, TURN + 0.1, 0.5))  # of a line's normal
+    space, _, distances = hough_line(seen & inside, angles)
+    peaks = hough_line_peaks(space, angles, distances, threshold=side / 4, num_peaks=20)
     for _, angle, distance in zip(*peaks, strict=True):
-        along = np.arange(seen.shape[0 if upright else 1])
-        one, other = (np.cos(angle), np.sin(angle)) if upright else (np.sin(angle), np.cos(angle))
-        across = np.rint((distance - along * other) / one).astype(int)
-        rows, columns = (along, across) if upright else (across, along)
-        valid = (across >= 0) & (across < seen.shape[1 if upright else 0])
-        rows, columns = rows[valid], columns[valid]
-        inside = field.inside[rows, columns]
-        if inside.sum() > field.side / 4:
-            yield rows[inside], columns[inside]
+        columns = np.arange(seen.shape[1])
+        rows = np.rint((distance - columns * np.cos(angle)) / np.sin(angle)).astype(int)
+        valid = (rows >= 0) & (rows < len(seen))
+        valid[valid] = inside[rows[valid], columns[valid]]
+        if valid.sum() > side / 4:
+            yield rows[valid], columns[valid]

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.measure import label
 
-from kerasmlp.photos.fields import Field, Mask
+from kerasmlp.photos.fields import RIM, Field, Mask
 
 SMALLEST = 0.017
 """The smallest digit, as a share of the longer side of the image: 5 mm on a page."""
@@ -119,7 +119,7 @@ def why_no_digit(part: Part, field: Field) -> str:
         return "a line"
     if part.box.length > 0.9 * field.side and THIN * part.stroke < part.box.length:
         return "a line from edge to edge"
-    if part.from_rim[1] < part.box.length / 4 and part.from_rim[0] <= 3:
+    if part.from_rim[1] < part.box.length / 4 and part.from_rim[0] <= RIM:
         return "a shadow or an edge at the border of the paper"
     return ""
 

@@ -114,7 +114,7 @@ def _predicted(model: keras.Model, name: str, height: int, width: int) -> Predic
     seen = np.stack([prepared(each, height, width) for each in found])
     probabilities = model(scale(tf.constant(seen)), training=False).numpy()
     small = resized(grey, min(1.0, SHOWN / max(grey.shape)))
-    picture = np.rint(255 * np.clip(small, 0, 1)).astype(np.uint8)
+    picture = np.rint(255 * small).astype(np.uint8)
     return Prediction(
         name, [_digit(*each) for each in zip(found, probabilities, seen, strict=True)], picture
     )

@@ -11,14 +11,11 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.morphology import disk, skeletonize
 
-from kerasmlp.photos.fields import Mask
 from kerasmlp.photos.finding import Found
 from kerasmlp.photos.reading import Grey, resized
 
 BOX = 20 / 28
 """The side of the box around the digit, as a share of the side of the image."""
-
-
 THINNEST = 0.1
 """Thinner strokes are made so wide, as a share of the digit's longer side. MNIST's have about 0.14."""
 
@@ -29,13 +26,13 @@ def prepared(found: Found, height: int, width: int) -> NDArray[np.uint8]:
     ink = np.clip(1 - grey / np.maximum(found.paper, 0.05), 0, 1)
     ink = np.clip(ink / np.percentile(ink[found.mask], 90), 0, 1).astype(np.float32)
     soft = ndimage.binary_dilation(found.mask, iterations=2)  # with the soft edge of the strokes
-    digit: Grey = _thickened(np.where(soft, ink, 0), found.mask)
+    digit: Grey = _thickened(np.where(soft, ink, 0), found)
     if abs(found.angle) > 1:
         digit = ndimage.rotate(digit, found.angle, order=1)
     digit = digit[ndimage.find_objects((digit > 0.1).astype(np.uint8))[0]]
     scale = np.divide((round(BOX * height), round(BOX * width)), digit.shape).min()
     digit = resized(digit, scale)
-    digit = np.clip(digit / digit.max(), 0, 1)
+    digit = digit / digit.max()
     image = np.zeros((height, width), np.float32)
     corner = np.rint(np.divide(image.shape, 2) - ndimage.center_of_mass(digit)).astype(int)
     top, left = np.clip(corner, 0, np.subtract(image.shape, digit.shape))
@@ -43,10 +40,8 @@ def prepared(found: Found, height: int, width: int) -> NDArray[np.uint8]:
     return np.rint(255 * image).astype(np.uint8)[..., None]
 
 
-def _thickened(ink: Grey, mask: Mask) -> Grey:
+def _thickened(ink: Grey, found: Found) -> Grey:
     """Return ink whose strokes are at least as wide as those of a thin digit of MNIST."""
-    rows, columns = ndimage.find_objects(mask.astype(np.uint8))[0]
-    longer = max(rows.stop - rows.start, columns.stop - columns.start)
-    width = mask.sum() / max(1, skeletonize(mask).sum())
-    radius = round((THINNEST * longer - width) / 2)
+    width = found.mask.sum() / max(1, skeletonize(found.mask).sum())
+    radius = round((THINNEST * max(found.size) - width) / 2)
     return ndimage.grey_dilation(ink, footprint=disk(radius)) if radius > 0 else ink
