@@ -176,28 +176,19 @@ def scene(name, images, labels, number):
     return SCENES[name](scenes.Writer(images, labels, [list(SCENES).index(name), number]))
 
 
-def reading(model, image):
-    """The digits that a model reads in an image, and the probability of each."""
-    try:
-        found = photos.find(photos.read(file(image)))
-    except ValueError:
-        return (), ()
-    seen = np.stack([photos.prepared(each, 28, 28) for each in found])
-    probabilities = model(seen / np.float32(255), training=False).numpy()
-    return tuple(probabilities.argmax(axis=1).tolist()), tuple(probabilities.max(axis=1).tolist())
-
-
-def count(name, total, draw, read):
+def count(name, total, draw, model):
     """Print how many of `total` images are read right; return the certainty of each digit, and if so."""
     right, digits, begin, seconds = 0, [], 0.0, 0.0
     for number in range(total):
         image, truth = draw(number)
+        content = file(image, compress_level=1)
         begin = time.perf_counter()
-        labels, shares = read(image)
+        predictions, _ = photos.predict(model, [content])
         seconds += time.perf_counter() - begin
-        right += labels == truth
-        if len(labels) == len(truth):
-            digits += zip(shares, np.equal(labels, truth).tolist(), strict=True)
+        best = [digit.predictions[0] for each in predictions for digit in each.digits]
+        right += tuple(label for label, _ in best) == truth
+        if len(best) == len(truth):
+            digits += [(share, label == true) for (label, share), true in zip(best, truth, strict=True)]
     print(f"| {name} | {right} of {total} | {seconds / total:.2f} |", flush=True)
     return digits
 
@@ -214,12 +205,11 @@ def main(run: Path, /, photos: int = 100, data: str = "mnist") -> None:
     from kerasmlp.data import MNISTLoader
 
     model, test = kerasmlp.load(run), MNISTLoader(data)
-    read = functools.partial(reading, model)
     print("| scene | read | seconds each |\n| --- | ---: | ---: |")
     digits = []
     for kind, name in enumerate(("printed digits", "strokes of a pen")):
         digits += count(
-            name, photos, lambda n, kind=kind: (photo(n % 10, 2 * (n // 10) + kind), (n % 10,)), read
+            name, photos, lambda n, kind=kind: (photo(n % 10, 2 * (n // 10) + kind), (n % 10,)), model
         )
     for name in SCENES:
 
@@ -227,7 +217,7 @@ def main(run: Path, /, photos: int = 100, data: str = "mnist") -> None:
             drawn = scene(name, test.test_data, test.test_label, number)
             return drawn.image(), drawn.digits
 
-        digits += count(name, photos, draw, read)
+        digits += count(name, photos, draw, model)
     print("\n| said with | digits | right |\n| --- | ---: | ---: |")
     sure, is_right = np.array(digits).T
     for low, high in itertools.pairwise((0, 0.5, 0.7, 0.85, 0.95, 0.99, 1.001)):

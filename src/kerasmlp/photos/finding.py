@@ -81,9 +81,11 @@ def find(grey: Grey) -> list[Found]:
     digits: list[_Digit] = []
     seen: list[str] = []
     for field in fields(small):
+        inner = [digit for digit in digits if field.inside[digit.mask].all()]
+        if any(_is_sheet(digit.field) for digit in inner):
+            continue
         found, others = _in_field(small, field)
         seen.extend(others)
-        inner = [digit for digit in digits if field.inside[digit.mask].all()]
         if all(_is_ink(digit.field, found) for digit in inner):
             digits = [digit for digit in digits if digit not in inner] + found
     if not digits:
@@ -92,10 +94,13 @@ def find(grey: Grey) -> list[Found]:
     return [_cut_out(grey, digit) for digit in _in_lines(digits)]
 
 
+def _is_sheet(field: Field) -> bool:
+    """Whether a field is too square, or too even, to be a stroke of a digit."""
+    return field.squareness > SHEET or field.even.sum() > PAPER * field.inside.sum()
+
+
 def _is_ink(field: Field, digits: list[_Digit]) -> bool:
     """Whether a field is nothing but a thick stroke of digits, which is even, too."""
-    if field.squareness > SHEET or field.even.sum() > PAPER * field.inside.sum():
-        return False
     return any(digit.mask[field.even].mean() > 0.5 for digit in digits)
 
 

@@ -11,8 +11,8 @@ from skimage.measure import label
 
 from kerasmlp.photos.fields import RIM, Field, Mask
 
-SMALLEST = 0.017
-"""The smallest digit, as a share of the longer side of the image: 5 mm on a page."""
+SMALLEST = 0.02
+"""The smallest digit, as a share of the longer side of the image: 6 mm on a page."""
 ROUND = 0.45
 """Ink whose stroke is wider than this share of its length is a spot."""
 FULL = 0.6

@@ -5,6 +5,7 @@ import io
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import IO
 
 import keras
 import numpy as np
@@ -26,6 +27,8 @@ CERTAIN = 0.9
 SHOWN = 240
 """The longer side of the small copy of an image that a `Prediction` keeps, in pixels."""
 STDIN = "-"
+
+Source = Path | IO[bytes]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,12 +68,15 @@ class Prediction:
     picture: NDArray[np.uint8]
 
 
-def predict(model: keras.Model, images: Sequence[str]) -> tuple[list[Prediction], list[Exception]]:
+def predict(
+    model: keras.Model, images: Sequence[str | IO[bytes]]
+) -> tuple[list[Prediction], list[Exception]]:
     """Return a prediction for each image, and an error for each image that cannot be read.
 
     Args:
         model: a built model that takes grey images.
-        images: paths of images, paths of folders of images, and `-` for an image on standard input.
+        images: paths of images, paths of folders of images, `-` for an image on standard input, and
+            open binary files, whose name is `-`, too.
 
     Raises:
         ValueError: the model does not take grey images, or a folder has no images.
@@ -79,45 +85,47 @@ def predict(model: keras.Model, images: Sequence[str]) -> tuple[list[Prediction]
     shape = tuple(model.get_build_config()["input_shape"][1:])
     if len(shape) != 3 or shape[-1] != 1:
         raise ValueError(f"expected a model of grey images; received a model of images of shape {shape}")
-    names = [name for argument in images for name in _names(argument)]
+    sources = [source for image in images for source in _sources(image)]
     console = Console(stderr=True)
-    hidden = not console.is_terminal
-    if hidden and len(names) > 10:
-        console.print(f"reading {len(names)} images")
+    hidden = not console.is_terminal or len(sources) == 1
+    if hidden and len(sources) > 10:
+        console.print(f"reading {len(sources)} images")
     predictions: list[Prediction] = []
     errors: list[Exception] = []
-    for name in track(names, "reading", console=console, transient=True, disable=hidden):
+    for name, source in track(sources, "reading", console=console, transient=True, disable=hidden):
         try:
-            predictions.append(_predicted(model, name, *shape[:2]))
-        except (ValueError, OSError) as error:
+            predictions.append(_predicted(model, name, source, *shape[:2]))
+        except ValueError as error:
+            errors.append(ValueError(f"{name}: {error}"))
+        except OSError as error:
             errors.append(error)
     return predictions, errors
 
 
-def _names(argument: str) -> list[str]:
-    if argument == STDIN or not Path(argument).is_dir():
-        return [argument]
+def _sources(image: str | IO[bytes]) -> list[tuple[str, Source]]:
+    """Return an image, or the images of a folder, with their names."""
+    if not isinstance(image, str):
+        return [(STDIN, image)]
+    if image == STDIN:
+        return [(STDIN, io.BytesIO(sys.stdin.buffer.read()))]
+    if not Path(image).is_dir():
+        return [(image, Path(image))]
     suffixes = Image.registered_extensions()
-    found = sorted(str(path) for path in Path(argument).iterdir() if path.suffix.lower() in suffixes)
+    found = sorted(path for path in Path(image).iterdir() if path.suffix.lower() in suffixes)
     if not found:
-        raise ValueError(f"{argument}: expected a folder with images; received a folder without images")
-    return found
+        raise ValueError(f"{image}: expected a folder with images; received a folder without images")
+    return [(str(path), path) for path in found]
 
 
-def _predicted(model: keras.Model, name: str, height: int, width: int) -> Prediction:
-    source = io.BytesIO(sys.stdin.buffer.read()) if name == STDIN else Path(name)
-    try:
-        grey = read(source)
-        found = find(grey)
-    except ValueError as error:
-        raise ValueError(f"{name}: {error}") from error
+def _predicted(model: keras.Model, name: str, source: Source, height: int, width: int) -> Prediction:
+    grey = read(source)
+    found = find(grey)
     seen = np.stack([prepared(each, height, width) for each in found])
     probabilities = model(scale(tf.constant(seen)), training=False).numpy()
     small = resized(grey, min(1.0, SHOWN / max(grey.shape)))
     picture = np.rint(255 * small).astype(np.uint8)
-    return Prediction(
-        name, [_digit(*each) for each in zip(found, probabilities, seen, strict=True)], picture
-    )
+    digits = [_digit(*each) for each in zip(found, probabilities, seen, strict=True)]
+    return Prediction(name, digits, picture)
 
 
 def _digit(found: Found, probabilities: NDArray[np.float32], seen: NDArray[np.uint8]) -> Digit:
