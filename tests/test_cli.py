@@ -1,7 +1,9 @@
 import pytest
+import tensorflow as tf
 
+import kerasmlp
 from helpers import python
-from kerasmlp import cli
+from kerasmlp import __main__, cli
 from kerasmlp.runs.settings import Settings
 
 
@@ -33,13 +35,16 @@ def test_a_fault_of_the_program_keeps_its_traceback():
 @pytest.mark.parametrize(
     "argv, message",
     [
-        (
-            ["--loop", "x"],
-            r"invalid choice 'x' for argument '--loop'. Expected one of \('fit', 'graph', 'eager'\)",
-        ),
-        (["--epoch", "3"], "Unrecognized options: --epoch"),
-        (["--epochs", "x"], "--epochs: .*'x'"),
-        (["--epochs"], "Missing value for argument '--epochs'"),
+        (["--loop", "x"], "^--loop: expected one of 'fit', 'graph', 'eager'; received 'x'$"),
+        (["--lop", "fit"], r"^unknown flag --lop; did you mean --loop\?$"),
+        (["--no-jit"], r"^unknown flag --no-jit; did you mean --jit-compile, --no-jit-compile\?$"),
+        (["--zzzzz"], "^unknown flag --zzzzz; --help lists all$"),
+        (["mnist"], "^expected flags, as --help lists them; received mnist$"),
+        (["--epochs", "x"], "^--epochs: expected an integer; received 'x'$"),
+        (["--learning-rate", "fast"], "^--learning-rate: expected a number; received 'fast'$"),
+        (["--hidden-units", "a"], "^--hidden-units: expected integers; received 'a'$"),
+        (["--early-stopping", "x"], "^--early-stopping: expected an integer; received 'x'$"),
+        (["--epochs"], "^--epochs: expected a value; received none$"),
         (["--epochs", "0"], "^--epochs: expected at least 1; received 0$"),
         (["--batch-size", "0"], "^--batch-size: expected at least 1; received 0$"),
     ],
@@ -130,7 +135,40 @@ def test_another_backend_is_refused(monkeypatch):
         pass
 
 
-def test_the_package_lists_its_commands():
-    done = python("-m", "kerasmlp")
-    assert done.returncode == 0
-    assert "python -m kerasmlp.train " in done.stdout
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+def test_what_is_missing_is_named_whatever_the_terminal_shows(encoding):
+    done = python("-m", "kerasmlp", "predict", PYTHONIOENCODING=encoding)
+    assert (done.returncode, done.stderr) == (2, "error: RUN: expected a value; received none\n")
+
+
+def test_the_package_lists_its_commands(capsys):
+    assert __main__.main([]) == __main__.main(["--help"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    listed = [line.split()[1] for line in lines if line.startswith("  kerasmlp ")]
+    assert listed == 2 * list(__main__.COMMANDS)
+
+
+@pytest.mark.parametrize(
+    "argv, message",
+    [
+        (["trian"], "received trian; did you mean train?"),
+        (["--loop", "fit"], "received --loop; kerasmlp --help lists them."),
+        (["train", "--lop", "x"], "unknown flag --lop; did you mean --loop?"),
+    ],
+)
+def test_a_command_that_there_is_not_is_an_error(argv, message, capsys):
+    assert __main__.main(argv) == 2
+    assert capsys.readouterr().err.endswith(f"{message}\n")
+
+
+def test_the_version_names_what_the_results_depend_on(capsys):
+    assert __main__.main(["--version"]) == 0
+    assert f"kerasmlp {kerasmlp.__version__}, tensorflow {tf.__version__}" in capsys.readouterr().out
+
+
+def test_a_shell_completes_commands_and_flags(capsys):
+    with pytest.raises(SystemExit):
+        __main__.main(["--tyro-print-completion", "bash"])
+    script = capsys.readouterr().out
+    assert all(f"'{command}': {{'description'" in script for command in __main__.COMMANDS)
+    assert "--steps-per-execution" in script

@@ -66,7 +66,7 @@ def test_a_run_whose_name_is_a_pattern_is_exported(name, npz, digits, tmp_path, 
     [
         (["{run}"], "--format"),
         (["{run}", "--format"], "--format: expected one format or several"),
-        (["{run}", "--format", "pb"], "invalid choice 'pb'"),
+        (["{run}", "--format", "pb"], "--format: expected one of 'keras', 'savedmodel'"),
         (["."], "--format"),
         ([".", "--format", "onnx"], "expected the folder of a finished run; . has no model.keras"),
         (["{run}", "--format", "onnx", "--data", "mnist5k"], "expected images of shape (6, 6, 1)"),

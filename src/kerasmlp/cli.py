@@ -9,6 +9,7 @@ import contextlib
 import gc
 import io
 import itertools
+import operator
 import os
 import re
 import sys
@@ -114,15 +115,40 @@ def peek(argv: Sequence[str] | None, **flags: Sequence[str] | None) -> dict[str,
     return {}
 
 
+MESSAGES = {
+    r"Unrecognized options: (--[\w-]+).* Perhaps you meant: (--[\w-]+(?:, --[\w-]+)*).*": (
+        r"unknown flag \1; did you mean \2?"
+    ),
+    r"Unrecognized options: (--[\w-]+).*": r"unknown flag \1; --help lists all",
+    r"Unrecognized options: (.*)": r"expected flags, as --help lists them; received \1",
+    r"Error parsing (\S+): .*?('[^']*')\]? Argument helptext: \S+ (.*?) [A-Z][a-z].*": (
+        r"\1: expected \3; received \2"
+    ),
+    r"invalid choice (\S+) for argument '(\S+?)'. Expected one of \((.*)\).*": (
+        r"\2: expected one of \3; received \1"
+    ),
+    r"Missing value for argument '(\S+?)'.*": r"\1: expected a value; received none",
+    r"Missing from .*?: (\S+) .*": r"\1: expected a value; received none",
+    r"Error parsing (?:\w+: )?(.*)": r"\1",
+}
+"""What tyro says of wrong flags, and how it is said here. The first that matches is taken."""
+KINDS = {"[INT [INT ...]]": "integers", "INT": "an integer", "FLOAT": "a number", "{None}|": ""}
+"""What tyro calls the kinds of values, and what they are called here."""
+
+
 def _one_line(box: str) -> str:
-    """Return the first paragraph of a message that tyro drew into a box, of Unicode or ASCII."""
-    lines = iter([line.strip("│ ") for line in box.splitlines()])
-    for line in lines:
-        if line.startswith(("╭", "---")):
-            break
-    paragraph = itertools.takewhile(lambda line: line and not line.startswith(("─", "---")), lines)
-    message = " ".join(paragraph) or " ".join(box.split())
-    return re.sub(r"^Error parsing (\w+: )?", "", message)
+    """Return a message that tyro drew into a box, of Unicode or ASCII, as one line, without the end."""
+    lines = [line.strip("│ ") for line in box.splitlines()]
+    rules = [line.startswith(("╭", "╰", "─", "---")) for line in lines]
+    begin = rules.index(True) if any(rules) else 0  # before it stands a title
+    words = itertools.compress(lines[begin:], map(operator.not_, rules[begin:]))
+    message = " ".join(filter(None, words))
+    message = re.sub(r" For full helptext, .*", "", message)
+    for pattern, template in MESSAGES.items():
+        if found := re.fullmatch(pattern, message):
+            told = found.expand(template)
+            return re.sub("|".join(map(re.escape, KINDS)), lambda name: KINDS[name[0]], told)
+    return message.partition(" Argument helptext:")[0]
 
 
 @contextlib.contextmanager
