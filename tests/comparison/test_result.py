@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from kerasmlp.comparison.result import Comparison
-from kerasmlp.comparison.verdict import Outcome
+from kerasmlp.comparison.verdict import Outcome, judge
 from outcomes import cost, row
 
 HOSTILE = ("mine:x:y", "[bold]", ":rocket:", "<script>alert(1)</script>", "a & $b$", "x" * 70)
@@ -45,6 +45,13 @@ def cells(text, title):
     below = lines[rule + 1 :]
     rows = (re.split(r"\s{2,}", line.strip()) for line in below[: below.index(" " * len(lines[0]))])
     return {name: values for name, *values in rows}
+
+
+def test_a_loop_of_which_no_step_was_seen_is_not_called_equal():
+    seen, hidden = (row("mine", "equal", steps=steps).trajectory for steps in (1, 0))
+    assert judge("mine", seen, None).verdict == "equal"
+    outcome = judge("mine", hidden, None)
+    assert (outcome.verdict, outcome.reason) == ("undecided", "no step of it was seen")
 
 
 def test_the_tables_fit_in_80_columns():

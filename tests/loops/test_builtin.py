@@ -110,7 +110,10 @@ def test_sample_weights_reach_the_loss(digits, fitted):
     assert fit["loss"] != fitted("plain")[0]["loss"]
 
 
-def test_a_model_that_is_not_built_yet_is_built(digits):
+@pytest.mark.parametrize("is_marked", [False, True])
+def test_a_model_that_is_not_built_yet_is_built(is_marked, digits):
+    """Keras marks a subclassed model without `build` as built, and makes no variables."""
+
     class Late(keras.Model):
         def __init__(self):
             super().__init__()
@@ -125,6 +128,9 @@ def test_a_model_that_is_not_built_yet_is_built(digits):
         keras.utils.set_random_seed(1)
         model = Late()
         model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+        if is_marked:
+            with pytest.warns(UserWarning, match="does not have a `build"):
+                model.build((None, 6, 6, 1))
         results.append((run(name, model, digits), state(model)))
     for history, final in results[1:]:
         assert history == results[0][0]

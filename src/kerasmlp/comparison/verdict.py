@@ -173,6 +173,8 @@ def judge(name: str, trajectory: Trajectory | str, first: Trajectory | str | Non
         return Outcome(name, "undecided", undecided, trajectory)
     if divergence is not None:
         return Outcome(name, "diverges", str(divergence), trajectory)
+    if not (trajectory.steps or trajectory.end_is_seen):
+        return Outcome(name, "undecided", "no step of it was seen", trajectory)
     is_identical = (
         isinstance(first, Trajectory)
         and trajectory.ends_like(first)

@@ -8,6 +8,7 @@ import keras
 import tensorflow as tf
 
 from kerasmlp.data import unpacked
+from kerasmlp.loops.keras_internals import is_built
 from kerasmlp.loops.step import has_own_step
 
 History = dict[str, list[float]]
@@ -156,7 +157,7 @@ def build_model(model: keras.Model, train: TrainingData) -> None:
 
     Keras does so with the first batch, since the shapes of variables may depend on its values' shapes.
     """
-    if model.built:
+    if is_built(model):
         return
     if has_own_step(model):
         _trace_own_step(model, train)

@@ -11,6 +11,14 @@ def loss_tracker(model: keras.Model) -> keras.metrics.Metric:
     return _private(model, "_loss_tracker")
 
 
+def is_built(model: keras.Model) -> bool:
+    """Return whether a model has its variables: whether it and all layers in it are built.
+
+    `model.build(shape)` only marks a subclassed model without a `build` of its own as built.
+    """
+    return all(layer.built for layer in _private(model, "_flatten_layers")())
+
+
 def takes_training(model: keras.Model) -> bool:
     """Return whether Keras calls the model with `training`."""
     return _private(model, "_call_has_training_arg")
