@@ -1,6 +1,6 @@
 """TensorBoard in a real browser: opens its dashboards, and takes the pictures of the README.
 
-    python tests/browser.py --data data/mnist.npz --output docs
+    python tests/browser.py --data data/mnist.npz --output docs/images
 
 This trains three runs, one of which it resumes, compares two loops, and writes the pictures. It needs
 Chromium.
@@ -182,7 +182,7 @@ class Settings:
     """
 
     data: str = "mnist"
-    output: Path = Path("docs")
+    output: Path = Path("docs/images")
 
 
 def make_runs(logdir: Path, data: str) -> None:

@@ -29,9 +29,10 @@ def pytest_collection_modifyitems(config, items):
 
 
 def pytest_collection_finish():
-    """What has been imported stays: Keras need not have it searched for garbage again and again."""
+    """What has been imported stays, and a trace makes many objects: garbage is looked for less often."""
     gc.collect()
     gc.freeze()
+    gc.set_threshold(200_000, 20, 100)
 
 
 @pytest.fixture(scope="session")

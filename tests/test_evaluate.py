@@ -32,7 +32,7 @@ def test_what_is_written_is_what_scikit_learn_says_of_the_saved_model(finished, 
 @pytest.mark.parametrize(
     "flags, message",
     [
-        ([], "required"),
+        ([], "RUN: expected a value; received none"),
         (["."], "expected the folder of a finished run; . has no model.keras"),
         (["nowhere"], "nowhere"),
         (["{run}", "--data", "mnist5k"], "expected images of shape (6, 6, 1), as the model takes them"),

@@ -5,6 +5,7 @@ import json
 from helpers import python
 
 
+@pytest.mark.thorough
 def test_the_examples_are_compared(tmp_path):
     loops = ("--loop", "examples.loop:train", "examples.loop:forgetful")
     step = ("--train-step", "examples.step:train_step")

@@ -46,6 +46,7 @@ def test_an_export_to_keras_replaces_an_older_one(finished, digits, tmp_path, ca
     np.testing.assert_allclose(loaded(digits[0]), expected, atol=1e-6)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", cases(["a[1]", "what?", "st*r"], default=["a[1]"]))
 def test_a_run_whose_name_is_a_pattern_is_exported(name, npz, digits, tmp_path, capfd):
     given = {"batch_size": 8, "epochs": 1, "loop": "eager", "summaries": (), "logdir": tmp_path}
@@ -112,6 +113,7 @@ def written(folder):
     return {path.name for path in folder.iterdir()}
 
 
+@pytest.mark.thorough
 def test_two_inputs_and_outputs_have_their_names_in_every_other_format(tmp_path):
     _, _, arguments = fit_models.two()
     x = {name: array.astype(np.float32) for name, array in arguments["x"].items()}
@@ -137,6 +139,7 @@ def test_two_inputs_and_outputs_have_their_names_in_every_other_format(tmp_path)
     assert np.abs(found["litert-int8"]["class"] - expected["class"]).max() > 1e-5
 
 
+@pytest.mark.thorough
 def test_a_regression_has_no_labels_and_no_accuracy(tmp_path, capsys):
     x = np.random.default_rng(3).normal(size=(50, 5)).astype(np.float32)
     model, out, status = exported(tmp_path, "table", {"x": x, "y": x.sum(axis=1)}, ["litert", "onnx"])
@@ -166,6 +169,7 @@ def test_images_are_taken_as_bytes_and_logits_are_returned(digits, tmp_path):
         assert (report["examples"], report["accuracy_of_model"]) == (40, accuracy)
 
 
+@pytest.mark.thorough
 def test_a_loop_in_litert_takes_one_example_and_no_integers(tmp_path, capsys):
     _, _, data = fit_models.text()
     formats = ["litert", "litert-int8", "onnx"]

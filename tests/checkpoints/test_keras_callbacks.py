@@ -108,7 +108,7 @@ def check(name, loop, broken_off, uninterrupted, digits, folder):
 
 
 @pytest.mark.parametrize("broken_off", cases(BREAKS, default=("crash 7",)))
-@pytest.mark.parametrize("name", cases(NAMES, default=("many", "swapping")))
+@pytest.mark.parametrize("name", cases(NAMES, default=("swapping",)))
 def test_a_run_goes_on_with_keras_callbacks_as_if_not_broken_off(
     name, broken_off, uninterrupted, digits, tmp_path
 ):
@@ -117,7 +117,7 @@ def test_a_run_goes_on_with_keras_callbacks_as_if_not_broken_off(
 
 @pytest.mark.parametrize("broken_off", cases(BREAKS, default=("signal 6",)))
 @pytest.mark.parametrize("name", cases(NAMES, default=("many",)))
-@pytest.mark.parametrize("loop", ["fit", "graph"])
+@pytest.mark.parametrize("loop", cases(("fit", "graph"), default=("fit",)))
 def test_it_does_so_with_the_other_loops(loop, name, broken_off, uninterrupted, digits, tmp_path):
     check(name, loop, broken_off, uninterrupted, digits, tmp_path)
 

@@ -77,6 +77,7 @@ def test_a_worker_that_hangs_is_named(cluster, victim):
     assert re.search(said, stderr), stderr
 
 
+@pytest.mark.thorough
 def test_sigterm_stops_all_workers_after_the_same_step_and_saves(cluster):
     launcher = cluster.start(2, "stopped", *LONG)
     first_checkpoint(launcher, cluster.logs / "stopped")

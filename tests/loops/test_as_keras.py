@@ -21,21 +21,20 @@ AS_KERAS = {
 """For each case the loop, how it compiles the model, and how Keras does."""
 ROUNDED = ("batch normalisation, dropout", "two inputs and outputs, weights")
 """Without a graph some operations round otherwise, and the losses of several outputs are other means."""
-PROGRAMS = (
-    ("dense", "graph, program"),
-    ("batch normalisation, dropout", "fit, program"),
-    ("two inputs and outputs, weights", "graph, program"),
-    ("own train_step", "fit, program"),
-    ("own metric loss", "graph, program"),
-)
-"""Both loops run the same program, which XLA takes seconds to compile: each kind by one of them."""
+QUICK = {
+    "fit": ("dense", "own train_step"),
+    "graph": tuple(KINDS),
+    "eager": ("dense", "two inputs and outputs, weights"),
+    "fit, program": ("batch normalisation, dropout",),
+    "graph, program": ("two inputs and outputs, weights",),
+}
+"""The kinds that each loop trains in the default tests; the others are thorough."""
 
 
 def all_cases():
     for name in AS_KERAS:
         for kind in KINDS:
-            slow = name == "graph, run_eagerly" or "program" in name
-            thorough = slow and (kind, name) not in PROGRAMS
+            thorough = kind not in QUICK.get(name, ())
             yield pytest.param(kind, name, marks=[pytest.mark.thorough] * thorough)
 
 

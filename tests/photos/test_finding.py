@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 import scenes
+from helpers import cases
 from kerasmlp.photos import find, read
 from photographs import SCENES, file, plain_seven, scene, sevens
 
@@ -13,17 +14,18 @@ def grey(image):
     return read(file(image))
 
 
-@pytest.mark.parametrize("name", SCENES)
+@pytest.mark.parametrize("name", cases(SCENES, default=[name for name in SCENES if "12 mm" not in name]))
 def test_the_digits_of_a_scene_are_found_and_nothing_else(name, mnist5k):
     images, labels = mnist5k.test_data, mnist5k.test_label
-    drawn = [scene(name, images, labels, number) for number in range(5)]
+    drawn = [scene(name, images, labels, number) for number in range(1 if "page" in name else 5)]
     counts = []
     for each in drawn:
         try:
             counts.append(len(find(grey(each.image()))))
         except ValueError:
             counts.append(0)
-    assert sum(np.equal(counts, [len(each.digits) for each in drawn])) >= 4  # a broken digit may be two
+    right = sum(np.equal(counts, [len(each.digits) for each in drawn]))
+    assert right >= min(4, len(drawn))  # of five; a broken digit may be two
 
 
 @pytest.mark.parametrize(

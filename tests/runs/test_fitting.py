@@ -43,8 +43,17 @@ def by_keras(kind):
     return history, state(model)
 
 
-@pytest.mark.parametrize("loop", LOOPS)
-@pytest.mark.parametrize("kind", fit_models.MODELS)
+QUICK = [("cnn", "graph"), ("text", "fit"), ("two", "fit"), ("table", "eager"), ("dataset", "graph")]
+
+
+@pytest.mark.parametrize(
+    "kind, loop",
+    [
+        pytest.param(kind, loop, marks=[pytest.mark.thorough] * ((kind, loop) not in QUICK))
+        for kind in fit_models.MODELS
+        for loop in LOOPS
+    ],
+)
 def test_without_shuffling_all_loops_end_where_keras_fit_ends(kind, loop):
     expected, theirs = by_keras(kind)
     ours, arguments = fit_models.compiled(kind)
@@ -361,7 +370,7 @@ def test_a_run_is_not_another_one(tmp_path, capsys):
 
 
 @pytest.mark.parametrize("loop", cases(("fit", "graph"), default=("fit",)))
-@pytest.mark.parametrize("kind", ["two", "dataset"])
+@pytest.mark.parametrize("kind", cases(("two", "dataset"), default=("two",)))
 def test_the_program_serves_models_of_every_kind(kind, loop):
     """Weights of samples, several inputs and outputs, and a dataset of batches of one shape."""
     expected, theirs = by_keras(kind)
@@ -376,7 +385,7 @@ def test_the_program_serves_models_of_every_kind(kind, loop):
 def test_a_cross_entropy_above_that_of_guessing_is_a_warning(run, tmp_path, capsys):
     def told(model, y, **given):
         folder = {} if run is None else {"run": tmp_path / f"{run}{len(list(tmp_path.iterdir()))}"}
-        kerasmlp.fit(model, X, y, verbose=0, **folder, **given)
+        kerasmlp.fit(model, X, y, verbose=0, loop="eager", **folder, **given)
         return [line for line in capsys.readouterr().err.splitlines() if line.startswith("warning: ")]
 
     def model(loss, rate, units=3, **layer):

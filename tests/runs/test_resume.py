@@ -79,7 +79,7 @@ def sent(monkeypatch):
     "number, status, execution, step, flags",
     [
         (signal.SIGINT, 130, 5, 10, ("--quantize", "int8")),
-        (signal.SIGINT, 130, 5, 10, ("--recipe", "accurate")),
+        pytest.param(signal.SIGINT, 130, 5, 10, ("--recipe", "accurate"), marks=pytest.mark.thorough),
         (signal.SIGTERM, 143, 6, 12, ()),
     ],
     ids=["within an epoch", "augmented", "at its end"],

@@ -171,6 +171,7 @@ def ends(number):
     return False
 
 
+@pytest.mark.thorough
 def test_after_one_ctrl_c_all_runs_are_resumed_by_any_number_of_jobs(start, npz, tmp_path):
     process, _ = start()
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does
@@ -193,7 +194,11 @@ def test_after_one_ctrl_c_all_runs_are_resumed_by_any_number_of_jobs(start, npz,
 
 
 @pytest.mark.parametrize(
-    "signals, status", [([signal.SIGTERM] * 2, 143), ([signal.SIGKILL], -signal.SIGKILL)]
+    "signals, status",
+    [
+        ([signal.SIGTERM] * 2, 143),
+        pytest.param([signal.SIGKILL], -signal.SIGKILL, marks=pytest.mark.thorough),
+    ],
 )
 def test_no_process_outlives_the_command(start, signals, status):
     process, numbers = start()

@@ -61,7 +61,8 @@ def fit(
         x: inputs: arrays `[examples, ...]` in any structure of dicts, lists and tuples, of any type,
             also sparse, ragged, or of text; or a `tf.data.Dataset` of batches, in its own order, which
             must be the same each time it is read. Nothing is scaled.
-        y, sample_weight: targets and weights of the examples. None with a dataset, which has them.
+        y: targets of the examples. None with a dataset, which has them.
+        sample_weight: weights of the examples. None for equal ones, and with a dataset.
         batch_size: examples in a batch; 32 by default.
         verbose: 0 shows no progress.
         shuffle: whether arrays are taken in a new order each epoch. A dataset has its own order.

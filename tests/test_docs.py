@@ -1,0 +1,157 @@
+"""README and documentation say what is so: flags, commands, code, files, tags; the site is built."""
+
+import contextlib
+import importlib
+import io
+import json
+import re
+import runpy
+import shlex
+import sys
+from pathlib import Path
+
+import pytest
+
+from helpers import python, series
+from kerasmlp import __main__, cli
+from kerasmlp.runs.settings import Settings
+from kerasmlp.tensorboard.tags import TAGS, about
+from kerasmlp.train import train
+
+ROOT = Path(__file__).parents[1]
+README, CHINESE = ROOT / "README.md", ROOT / "README.zh-CN.md"
+PAGES = [README, *sorted((ROOT / "docs").rglob("*.md"))]
+RESULTS = sorted((ROOT / "benchmarks/results").glob("*.json"))
+WITH_PROGRAMS = [path for path in PAGES if path == README or path.parent.name == "tutorial"]
+
+
+def text(path):
+    return path.read_text(encoding="utf-8")
+
+
+def blocks(path, kind):
+    """The code blocks of that kind in a page."""
+    return re.findall(rf"^```{kind}\n(.*?)^```", text(path), re.MULTILINE | re.DOTALL)
+
+
+def commands():
+    """The commands of this package in the console blocks of all pages, with their flags."""
+    for path in PAGES:
+        for block in blocks(path, "console"):
+            for line in re.findall(r"^\$ (.*)$", block.replace("\\\n", " "), re.MULTILINE):
+                found = re.search(r"(?:^|/| )(?:python -m kerasmlp\.|kerasmlp )(\w+)(.*)", line)
+                if found and not line.endswith(found[1]):
+                    yield pytest.param(found[1], shlex.split(found[2], comments=True), id=line[:70])
+
+
+def test_the_checks_run_the_readmes_test_command():
+    (command,) = re.findall(r"^\$ python3 -m venv \.venv && (.*pytest)$", text(README), re.MULTILINE)
+    install, test = command.replace(".venv/bin/", "").split(" && ")
+    checks = text(ROOT / ".ci/run")
+    assert f"{install} --quiet".split()[:2] == ["pip", "install"]
+    assert install.removeprefix("pip install ") in checks
+    assert f"\n{test}\n" in checks
+
+
+def test_the_readme_is_short():
+    assert len(text(README).splitlines()) <= 150
+
+
+def test_every_flag_that_is_named_exists(request, monkeypatch):
+    programs = [f"src/kerasmlp/{name}.py" for name in __main__.COMMANDS]
+    programs += ["benchmarks/__main__.py", "tests/kills.py", "tests/browser.py", "tests/photographs.py"]
+    monkeypatch.setattr(sys, "argv", ["", "--help"])
+    with contextlib.redirect_stdout(io.StringIO()) as shown:
+        for program in programs:
+            with contextlib.suppress(SystemExit):
+                runpy.run_path(str(ROOT / program), run_name="__main__")
+    help_text = shown.getvalue() + request.config._parser.optparser.format_help()
+    named = "\n".join(map(text, PAGES))
+    flags = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", named))
+    flags -= {"--help", "--logdir", "--version", "--x", "--y", "--tyro-print-completion"}
+    assert len(flags) > 8
+    ends = (" ", ",", "=", "\n")
+    assert {flag for flag in flags if not any(f"{flag}{end}" in help_text for end in ends)} == set()
+
+
+@pytest.mark.parametrize("name, flags", commands())
+def test_every_command_that_is_shown_is_understood(name, flags):
+    kind = importlib.import_module(f"kerasmlp.{name}").Settings
+    cli.parse(kind, f"kerasmlp.{name}", flags)
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("path", WITH_PROGRAMS, ids=lambda path: path.stem)
+def test_the_programs_of_a_page_run(path, tmp_path):
+    program = tmp_path / "page.py"
+    program.write_text("\n".join(blocks(path, "python")), encoding="utf-8")
+    done = python(program, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "1 of 2 loops agree" in done.stdout
+    assert "(certain: it gives the loop's step bit for bit)" in done.stdout
+    for expected in blocks(path, "text"):
+        assert " ".join(expected.split()) in " ".join(done.stdout.split())
+
+
+def test_the_chinese_readme_has_the_same_content():
+    """The same headings, links, code and figures."""
+    for pattern in (r"^#+ ", r"\]\((?!README)(.*?)\)", r"^```.*", r"\d[\d,.]*\d|\d", r"`[^`\n]+`"):
+        english, chinese = (re.findall(pattern, text(path), re.MULTILINE) for path in (README, CHINESE))
+        if pattern.startswith(r"\]"):
+            english, chinese = (
+                [link for link in each if "tf.wiki" not in link] for each in (english, chinese)
+            )
+        assert sorted(english) == sorted(chinese), pattern
+    for kind in ("console", "python", "text"):
+        assert blocks(README, kind) == blocks(CHINESE, kind)
+
+
+def test_every_table_that_was_measured_is_a_result():
+    named = re.findall(r"\{\{ table (\w+) \}\}", text(ROOT / "docs/results.md"))
+    assert sorted(named) == [path.stem for path in RESULTS]
+
+
+def test_the_site_is_built_without_a_network(tmp_path):
+    done = python("-m", "mkdocs", "build", "--strict", "--site-dir", tmp_path / "site", cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    results, commands, api, rounding = (
+        text(tmp_path / f"site/{page}.html")
+        for page in ("results", "reference/commands", "reference/api", "explanation/rounding")
+    )
+    for path in RESULTS:
+        row = next(iter(json.loads(text(path))["rows"]))
+        assert row.replace("&", "&amp;") in results
+    assert "steps-per-execution" in commands
+    assert "assert_loops_agree" in api
+    assert "Monte Carlo" in rounding
+    assert (tmp_path / "site/images/epochs.png").exists()
+    for page in (tmp_path / "site").rglob("*.html"):
+        assert "{{ " not in text(page), page
+        assert not re.findall(r'(?:src|href)="https?://[^"]*\.(?:js|css)"', text(page)), page
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, mnist5k):
+    """Of a run."""
+    settings = Settings(epochs=2, translation=1.0, logdir=tmp_path_factory.mktemp("logs"), name="x")
+    return train(settings, mnist5k)[0]
+
+
+def test_the_glossary_is_what_a_run_writes_and_tensorboard_says(folder):
+    page = text(ROOT / "docs/how-to/tensorboard.md")
+    table = page.partition("| tag | sub-runs | what |")[2].partition("\n\n")[0]
+    rows = re.findall(r"^\| `(.*?)` \| (.*?) \| (.*?) \|$", table, re.MULTILINE)
+    assert {tag: meaning for tag, _, meaning in rows} == TAGS
+    written = {(sub_run, tag) for sub_run, _, tag in series(folder)}
+    written -= {key for key in written if key[1].startswith("_")}  # HParams' and the graph
+    found = {(about(tag), sub_run) for sub_run, tag in written}
+    assert found == {(meaning, sub_run) for _, at, meaning in rows for sub_run in at.split(", ")}
+
+
+def test_the_table_of_files_names_what_a_run_writes(folder):
+    table = text(ROOT / "docs/reference/files.md").partition("| file | what |")[2].partition("\n\n")[0]
+    first_cells = re.findall(r"^\| (`.*?`) \|", table, re.MULTILINE)
+    named = {name for cell in first_cells for name in re.findall(r"`(.*?)`", cell)}
+    assert all(list(folder.glob(name)) for name in named), named
+    tops = {name.split("/")[0] for name in named}
+    assert all(any(path.match(top) for top in tops) for path in folder.iterdir())
