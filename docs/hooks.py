@@ -1,8 +1,8 @@
 """Fills in what the pages only name, so that it stands in one place: tables, help, figures.
 
-`{{ table NAME }}` is `benchmarks/results/NAME.json` as a table, with machine and versions; `{{ fitted
-cluster }}` and `{{ larger cluster }}` what was fitted to it; `{{ help NAME }}` the help of a command; `{{ doc NAME }}` what
-a module says of itself.
+`{{ table NAME }}` is `benchmarks/results/NAME.json` as a table, with machine and versions;
+`{{ fitted cluster }}` and `{{ larger cluster }}` what was fitted to it; `{{ help NAME }}` the help of a
+command; `{{ doc NAME }}` what a module says of itself.
 """
 
 import contextlib

@@ -14,6 +14,7 @@ import pytest
 
 from helpers import python, series
 from kerasmlp import __main__, cli
+from kerasmlp.runs import DECIDING
 from kerasmlp.runs.settings import Settings
 from kerasmlp.tensorboard.tags import TAGS, about
 from kerasmlp.train import train
@@ -74,10 +75,11 @@ def test_every_flag_that_is_named_exists(request, monkeypatch):
     assert {flag for flag in flags if not any(f"{flag}{end}" in help_text for end in ends)} == set()
 
 
-@pytest.mark.parametrize("name, flags", commands())
+@pytest.mark.parametrize("name, flags", list(commands()))
 def test_every_command_that_is_shown_is_understood(name, flags):
     kind = importlib.import_module(f"kerasmlp.{name}").Settings
-    cli.parse(kind, f"kerasmlp.{name}", flags)
+    starting_from = getattr(kind, "starting_from", lambda given: None)
+    cli.parse(kind, f"kerasmlp.{name}", flags, starting_from(cli.peek(flags, **DECIDING)))
 
 
 @pytest.mark.thorough
