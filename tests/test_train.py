@@ -234,7 +234,10 @@ def test_on_a_terminal_the_results_still_go_to_standard_output(npz, tmp_path):
     shown = shown.decode()
     assert process.returncode == 0, shown
     assert [line.split(":")[0] for line in stdout.splitlines()] == ["data", "run", "test accuracy"]
+    assert shown.startswith("starting TensorFlow\r")
     assert "epoch 1/1  accuracy " in shown
+    ways = "tensorboard --logdir logs; kerasmlp evaluate logs/x; kerasmlp predict logs/x PHOTO"
+    assert f"next: {ways}" in shown
     assert shown.rindex("\x1b[?25h") > shown.rindex("\x1b[?25l"), "the cursor is shown again"
 
 

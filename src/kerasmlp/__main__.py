@@ -6,7 +6,7 @@ import importlib.metadata
 import sys
 from collections.abc import Sequence
 
-COMMANDS = ("train", "compare", "evaluate", "predict", "export", "seeds", "launch")
+COMMANDS = ("train", "list", "compare", "evaluate", "predict", "export", "seeds", "launch")
 
 COMPLETION = ("--tyro-print-completion", "--tyro-write-completion")
 

@@ -168,8 +168,21 @@ def quiet_start(verbose: bool) -> Iterator[None]:
             f" received {backend!r}"
         )
     kept_programs.keep()
-    with _not_collected(), _not_imported(*UNUSED), quiet(verbose):
+    with _told("starting TensorFlow"), _not_collected(), _not_imported(*UNUSED), quiet(verbose):
         yield
+
+
+@contextlib.contextmanager
+def _told(words: str) -> Iterator[None]:
+    """Show some words on a terminal until the context ends."""
+    shown = sys.stderr.isatty()
+    if shown:
+        print(words, end="\r", file=sys.stderr, flush=True)
+    try:
+        yield
+    finally:
+        if shown:
+            print(" " * len(words), end="\r", file=sys.stderr, flush=True)
 
 
 @contextlib.contextmanager

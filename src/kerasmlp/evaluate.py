@@ -23,7 +23,7 @@ class Settings:
     metrics that it is compiled with.
 
     Args:
-        run: The run folder, as logs/NAME.
+        run: The run folder, as logs/NAME, or latest for the newest one in logs.
         data: Other data to evaluate on, as in kerasmlp.train. By default the data of the run. A run of
             kerasmlp.fit keeps no data: it needs an .npz file of the arrays that fit takes.
         transpose: The images of --data lie on their side, as in kerasmlp.train.
@@ -43,11 +43,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         settings = cli.parse(Settings, "kerasmlp.evaluate", argv)
         with cli.quiet_start(settings.verbose):
             import keras  # noqa: F401
-        found = runs.evaluate(settings.run, settings.data, settings.transpose)
-        written = [settings.run / "evaluation.json"]
+        run = runs.run_folder.named(settings.run)
+        found = runs.evaluate(run, settings.data, settings.transpose)
+        written = [run / "evaluation.json"]
         if found.classes is not None:
             _print(found.classes)
-            written.append(settings.run / "evaluation.png")
+            written.append(run / "evaluation.png")
         print(f"data: {found.data}")
         print(f"written: {', '.join(map(str, written))}")
         others = {name: value for name, value in found.metrics.items() if name != "accuracy"}

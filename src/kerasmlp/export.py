@@ -27,7 +27,7 @@ class Settings:
     export that differs more is an error, and is not kept; so is a model that a format cannot hold.
 
     Args:
-        run: The run folder, as logs/NAME.
+        run: The run folder, as logs/NAME, or latest for the newest one in logs.
         format: One format or several. litert-int8 computes with integers, whose ranges are found on
             1,000 training examples; what comes in and goes out stays as it is. The handbook's MLP has
             integers alone, those that it was trained for (kerasmlp.train --quantize) or those found. It
@@ -77,8 +77,9 @@ def export(settings: Settings) -> "dict[Path, exporting.Parity]":
     """
     for format in settings.format:
         exporting.check_installed(format)
-    served = exporting.Served.of_run(settings.run, settings.data, settings.transpose)
-    output = settings.output or settings.run / FOLDER
+    run = runs.run_folder.named(settings.run)
+    served = exporting.Served.of_run(run, settings.data, settings.transpose)
+    output = settings.output or run / FOLDER
     output.mkdir(parents=True, exist_ok=True)
     reports = {}
     for format in dict.fromkeys(settings.format):

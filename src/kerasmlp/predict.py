@@ -25,7 +25,8 @@ class Settings:
     million pixels, with more than 8 bits per channel, in CMYK, or with several frames are refused.
 
     Args:
-        run: The run folder, as logs/NAME, or a .keras file. The model must take grey images.
+        run: The run folder, as logs/NAME, latest for the newest one in logs, or a .keras file. The model
+            must take grey images.
         images: Image files (PNG, JPEG and others), folders of images, or - for standard input.
         json: Print JSON: for each image a list of its digits, each with its box (left, top, right and
             bottom, as shares of the image's width and height) and the three most probable classes; if
@@ -54,7 +55,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         settings = cli.parse(Settings, "kerasmlp.predict", argv)
         with cli.quiet_start(settings.verbose):
             import keras  # noqa: F401
-        predictions, errors = photos.predict(runs.load(settings.run), settings.images)
+        model = runs.load(runs.run_folder.named(settings.run))
+        predictions, errors = photos.predict(model, settings.images)
         unreadable.extend(errors)
         if settings.show is not None and predictions:
             atomic.write(settings.show, tensorboard.pictures.png(photos.shown(predictions)))

@@ -1,7 +1,9 @@
 """Train the handbook's MLP, or a model of yours, with one of three loops; write a run folder."""
 
+import shlex
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from kerasmlp import cli, distribute, runs
 from kerasmlp.runs import Settings, train
@@ -28,8 +30,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         tested = [name for name in metrics if name.startswith("test_")]
         for name in ("test_accuracy",) if settings.model is None else sorted(tested, reverse=True):
             print(f"{name.replace('_', ' ')}: {metrics[name]:f}")
+        print(f"next: {'; '.join(_next(settings, folder))}", file=sys.stderr)
 
     return cli.run(command)
+
+
+def _next(settings: Settings, folder: Path) -> list[str]:
+    """Return commands to go on with, with the paths of this run."""
+    run, logs = shlex.quote(str(folder)), shlex.quote(str(folder.parent))
+    ways = [f"tensorboard --logdir {logs}", f"kerasmlp evaluate {run}"]
+    return ways if settings.model else [*ways, f"kerasmlp predict {run} PHOTO"]
 
 
 if __name__ == "__main__":

@@ -44,7 +44,7 @@ def test_batch_losses_are_recorded_in_every_loop(variant, digits):
     assert len(set(losses)) == 12
 
 
-@pytest.mark.parametrize("loop", LOOPS)
+@pytest.mark.parametrize("loop", cases(LOOPS, default=("eager",)))
 def test_steps_are_those_of_the_training_whatever_the_optimizer_counts(loop, digits):
     model = compiled(dense, optimizer=lambda: keras.optimizers.SGD(gradient_accumulation_steps=3))
     for _ in range(2):
@@ -69,7 +69,7 @@ def test_a_train_step_that_computes_no_loss_or_several_has_none_recorded(times, 
     assert collector.losses == []
 
 
-@pytest.mark.parametrize("loop", LOOPS)
+@pytest.mark.parametrize("loop", cases(LOOPS, default=("fit", "eager")))
 def test_training_stops_at_the_first_loss_that_is_not_finite(loop, digits):
     model = compiled(dense, optimizer=lambda: keras.optimizers.SGD(math.inf))
     batch_losses = BatchLosses()

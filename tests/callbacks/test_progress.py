@@ -14,17 +14,20 @@ def test_the_first_line_has_the_times_to_trace_and_to_compile(loop, digits, caps
     run(loop, model, digits, callbacks=[stopwatch, ProgressLine(stopwatch)])
     to_trace, to_compile = stopwatch.seconds_to_trace, stopwatch.seconds_to_compile
     assert 0 < to_trace + to_compile < stopwatch.seconds_to_first_step
-    line = capsys.readouterr().err.splitlines()[0]
+    about, line, *_ = capsys.readouterr().err.splitlines()
+    assert about == f"{model.name}: 323 parameters; 2 epochs of 6 steps, 4 an execution, XLA"
     assert line == f"traced in {to_trace:.2f} s, compiled in {to_compile:.2f} s"
 
 
 @pytest.mark.parametrize("loop", LOOPS)
 def test_without_a_terminal_each_epoch_is_a_plain_line(loop, digits, capsys):
     stopwatch = Stopwatch(7)
-    history = run(loop, compiled(dense), digits, callbacks=[stopwatch, ProgressLine(stopwatch)])
+    model = compiled(dense)
+    history = run(loop, model, digits, callbacks=[stopwatch, ProgressLine(stopwatch)])
     output = capsys.readouterr()
     assert output.out == ""
-    lines = output.err.splitlines()
+    about, *lines = output.err.splitlines()
+    assert about == f"{model.name}: 323 parameters; 2 epochs of 6 steps"
     assert len(lines) == 2
     for epoch, line in enumerate(lines):
         assert line.isascii()
@@ -40,5 +43,6 @@ def test_on_a_terminal_the_cursor_is_hidden_and_shown_again(digits, monkeypatch,
     run("fit", compiled(dense), digits, callbacks=[stopwatch, ProgressLine(stopwatch)])
     error = capsys.readouterr().err
     assert "epoch 1/2  accuracy " in error
+    assert "0:00:00 left" in error
     assert "\x1b[?25l" in error, "the cursor is hidden"
     assert error.rindex("\x1b[?25h") > error.rindex("\x1b[?25l"), "and shown again"

@@ -9,13 +9,11 @@ from programs import PROGRAMS
 
 QUICK_PROGRAMS = (
     "the loop of Keras' guide",
-    "the quickstart for experts",
     "gradient descent by hand",
 )
 QUICK_MISTAKES = (
     "training=True is missing, dense",
     "the optimizer is made anew, dense",
-    "gradients are clipped by global norm, recurrent",
     "batches are shuffled, dense",
 )
 

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from helpers import cases
 from kerasmlp.data.batches import Batches, in_order
 
 
@@ -95,11 +96,16 @@ def ungrouped(batches, steps, epochs):
 @pytest.mark.parametrize("mapped", [False, True])
 @pytest.mark.parametrize("sampling", ["shuffle", "replacement"])
 @pytest.mark.parametrize(
-    "steps, count, batch_size", [(1, 40, 7), (3, 40, 7), (5, 40, 7), (3, 40, 8), (50, 40, 7), (2, 3, 3)]
+    "sizes",
+    cases(
+        [(1, 40, 7), (3, 40, 7), (5, 40, 7), (3, 40, 8), (50, 40, 7), (2, 3, 3)],
+        default=[(5, 40, 7), (3, 40, 8), (2, 3, 3)],
+    ),
 )
 def test_groups_have_the_batches_of_the_epochs(
-    steps, count, batch_size, sampling, mapped, tmp_path, digits
+    sizes, sampling, mapped, tmp_path, digits
 ):
+    steps, count, batch_size = sizes
     images, labels = digits[0][:count], digits[1][:count]
     if mapped:
         images.tofile(tmp_path / "images")

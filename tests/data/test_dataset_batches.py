@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 
 import kerasmlp
+from helpers import cases
 from kerasmlp.data import DatasetBatches
 
 DATA = tf.data.Dataset.range(10).map(lambda n: ({"a": n}, -n))
@@ -55,7 +56,7 @@ def train_on(examples, batched, loop, steps_per_execution, **arguments):
 
 
 @pytest.mark.parametrize("steps_per_epoch", [9, 10])
-@pytest.mark.parametrize("loop", ["fit", "graph", "program"])
+@pytest.mark.parametrize("loop", cases(("fit", "graph", "program"), default=("fit", "program")))
 def test_a_dataset_without_end_is_read_once(loop, steps_per_epoch):
     """An epoch goes on where the one before ended, and nothing is read and skipped for it."""
     made = train_on(
@@ -65,13 +66,13 @@ def test_a_dataset_without_end_is_read_once(loop, steps_per_epoch):
     assert used <= len(made) < 2 * used  # the first ones twice, some ahead
 
 
-@pytest.mark.parametrize("loop", ["fit", "graph", "program"])
+@pytest.mark.parametrize("loop", cases(("fit", "graph", "program"), default=("graph",)))
 def test_a_cached_dataset_is_made_once(loop):
     made = train_on(12, lambda batches: batches.cache(), loop, 2, epochs=5)
     assert len(made) < 5 * 12  # twice the first ones, and those that are read ahead
 
 
-@pytest.mark.parametrize("initial_step", range(12))
+@pytest.mark.parametrize("initial_step", cases(range(12), default=(0, 4, 11)))
 @pytest.mark.parametrize("steps_per_epoch", [None, 3])
 def test_groups_are_the_batches_of_the_epochs(initial_step, steps_per_epoch):
     batches = DatasetBatches.of(FULL, steps_per_epoch)

@@ -32,8 +32,17 @@ def fitted(digits):
     return fit
 
 
-@pytest.mark.parametrize("loop", HANDWRITTEN)
-@pytest.mark.parametrize("name", cases(MODELS, default=("plain", "dropout", "EMA", "loss scale")))
+QUICK = [("graph", "dropout"), ("graph", "EMA"), ("graph", "loss scale"), ("eager", "plain")]
+
+
+@pytest.mark.parametrize(
+    "loop, name",
+    [
+        pytest.param(loop, name, marks=[pytest.mark.thorough] * ((loop, name) not in QUICK))
+        for name in MODELS
+        for loop in HANDWRITTEN
+    ],
+)
 def test_a_hand_written_loop_is_fit_bit_for_bit(loop, name, fitted, digits):
     model = compiled(**MODELS[name])
     before = state(model)
@@ -62,7 +71,7 @@ def test_the_models_do_what_their_names_say(fitted):
     assert final["iteration"] < 12
 
 
-@pytest.mark.parametrize("loop", ["fit", "graph"])
+@pytest.mark.parametrize("loop", cases(("fit", "graph"), default=("fit",)))
 @pytest.mark.parametrize("steps_per_execution", cases((2, 4, 6, 50), default=(4,)))
 def test_steps_per_execution_changes_nothing_but_the_calls(loop, steps_per_execution, fitted, digits):
     model = compiled(**MODELS["plain"], steps_per_execution=steps_per_execution)
@@ -87,7 +96,7 @@ def test_replacement_sampling_trains_alike(loop, digits):
     assert_same(state(model), state(reference))
 
 
-@pytest.mark.parametrize("loop", loops.LOOPS)
+@pytest.mark.parametrize("loop", cases(loops.LOOPS, default=("graph",)))
 def test_the_reported_loss_is_the_mean_over_examples(loop, digits):
     """With a learning rate of 0 the weights stand still, so the epoch's mean is the evaluation's."""
     images, labels = digits

@@ -7,7 +7,7 @@ from kerasmlp import loops
 from small_models import Recorder, dense
 
 
-@pytest.mark.parametrize("steps_per_execution", [1, 4])
+@pytest.mark.parametrize("steps_per_execution", cases((1, 4), default=(1,)))
 def test_callbacks_hear_the_same_from_every_loop(steps_per_execution, digits):
     heard = {}
     for loop in ("fit", "graph", *(["eager"] if steps_per_execution == 1 else [])):
@@ -22,7 +22,7 @@ def test_callbacks_hear_the_same_from_every_loop(steps_per_execution, digits):
         assert heard[loop] == heard["fit"], loop
 
 
-@pytest.mark.parametrize("stop_at", cases((1, 3, 9, 20), default=(3, 9)))
+@pytest.mark.parametrize("stop_at", cases((1, 3, 9, 20), default=(9,)))
 def test_stop_training_is_honoured_alike(stop_at, digits):
     """Whenever a callback asks for it: in the middle of an epoch, of a validation, before the first."""
     results = []

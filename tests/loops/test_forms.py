@@ -9,6 +9,7 @@ import tensorflow as tf
 from keras import layers
 
 from keras_models import X, Y, batches, made, trained, trained_by_keras, weights
+from helpers import cases
 from kerasmlp.callbacks import BatchLosses
 from kerasmlp.data import Epochs
 from kerasmlp.loops import LOOPS
@@ -83,7 +84,7 @@ FORMS = {
 }
 
 
-@pytest.mark.parametrize("loop", LOOPS)
+@pytest.mark.parametrize("loop", cases(LOOPS, default=("graph",)))
 @pytest.mark.parametrize("form", FORMS)
 def test_a_form_is_trained_as_by_keras(form, loop):
     make, train = FORMS[form]
@@ -93,7 +94,7 @@ def test_a_form_is_trained_as_by_keras(form, loop):
     assert_as(expected, received)
 
 
-@pytest.mark.parametrize("loop", LOOPS)
+@pytest.mark.parametrize("loop", cases(LOOPS, default=("graph",)))
 def test_a_model_without_weights_to_train_needs_no_optimizer(loop):
     results = []
     for train_by in (trained_by_keras, lambda *given: trained(LOOPS[loop], *given)):
@@ -104,7 +105,7 @@ def test_a_model_without_weights_to_train_needs_no_optimizer(loop):
     assert_as(*results)
 
 
-@pytest.mark.parametrize("loop", LOOPS)
+@pytest.mark.parametrize("loop", cases(LOOPS, default=("fit",)))
 def test_batch_losses_does_without_the_parameter_training_and_an_optimizer(loop):
     model = made(sequential(OwnLoss), weighted_metrics=None)
     losses, heard = BatchLosses(), []

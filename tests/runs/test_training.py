@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import kerasmlp
-from helpers import assert_same, events
+from helpers import assert_same, cases, events
 from kerasmlp import runs, train as command
 from kerasmlp.data import read_source
 from kerasmlp.exporting import Served
@@ -31,7 +31,7 @@ def averaged(npz, tmp_path):
     return run
 
 
-@pytest.mark.parametrize("loop", LOOPS)
+@pytest.mark.parametrize("loop", cases(LOOPS, default=("fit",)))
 def test_an_epoch_reports_the_validation_of_the_averaged_weights(loop, averaged):
     folder, metrics = averaged(loop)
     with (folder / "history.csv").open() as file:

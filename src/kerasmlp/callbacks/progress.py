@@ -1,5 +1,6 @@
 """The progress of a training, on standard error."""
 
+import datetime
 import sys
 
 import keras
@@ -11,16 +12,25 @@ from kerasmlp.loops import Logs
 
 
 class ProgressLine(keras.callbacks.Callback):
-    """Shows a live bar on a terminal, which `on_train_end` restores, and a line for each epoch."""
+    """Says what is trained; shows a live bar on a terminal, with the time that the epochs left will take.
+
+    `on_train_end` restores the terminal. Each epoch has a line.
+    """
 
     def __init__(self, stopwatch: Stopwatch) -> None:
         super().__init__()
         self._stopwatch = stopwatch
         console = Console(stderr=True)
-        columns = "{task.description}", BarColumn(), MofNCompleteColumn(), "{task.fields[metrics]}"
+        columns = "{task.description}", BarColumn(), MofNCompleteColumn(), "{task.fields[metrics]}{task.fields[left]}"
         self._bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
+        model, steps = self.model, self.params["steps"]
+        together = f", {model.steps_per_execution:,} an execution" if model.steps_per_execution > 1 else ""
+        self._print(
+            f"{model.name}: {model.count_params():,} parameters; {self.params['epochs']:,} epochs of"
+            f" {steps:,} steps{together}{', XLA' if model.jit_compile else ''}"
+        )
         self._bar.start()
         self._tells_of_tracing = True
 
@@ -29,7 +39,8 @@ class ProgressLine(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         title = f"epoch {epoch + 1}/{self.params['epochs']}"
-        self._task = self._bar.add_task(title, total=self.params["steps"], metrics="")
+        left = self._left(self.params["epochs"] - epoch)
+        self._task = self._bar.add_task(title, total=self.params["steps"], metrics="", left=left)
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         if self._tells_of_tracing:  # the first execution
@@ -45,6 +56,14 @@ class ProgressLine(keras.callbacks.Callback):
         self._bar.remove_task(self._task)
         seconds = self._stopwatch.seconds_per_step[-1] * self.params["steps"]
         self._print(f"epoch {epoch + 1}/{self.params['epochs']}  {_formatted(logs)}  {seconds:.2f} s")
+
+    def _left(self, epochs: int) -> str:
+        """Return how long so many epochs will take, as the last one did; nothing before the first."""
+        per_step = self._stopwatch.seconds_per_step
+        if not per_step:
+            return ""
+        seconds = round(per_step[-1] * self.params["steps"] * epochs)
+        return f"  {datetime.timedelta(seconds=seconds)} left"
 
     def _print(self, line: str) -> None:
         if self._bar.disable:

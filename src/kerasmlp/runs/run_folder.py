@@ -16,6 +16,8 @@ from kerasmlp.checkpoints import atomic
 
 LOGS = Path("logs")
 """The folder of the run folders, by default."""
+LATEST = Path("latest")
+"""Names the newest run in `LOGS`."""
 SETTINGS = "config.json"
 METRICS = "metrics.json"
 HISTORY = "history.csv"
@@ -58,10 +60,23 @@ def is_begun(folder: Path) -> bool:
     return (folder / SETTINGS).is_file()
 
 
+def begun(logdir: Path) -> list[Path]:
+    """Return the folders of the runs in a folder, in the order in which they were begun or resumed."""
+    return [path.parent for path in sorted(logdir.glob(f"*/{SETTINGS}"), key=_time)]
+
+
 def newest(logdir: Path) -> Path | None:
     """Return the folder of the run that was begun or resumed last; None if there is none."""
-    runs = sorted(logdir.glob(f"*/{SETTINGS}"), key=lambda path: path.stat().st_mtime)
-    return runs[-1].parent if runs else None
+    return next(reversed(begun(logdir)), None)
+
+
+def named(run: Path) -> Path:
+    """Return the folder of a run, or the file of a model, as a user names it: `latest` in `LOGS`, too."""
+    return newest(LOGS) or run if run == LATEST and not run.exists() else run
+
+
+def _time(path: Path) -> float:
+    return path.stat().st_mtime
 
 
 def resume_command(module: str, folder: Path) -> str:

@@ -1,0 +1,56 @@
+"""The list of the runs; the newest one as `latest`."""
+
+import json
+import os
+
+import pytest
+
+from kerasmlp import evaluate
+from kerasmlp.list import main
+from kerasmlp.runs import run_folder
+
+
+@pytest.fixture
+def logs(tmp_path, monkeypatch):
+    """A folder with a run that ended, one that did not, one of `kerasmlp.fit`, and other things."""
+    monkeypatch.chdir(tmp_path)
+    trained = {"recipe": "default", "hidden_units": [100, 30], "loop": "graph", "epochs": 5, "data": "auto"}
+    for number, (name, settings) in enumerate(
+        {"one": trained, "two": {**trained, "model": "mine:make"}, "three": {"loop": "fit"}}.items()
+    ):
+        folder = tmp_path / "logs" / name
+        folder.mkdir(parents=True)
+        (folder / "config.json").write_text(json.dumps(settings))
+        os.utime(folder / "config.json", (number, number))
+    metrics = {"dataset": "mnist", "epochs": 4, "test_accuracy": 0.97526}
+    (tmp_path / "logs/one/metrics.json").write_text(json.dumps(metrics))
+    (tmp_path / "logs/three/metrics.json").write_text("{half")
+    (tmp_path / "logs/other").mkdir()
+    return tmp_path / "logs"
+
+
+def test_a_row_tells_what_was_trained_and_how_it_ended_or_goes_on(logs, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    assert main([]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    one, two, three = ([cell.strip() for cell in line.strip("│").split("│")] for line in lines[3:6])
+    assert one[:6] == ["one", "MLP 100 30", "mnist", "graph", "4", "0.9753"]
+    assert two[:6] == ["two", "mine:make", "auto", "graph", "5", ""]
+    assert two[6] == "python -m kerasmlp.train --resume --name two"
+    assert (three[0], three[6]) == ("three", "kerasmlp.fit(..., run='logs/three', resume=True)")
+    assert lines[-1] == "3 runs in logs"
+
+
+def test_a_folder_without_runs_and_none_are_told(tmp_path, capsys):
+    assert main([str(tmp_path)]) == 0
+    assert capsys.readouterr().out == f"0 runs in {tmp_path}\n"
+    assert main([str(tmp_path / "no")]) == 2
+    assert "expected a folder of run folders" in capsys.readouterr().err
+
+
+def test_latest_is_the_newest_run(logs, capsys):
+    assert run_folder.named(run_folder.LATEST) == logs.relative_to(logs.parent) / "three"
+    assert evaluate.main(["latest"]) == 2
+    assert "logs/three has no model.keras" in capsys.readouterr().err
+    (logs.parent / "latest").mkdir()
+    assert run_folder.named(run_folder.LATEST) == run_folder.LATEST
