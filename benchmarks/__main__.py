@@ -193,6 +193,7 @@ PARTS = {
     "models": lambda settings: models.measure(settings.repeats),
 }
 CELLS: dict[str, Callable[[dict[str, Any], dict[str, Any]], dict[str, str]]] = {
+    "stalls": lambda row, rows: commands.stall_cells(row),
     "accuracy": lambda row, rows: race.cells(row),
     "quantization": lambda row, rows: quantized.cells(row),
     "seeds": lambda row, rows: recipes.reached_cells(row),

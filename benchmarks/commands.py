@@ -1,6 +1,8 @@
 """Whole commands, from the start of the process to its end, timed in turn."""
 
 import json
+import resource
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -57,6 +59,23 @@ def stalls(data: str) -> dict[str, Any]:
         return _timed(programs, RUNS)
 
 
+def stall_cells(row: dict[str, Any]) -> dict[str, str]:
+    """Return what the table tells of twenty runs of a command.
+
+    A slow run that waited took no more processor time than the others; one that took more was slowed by
+    what else the machine did.
+    """
+    seconds, busy = row["seconds"], row["processor_seconds"]
+    median, slowest = statistics.median(seconds), max(seconds)
+    share = busy[seconds.index(slowest)] / statistics.median(busy)
+    return {
+        "median s": f"{median:.2f}",
+        "slowest": f"{slowest:.2f}",
+        "of the median": f"{slowest / median:.2f}",
+        "its processor time, of the median": f"{share:.2f}",
+    }
+
+
 def trained(data: str, seed: int, flags: str) -> tuple[float, dict[str, Any]]:
     """Return the seconds of a `kerasmlp.train` with those flags, and the metrics of its run."""
     with tempfile.TemporaryDirectory() as logs:
@@ -69,15 +88,25 @@ def trained(data: str, seed: int, flags: str) -> tuple[float, dict[str, Any]]:
 
 
 def _timed(programs: dict[str, list[str]], repeats: int, seldom: Sequence[str] = ()) -> dict[str, Any]:
-    """Return the seconds of whole programs, in turn. Those that are `seldom` run in the first round."""
-    found: dict[str, Any] = {name: {"seconds": []} for name in programs}
+    """Return the seconds of whole programs, in turn, and those of the processor, of all their threads.
+
+    Those that are `seldom` run in the first round.
+    """
+    found: dict[str, Any] = {name: {"seconds": [], "processor_seconds": []} for name in programs}
     for number in range(repeats):
         for name, arguments in programs.items():
             if number and name in seldom:
                 continue
             print(f"round {number + 1}/{repeats}: {name}", file=sys.stderr)
             given = [argument.replace(ROUND, str(number)) for argument in arguments]
-            begin = time.perf_counter()
+            begin, busy = time.perf_counter(), _processor_seconds()
             subprocess.run([sys.executable, *given], capture_output=True, check=True)
             found[name]["seconds"].append(time.perf_counter() - begin)
+            found[name]["processor_seconds"].append(_processor_seconds() - busy)
     return found
+
+
+def _processor_seconds() -> float:
+    """Return the processor time of all processes that this one has waited for."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime

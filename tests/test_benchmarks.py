@@ -19,7 +19,9 @@ def test_contenders_have_their_turns_in_processes_of_their_own():
 
 
 @pytest.mark.thorough
-@pytest.mark.parametrize("name", [FIT, "kerasmlp fit, all callbacks", "JAX, lax.scan", "PyTorch, fused Adam"])
+@pytest.mark.parametrize(
+    "name", [FIT, "kerasmlp fit, all callbacks", "JAX, lax.scan", "PyTorch, fused Adam"]
+)
 def test_a_contender_learns(name):
     if not installed(name):
         pytest.skip("its framework is not installed")

@@ -182,6 +182,7 @@ def test_a_loop_in_litert_takes_one_example_and_no_integers(tmp_path, capsys):
     np.testing.assert_allclose(found, model.predict(data["x"][:1], verbose=0), atol=1e-6)
 
 
+@pytest.mark.thorough
 def test_what_a_format_lacks_is_one_line_of_error(tmp_path, capsys):
     words = {"x": np.array(["good", "bad", "good bad", "bad good"]), "y": np.arange(4.0)}
     model, out, status = exported(tmp_path, "words", words, ["savedmodel", "litert"])

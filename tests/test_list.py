@@ -14,7 +14,13 @@ from kerasmlp.runs import run_folder
 def logs(tmp_path, monkeypatch):
     """A folder with a run that ended, one that did not, one of `kerasmlp.fit`, and other things."""
     monkeypatch.chdir(tmp_path)
-    trained = {"recipe": "default", "hidden_units": [100, 30], "loop": "graph", "epochs": 5, "data": "auto"}
+    trained = {
+        "recipe": "default",
+        "hidden_units": [100, 30],
+        "loop": "graph",
+        "epochs": 5,
+        "data": "auto",
+    }
     for number, (name, settings) in enumerate(
         {"one": trained, "two": {**trained, "model": "mine:make"}, "three": {"loop": "fit"}}.items()
     ):

@@ -13,7 +13,6 @@ QUICK_PROGRAMS = (
 )
 QUICK_MISTAKES = (
     "training=True is missing, dense",
-    "the optimizer is made anew, dense",
     "batches are shuffled, dense",
 )
 

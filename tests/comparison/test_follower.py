@@ -86,9 +86,7 @@ WRITTEN = {
 }
 
 
-@pytest.mark.parametrize(
-    "hooks", cases(WRITTEN, default=("from 1 over all epochs", "none"))
-)
+@pytest.mark.parametrize("hooks", cases(WRITTEN, default=("from 1 over all epochs", "none")))
 def test_hooks_are_optional_in_any_numbering(hooks, mnist5k):
     found = check(WRITTEN[hooks], factories.mlp, mnist5k, dropout=False)
     assert found.divergence is None
@@ -103,7 +101,9 @@ def test_a_batch_that_is_used_twice_is_named(mnist5k):
 
 
 @pytest.mark.parametrize(
-    "hooks", [[], pytest.param([*EPOCHS, *BATCHES], marks=pytest.mark.thorough)], ids=["no hooks", "hooks"]
+    "hooks",
+    [[], pytest.param([*EPOCHS, *BATCHES], marks=pytest.mark.thorough)],
+    ids=["no hooks", "hooks"],
 )
 def test_an_epoch_too_many_is_noticed(hooks, mnist5k):
     found = check(written(hooks, more_epochs=1), factories.mlp, mnist5k, dropout=False)

@@ -102,9 +102,7 @@ def ungrouped(batches, steps, epochs):
         default=[(5, 40, 7), (3, 40, 8), (2, 3, 3)],
     ),
 )
-def test_groups_have_the_batches_of_the_epochs(
-    sizes, sampling, mapped, tmp_path, digits
-):
+def test_groups_have_the_batches_of_the_epochs(sizes, sampling, mapped, tmp_path, digits):
     steps, count, batch_size = sizes
     images, labels = digits[0][:count], digits[1][:count]
     if mapped:

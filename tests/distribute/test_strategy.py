@@ -64,6 +64,7 @@ def test_an_epoch_of_mnist_ends_where_one_process_ends(on_mnist, workers, batch)
     on_mnist.assert_alike(name, f"alone{batch}")
 
 
+@pytest.mark.thorough
 def test_workers_that_were_started_otherwise_are_named(cluster):
     addresses = free_addresses(2)
     processes = []

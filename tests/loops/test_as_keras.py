@@ -25,10 +25,8 @@ QUICK = {
     "fit": ("dense", "own train_step"),
     "graph": tuple(KINDS),
     "eager": ("dense", "two inputs and outputs, weights"),
-    "fit, program": ("batch normalisation, dropout",),
-    "graph, program": ("two inputs and outputs, weights",),
 }
-"""The kinds that each loop trains in the default tests; the others are thorough."""
+"""The kinds that each loop trains in the default tests; the others, and programs, are thorough."""
 
 
 def all_cases():

@@ -8,8 +8,8 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from keras_models import X, Y, batches, made, trained, trained_by_keras, weights
 from helpers import cases
+from keras_models import X, Y, batches, made, trained, trained_by_keras, weights
 from kerasmlp.callbacks import BatchLosses
 from kerasmlp.data import Epochs
 from kerasmlp.loops import LOOPS

@@ -165,6 +165,7 @@ def test_a_server_that_has_died_is_a_lost_connection():
             Process(f"{WORK}:doubles", 0, launch=server.launch)
 
 
+@pytest.mark.thorough
 def test_a_loop_of_a_script_keeps_its_source(tmp_path):
     """AutoGraph needs it, to convert the loop over a dataset within a `tf.function`."""
     script = tmp_path / "script.py"

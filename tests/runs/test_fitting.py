@@ -381,7 +381,7 @@ def test_the_program_serves_models_of_every_kind(kind, loop):
     assert received.history["loss"] == pytest.approx(expected.history["loss"], rel=1e-5)
 
 
-@pytest.mark.parametrize("run", [None, "mine"])
+@pytest.mark.parametrize("run", cases((None, "mine"), default=(None,)))
 def test_a_cross_entropy_above_that_of_guessing_is_a_warning(run, tmp_path, capsys):
     def told(model, y, **given):
         folder = {} if run is None else {"run": tmp_path / f"{run}{len(list(tmp_path.iterdir()))}"}

@@ -80,7 +80,7 @@ def sent(monkeypatch):
     [
         (signal.SIGINT, 130, 5, 10, ("--quantize", "int8")),
         pytest.param(signal.SIGINT, 130, 5, 10, ("--recipe", "accurate"), marks=pytest.mark.thorough),
-        (signal.SIGTERM, 143, 6, 12, ()),
+        pytest.param(signal.SIGTERM, 143, 6, 12, (), marks=pytest.mark.thorough),
     ],
     ids=["within an epoch", "augmented", "at its end"],
 )

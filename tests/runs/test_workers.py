@@ -104,6 +104,7 @@ def seeds(tmp_path, *flags):
 def test_the_results_do_not_depend_on_the_jobs(tmp_path):
     """With layers so large that threads share their sums."""
     flags = ["--data", "mnist5k", "--epochs", "1", "--seeds", "2", "--jobs", "2", "--name", "side"]
+    flags += ["--summaries", "scalars"]
     program = "import sys\nfrom kerasmlp.seeds import main\nassert main(sys.argv[1:]) == 0\n"
     program += "assert 'tensorflow' not in sys.modules\n"
     done = python("-c", program, *seeds(tmp_path, *flags)[2:])

@@ -21,12 +21,19 @@ class ProgressLine(keras.callbacks.Callback):
         super().__init__()
         self._stopwatch = stopwatch
         console = Console(stderr=True)
-        columns = "{task.description}", BarColumn(), MofNCompleteColumn(), "{task.fields[metrics]}{task.fields[left]}"
+        columns = (
+            "{task.description}",
+            BarColumn(),
+            MofNCompleteColumn(),
+            "{task.fields[metrics]}{task.fields[left]}",
+        )
         self._bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         model, steps = self.model, self.params["steps"]
-        together = f", {model.steps_per_execution:,} an execution" if model.steps_per_execution > 1 else ""
+        together = (
+            f", {model.steps_per_execution:,} an execution" if model.steps_per_execution > 1 else ""
+        )
         self._print(
             f"{model.name}: {model.count_params():,} parameters; {self.params['epochs']:,} epochs of"
             f" {steps:,} steps{together}{', XLA' if model.jit_compile else ''}"
