@@ -12,7 +12,7 @@ from kerasmlp.loops import Logs
 
 
 class ProgressLine(keras.callbacks.Callback):
-    """Says what is trained; shows a live bar on a terminal, with the time that the epochs left will take.
+    """Says what is trained; shows a live bar on a terminal, with the time that is left.
 
     `on_train_end` restores the terminal. Each epoch has a line.
     """

@@ -20,7 +20,7 @@ class WrongStep:
     """A mistake, and the step that it leads to.
 
     Mistakes of one kind are variants of each other. Of several that explain a step, the first is named.
-    A mistake of two kinds, as `training and penalties`, is named if none of the two gives the step alone.
+    A mistake of two kinds, as `training and penalties`, is named if neither gives the step alone.
 
     Attributes:
         batches: the batches that it takes; None for the right ones.
