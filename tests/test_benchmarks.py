@@ -3,6 +3,7 @@
 import pytest
 
 from benchmarks.__main__ import FIT, FLOOR, Settings, installed, main, markdown, ratio, rounds
+from benchmarks.commands import stall_cells
 from benchmarks.contenders import CONTENDERS
 from benchmarks.worker import Problem, Turns
 from kerasmlp.processes.process import Process
@@ -70,3 +71,12 @@ def test_the_table_has_a_line_a_row():
     assert markdown("epochs", rows).splitlines()[-1].split() == (
         f"| {FIT} | 0.500 | 0.250 | 1.000 | 1.00 | 1,234 |".split()
     )
+
+
+def test_a_run_that_waited_is_told_from_one_on_a_busy_machine():
+    def cells(busy_of_the_slowest):
+        row = {"seconds": [2.0] * 4 + [3.0], "processor_seconds": [1.0] * 4 + [busy_of_the_slowest]}
+        return list(stall_cells(row).values())
+
+    assert cells(1.0) == ["2.00", "3.00", "1.50", "1.00"]
+    assert cells(1.5)[-1] == "1.50"
