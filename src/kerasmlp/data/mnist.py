@@ -43,11 +43,12 @@ def read_mnist() -> Arrays:
             with _downloading():
                 path = keras.utils.get_file("mnist.npz", url, file_hash=MNIST_SHA256, cache_dir=cache)
         except Exception as error:  # get_file raises no narrower class
-            reasons.append(f"{error}".splitlines()[0])
+            reasons.append(str(error).partition("\n")[0].rpartition(" -- ")[2])  # without the address
         else:
             return read_npz(Path(path))
     raise OSError(
-        f"MNIST could not be downloaded ({'; '.join(reasons)});"
+        f"MNIST could not be downloaded from {' or '.join(MNIST_URLS)}"
+        f" ({'; '.join(dict.fromkeys(reasons))});"
         f" put mnist.npz into {cache / 'datasets'}, or give its path with --data"
     )
 
