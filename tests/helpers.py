@@ -30,6 +30,15 @@ def cases(names, *, default):
     ]
 
 
+def pairs(ones, others, *, default):
+    """Parameters of a test that has two: the pairs of `default`, and the others as by `cases`."""
+    return [
+        pytest.param(one, other, marks=[pytest.mark.thorough] * ((one, other) not in default))
+        for one in ones
+        for other in others
+    ]
+
+
 def save_npz(folder, digits):
     """The path of a new .npz file: 40 training images, of which 10 are the test images too."""
     images, labels = digits

@@ -8,8 +8,6 @@ import argparse
 import contextlib
 import gc
 import io
-import itertools
-import operator
 import os
 import re
 import sys
@@ -141,8 +139,8 @@ def _one_line(box: str) -> str:
     lines = [line.strip("│ ") for line in box.splitlines()]
     rules = [line.startswith(("╭", "╰", "─", "---")) for line in lines]
     begin = rules.index(True) if any(rules) else 0  # before it stands a title
-    words = itertools.compress(lines[begin:], map(operator.not_, rules[begin:]))
-    message = " ".join(filter(None, words))
+    inside = zip(lines[begin:], rules[begin:], strict=True)
+    message = " ".join(line for line, is_rule in inside if line and not is_rule)
     message = re.sub(r" For full helptext, .*", "", message)
     for pattern, template in MESSAGES.items():
         if found := re.fullmatch(pattern, message):

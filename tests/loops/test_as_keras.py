@@ -5,7 +5,7 @@ import functools
 import numpy as np
 import pytest
 
-from helpers import assert_same
+from helpers import assert_same, pairs
 from keras_models import KINDS, made, trained, trained_by_keras
 from kerasmlp.loops import LOOPS
 
@@ -27,13 +27,6 @@ QUICK = {
     "eager": ("dense", "two inputs and outputs, weights"),
 }
 """The kinds that each loop trains in the default tests; the others, and programs, are thorough."""
-
-
-def all_cases():
-    for name in AS_KERAS:
-        for kind in KINDS:
-            thorough = kind not in QUICK.get(name, ())
-            yield pytest.param(kind, name, marks=[pytest.mark.thorough] * thorough)
 
 
 def assert_as(expected, received):
@@ -58,7 +51,10 @@ def by_keras(kind, **compilation):
     return trained_by_keras(made(make, **compilation), train, validation_data=train.epoch(0))
 
 
-@pytest.mark.parametrize("kind, name", list(all_cases()))
+@pytest.mark.parametrize(
+    "kind, name",
+    pairs(KINDS, AS_KERAS, default=[(kind, name) for name, kinds in QUICK.items() for kind in kinds]),
+)
 def test_a_loop_does_what_keras_fit_does(kind, name, capsys):
     loop, compilation, of_keras = AS_KERAS[name]
     make, train = KINDS[kind]

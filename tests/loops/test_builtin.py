@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from helpers import assert_same, cases, compiled, python, run, state
+from helpers import assert_same, cases, compiled, pairs, python, run, state
 from kerasmlp import loops
 from kerasmlp.data import Batches, in_order
 from small_models import MODELS, dense, regularised
@@ -35,14 +35,7 @@ def fitted(digits):
 QUICK = [("graph", "dropout"), ("graph", "EMA"), ("graph", "loss scale"), ("eager", "plain")]
 
 
-@pytest.mark.parametrize(
-    "loop, name",
-    [
-        pytest.param(loop, name, marks=[pytest.mark.thorough] * ((loop, name) not in QUICK))
-        for name in MODELS
-        for loop in HANDWRITTEN
-    ],
-)
+@pytest.mark.parametrize("loop, name", pairs(HANDWRITTEN, MODELS, default=QUICK))
 def test_a_hand_written_loop_is_fit_bit_for_bit(loop, name, fitted, digits):
     model = compiled(**MODELS[name])
     before = state(model)

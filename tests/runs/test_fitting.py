@@ -14,7 +14,7 @@ import tensorflow as tf
 
 import fit_models
 import kerasmlp
-from helpers import assert_same, cases, events, finished, series, state
+from helpers import assert_same, cases, events, finished, pairs, series, state
 from kerasmlp.callbacks import Interrupted
 from kerasmlp.loops import LOOPS
 
@@ -46,14 +46,7 @@ def by_keras(kind):
 QUICK = [("cnn", "graph"), ("text", "fit"), ("two", "fit"), ("table", "eager"), ("dataset", "graph")]
 
 
-@pytest.mark.parametrize(
-    "kind, loop",
-    [
-        pytest.param(kind, loop, marks=[pytest.mark.thorough] * ((kind, loop) not in QUICK))
-        for kind in fit_models.MODELS
-        for loop in LOOPS
-    ],
-)
+@pytest.mark.parametrize("kind, loop", pairs(fit_models.MODELS, LOOPS, default=QUICK))
 def test_without_shuffling_all_loops_end_where_keras_fit_ends(kind, loop):
     expected, theirs = by_keras(kind)
     ours, arguments = fit_models.compiled(kind)
@@ -266,14 +259,7 @@ class StopAt(keras.callbacks.Callback):
             os.kill(os.getpid(), signal.SIGTERM)
 
 
-@pytest.mark.parametrize(
-    "kind, loop",
-    [
-        pytest.param(kind, loop, marks=[] if (kind, loop) == ("two", "fit") else pytest.mark.thorough)
-        for kind in fit_models.MODELS
-        for loop in LOOPS
-    ],
-)
+@pytest.mark.parametrize("kind, loop", pairs(fit_models.MODELS, LOOPS, default=[("two", "fit")]))
 def test_an_interrupted_run_ends_as_if_it_had_not_been(kind, loop, tmp_path):
     fit_models.train(kind, tmp_path / "whole", loop=loop)
     for step in (3, 11):

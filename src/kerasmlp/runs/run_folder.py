@@ -72,7 +72,9 @@ def newest(logdir: Path) -> Path | None:
 
 def named(run: Path) -> Path:
     """Return the folder of a run, or the file of a model, as a user names it: also `latest`."""
-    return newest(LOGS) or run if run == LATEST and not run.exists() else run
+    if run != LATEST or run.exists():
+        return run
+    return newest(LOGS) or run
 
 
 def _time(path: Path) -> float:
