@@ -64,7 +64,7 @@ def browser() -> Iterator[Any]:
 
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        page = chromium.new_page(viewport={"width": 1500, "height": 1000})
+        page = chromium.new_page(viewport={"width": 1280, "height": 900})
         page.set_default_timeout(TIMEOUT)
         try:
             yield page
@@ -117,11 +117,9 @@ class Dashboards:
             }
         return shown
 
-    def graph(self) -> set[str]:
-        """Show Graphs, and open the model. Return the names of its nodes."""
-        self.open("graphs", "g.node[data-name^=mlp]").first.dblclick(force=True)
-        self.page.locator("g.node[data-name*=dense1]").first.wait_for(state="attached")
-        time.sleep(2)
+    def graph(self, run: str) -> set[str]:
+        """Show Graphs of a run. Return the names of its nodes."""
+        self.open("graphs", "g.node[data-name=prepare]", fragment=f"&run={run.replace('/', '%2F')}")
         nodes = self.page.locator("g.node[data-name]")
         return set(nodes.evaluate_all("nodes => nodes.map(node => node.getAttribute('data-name'))"))
 
@@ -136,18 +134,11 @@ class Dashboards:
         keys = loaders.evaluate_all("loaders => loaders.map(loader => [loader.run, loader.tag])")
         return {(run, tag): width for (run, tag), width in zip(keys, widths, strict=True)}
 
-    def hparams(self, *runs: str, setting: str) -> list[dict[str, str]]:
-        """Show HParams. Return the rows of some runs, with the columns that are shown.
-
-        Args:
-            runs: the names of the runs.
-            setting: a column to show besides the first five by name.
-        """
+    def hparams(self, *runs: str) -> list[dict[str, str]]:
+        """Show HParams. Return the rows of some runs, with the columns that can be seen at once."""
         self.open("hparams", "vaadin-grid-cell-content:has-text('Trial ID')")
-        self.page.locator(f"paper-checkbox:has-text('{setting}')").click()
-        time.sleep(2)  # the table is drawn again
         script = """cells => cells.map(cell => [cell, cell.getBoundingClientRect()])
-            .filter(([cell, place]) => place.width > 0)
+            .filter(([cell, place]) => place.width > 0 && place.left < innerWidth)
             .map(([cell, place]) => [place.top + place.bottom, place.left, cell.textContent])"""
         cells = sorted(self.page.locator("vaadin-grid-cell-content").evaluate_all(script))
         lines = [
@@ -213,9 +204,9 @@ def main() -> None:
             runs = "fit|narrow|resumed"
             for name, show in {
                 "time-series": lambda: shown.time_series("loss|accuracy/", f"^({runs})/"),
-                "graph": shown.graph,
-                "images": lambda: shown.images("first_layer|mistakes", "fit"),
-                "hparams": lambda: shown.hparams(*runs.split("|"), setting="hidden_units"),
+                "graph": lambda: shown.graph("narrow/train"),
+                "images": lambda: shown.images("trained", "fit/"),
+                "hparams": lambda: shown.hparams(*runs.split("|")),
                 "pr-curves": shown.pr_curves,
                 "projector": shown.projector,
             }.items():

@@ -135,7 +135,7 @@ def series(folder):
     }
 
 
-NOT_THE_SAME = re.compile("speed/.*|final/seconds.*|graph|command|settings|versions")
+NOT_THE_SAME = re.compile("speed/.*|trained/seconds.*|graph|command|settings|versions")
 """The tags that hold times, names, or what only a run that goes on writes."""
 
 

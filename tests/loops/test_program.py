@@ -24,7 +24,7 @@ def steps_one_by_one(digits):
     def fit(name):
         model = compiled(**MODELS[name], jit_compile=True)
         training = loops.Training(model, Batches(*digits, 7), None, 2, [])
-        assert make_program(training, loops.train_step) is None
+        assert make_program(training, loops.train_step, lambda: None) is None
         return run("fit", model, digits), state(model)
 
     return fit
@@ -105,7 +105,7 @@ def test_tracing_and_compiling_train_nothing(digits):
     model, batches = compiled(**MODELS["dropout"], **PROGRAM), Batches(*digits, 7)
     loops.build(model, batches)
     before = state(model)
-    program = Program(model, loops.train_step, batches)
+    program = Program(model, loops.train_step, batches, lambda: None)
     assert program.seconds_to_trace > 0
     assert program.seconds_to_compile > 0
     assert_same(state(model), before)

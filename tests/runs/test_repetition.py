@@ -92,9 +92,9 @@ def test_each_seed_is_a_run_and_together_they_are_a_row(repeat, npz, tmp_path, c
 
     written = events(tmp_path / "mine")
     mean = result["test_accuracy"]["mean"]
-    assert written[".", "final/test_accuracy"] == {alone["steps"]: np.float32(mean)}
-    assert written["seed4", "final/test_accuracy"][alone["steps"]] == np.float32(accuracies[0])
-    high = written[".", "final/test_accuracy_high"][alone["steps"]]
+    assert written[".", "trained/test_accuracy"] == {alone["steps"]: np.float32(mean)}
+    assert written["seed4/train", "trained/test_accuracy"][alone["steps"]] == np.float32(accuracies[0])
+    high = written[".", "trained/test_accuracy_high"][alone["steps"]]
     assert high == np.float32(result["test_accuracy"]["high"])
 
 
@@ -122,7 +122,7 @@ def test_what_is_interrupted_goes_on(repeat, tmp_path, monkeypatch, capsys):
     assert once["test_accuracy"] == whole["test_accuracy"]
     assert repeat("--resume", "--seeds", 3) == 0
     assert calls == [4, 5, 5, 6]
-    assert len(events(tmp_path / "mine")[".", "final/test_accuracy"]) == 1
+    assert len(events(tmp_path / "mine")[".", "trained/test_accuracy"]) == 1
 
 
 def test_one_seed_has_no_deviation(repeat, capsys):

@@ -39,7 +39,7 @@ def test_time_series_shows_the_three_losses_of_each_run(dashboards, logdir):
     assert set(shown) == {"loss/batch", "loss/running", "loss/evaluation"}
     compared = {"compared/fit", "compared/graph"}
     assert set(shown["loss/batch"]) == {f"{run}/train" for run in RUNS} | compared
-    of_runs = {f"{run}/{sub_run}" for run in RUNS for sub_run in ("train", "validation", "test")}
+    of_runs = {f"{run}/{sub_run}" for run in RUNS for sub_run in ("train", "validation")}
     assert set(shown["loss/evaluation"]) == of_runs
     read = events(logdir)
     for tag, rows in shown.items():
@@ -61,34 +61,41 @@ def test_a_resumed_run_and_a_comparison_show_no_step_twice(dashboards, logdir):
                 assert steps == list(range(1, 81))
 
 
-def test_graphs_shows_the_layers(dashboards):
-    nodes = {name.rpartition("/")[2] for name in dashboards.graph()}
-    assert {name for name in nodes if name.startswith(("dense1", "dense2", "flatten", "Softmax"))}
-    for layer in ("flatten", "dense1", "dense2", "Softmax"):
-        assert any(name.startswith(layer) for name in nodes)
+def test_graphs_tells_the_loops_apart(dashboards):
+    by_hand = {"mlp_1", "compile_loss", "adam", "metrics"}
+    shown = dashboards.graph("narrow/train")
+    assert by_hand <= shown and "model.train_step" not in shown
+    shown = dashboards.graph("fit/train")
+    assert "model.train_step" in shown and not by_hand & shown
 
 
 def test_images_shows_the_pictures(dashboards):
     shown = dashboards.images(runs="^fit")
     assert set(shown) == {
-        ("fit/train", "images/samples"),
-        ("fit/train", "images/first_layer"),
-        *(("fit/validation", f"images/{name}") for name in ("confusion", "mistakes")),
-        *(("fit/test", f"images/{name}") for name in ("first_layer", "confusion", "mistakes")),
+        ("fit/train", "pictures/samples"),
+        ("fit/train", "pictures/first_layer"),
+        *(("fit/validation", f"pictures/{name}") for name in ("confusion", "mistakes")),
+        *(("fit/train", f"trained/{name}") for name in ("first_layer", "confusion", "mistakes")),
     }
     assert all(width > 300 for width in shown.values())
 
 
 def test_hparams_ranks_the_runs(dashboards, metrics):
-    for row in dashboards.hparams(*RUNS, setting="hidden_units"):
+    for row in dashboards.hparams(*RUNS):
         run = metrics[row["Trial ID"]]
-        for column in ("test_accuracy", "test_loss", "best_validation_accuracy"):
+        assert row["loop"] == run["loop"]
+        for column in ("test_accuracy", "seconds_per_epoch", "accuracy"):
             assert float(row[column]) == pytest.approx(run[column], rel=1e-3)
-        assert row["hidden_units"] == ("20" if row["Trial ID"] == "narrow" else "100")
+        narrow = row["Trial ID"] == "narrow"
+        assert row["settings"].startswith("hidden_units 20, " if narrow else ("data", "learning_rate"))
+    for row in dashboards.hparams("compared/fit", "compared/graph"):
+        assert row["Trial ID"] == f"compared/{row['loop']}"
+        assert float(row["seconds_per_epoch"]) > 0 and 0 < float(row["accuracy"]) < 1
 
 
 def test_pr_curves_shows_a_curve_for_each_class(dashboards):
-    assert dashboards.pr_curves() == [f"pr/{number}/pr_curves" for number in range(10)]
+    curves = [f"{group}/{number}/pr_curves" for group in ("pr", "trained/pr") for number in range(10)]
+    assert dashboards.pr_curves() == curves
 
 
 def test_projector_shows_the_activations_of_the_test_images(dashboards):

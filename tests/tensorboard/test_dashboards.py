@@ -21,7 +21,7 @@ from kerasmlp.tensorboard.histograms import histogram
 from kerasmlp.tensorboard.tags import about
 
 RANDOM = np.random.default_rng(5)
-SCALARS = {"loss/running", "learning_rate", "gradient_norm", "graph", "loss/evaluation"}
+SCALARS = {"loss/running", "optimizer/learning_rate", "norms/gradients", "graph", "loss/evaluation"}
 SCALARS |= {"speed/examples_per_second", "speed/milliseconds_per_step"}
 
 
@@ -50,7 +50,7 @@ def train_on_arrays(model, folder, x, y=None, weights=None):
 
 def tags(written, sub_run):
     """The tags of a sub-run, without those of each weight array."""
-    each = ("weights/", "gradients/", "weight_norm/")
+    each = ("weights/", "weight_gradients/", "norms/weights/")
     return {tag for run, tag in written if run == sub_run and not tag.startswith(each)}
 
 
@@ -67,10 +67,10 @@ def assert_shows(written, model, evaluated):
             assert shown == pytest.approx(value, rel=1e-4), (sub_run, name)
     paths = [variable.path.removeprefix(f"{model.name}/") for variable in model.trainable_variables]
     for path, variable in zip(paths, model.trainable_variables, strict=True):
-        for kind in ("weights", "gradients"):
+        for kind in ("weights", "weight_gradients"):
             buckets = written["train", f"{kind}/{path}"][last]
             assert buckets[:, 2].sum() == variable.numpy().size
-    norms = [written["train", f"weight_norm/{path}"][last] for path in paths]
+    norms = [written["train", f"norms/weights/{path}"][last] for path in paths]
     assert norms == pytest.approx([np.linalg.norm(variable) for variable in model.trainable_variables])
 
 
@@ -81,18 +81,18 @@ def test_a_convolutional_classifier_with_batch_normalisation(tmp_path):
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile("sgd", loss, metrics=["accuracy"])
     written = train_on_arrays(model, tmp_path, x, y)
-    pictured = {"images/confusion", "images/mistakes", *(f"pr/{n}/pr_curves" for n in range(3))}
+    pictured = {"pictures/confusion", "pictures/mistakes", *(f"pr/{n}/pr_curves" for n in range(3))}
     metrics = of_metrics("loss", "accuracy")
     assert tags(written, "validation") == metrics | pictured
     running = of_metrics("loss", "accuracy", kind="running")
-    assert tags(written, "train") == SCALARS | metrics | running | {"images/samples"}
+    assert tags(written, "train") == SCALARS | metrics | running | {"pictures/samples"}
     assert_shows(written, model, model.evaluate(x, y, return_dict=True, verbose=0))
     probabilities = np.array(tf.nn.softmax(model.predict(x, verbose=0)))
     matrix = confusion_matrix(y, probabilities.argmax(axis=1), labels=range(3))
-    confusion = image(written["validation", "images/confusion"][6])
+    confusion = image(written["validation", "pictures/confusion"][6])
     assert np.array_equal(confusion, pictures.confusion(matrix))
     shown = np.rint(x * 255).astype(np.uint8)
-    mistakes = image(written["validation", "images/mistakes"][6])
+    mistakes = image(written["validation", "pictures/mistakes"][6])
     assert np.array_equal(mistakes, pictures.mistakes(shown, y[:, 0], probabilities))
     curve = written["validation", "pr/1/pr_curves"][6]
     expected = [((probabilities[:, 1] >= n / 200) & (y[:, 0] == 1)).sum() for n in range(201)]
@@ -106,15 +106,15 @@ def test_a_masked_binary_classifier_of_tokens(tmp_path):
     of_each_class = keras.metrics.F1Score(threshold=0.5)  # an array, which is not shown
     model.compile("sgd", "binary_crossentropy", metrics=["accuracy", of_each_class])
     written = train_on_arrays(model, tmp_path, x, y)
-    pictured = {"images/confusion", "pr/0/pr_curves", "pr/1/pr_curves"}
+    pictured = {"pictures/confusion", "pr/0/pr_curves", "pr/1/pr_curves"}
     metrics = of_metrics("loss", "accuracy")
     assert tags(written, "validation") == metrics | pictured
-    assert not {tag for _, tag in written} & {"images/samples", "images/first_layer"}
+    assert not {tag for _, tag in written} & {"pictures/samples", "pictures/first_layer"}
     evaluated = model.evaluate(x, y, return_dict=True, verbose=0)
     assert evaluated.pop("f1_score").shape == (1,)
     assert_shows(written, model, evaluated)
     matrix = confusion_matrix(y, model.predict(x, verbose=0)[:, 0] > 0.5)
-    confusion = image(written["validation", "images/confusion"][6])
+    confusion = image(written["validation", "pictures/confusion"][6])
     assert np.array_equal(confusion, pictures.confusion(matrix))
 
 
@@ -124,16 +124,16 @@ def test_a_regression_on_a_table(tmp_path):
     model.compile("sgd", "mse", metrics=["mae"])
     written = train_on_arrays(model, tmp_path, x, y)
     metrics = of_metrics("loss", "mae")
-    assert tags(written, "validation") == metrics | {"images/predictions", "residuals"}
+    assert tags(written, "validation") == metrics | {"pictures/predictions", "pictures/residuals"}
     assert_shows(written, model, model.evaluate(x, y, return_dict=True, verbose=0))
     predicted = model.predict(x, verbose=0)[:, 0]
-    residuals = written["validation", "residuals"][6]
+    residuals = written["validation", "pictures/residuals"][6]
     expected = tf.make_ndarray(histogram("", predicted.astype(float) - y, "").value[0].tensor)
     assert residuals[:, 2].sum() == 24
     assert residuals == pytest.approx(expected, abs=1e-6)
     counts = np.histogram(predicted.astype(float) - y, len(residuals))[0]
     assert residuals[:, 2].tolist() == counts.tolist()
-    picture = image(written["validation", "images/predictions"][6])
+    picture = image(written["validation", "pictures/predictions"][6])
     assert np.array_equal(picture, pictures.predictions(y.astype(float), predicted.astype(float)))
 
 
@@ -207,10 +207,10 @@ def test_what_a_model_cannot_give_is_left_out_and_noted_once(tmp_path, capsys):
     model = Own()
     model.compile("sgd")
     written = train(model, tmp_path, Batches(x, x, 8, are_images=False), Examples(x, x), None)
-    assert tags(written, "train") == SCALARS - {"graph", "gradient_norm", "loss/evaluation"}
+    assert tags(written, "train") == SCALARS - {"norms/gradients", "loss/evaluation"}
     assert written["train", "weights/only/kernel"][6][:, 2].sum() == 4
     notes = [line for line in capsys.readouterr().err.splitlines() if line.startswith("note: ")]
-    kinds = ("graph", "metrics of a sample", "gradients")
+    kinds = ("metrics of a sample", "gradients")
     expected = [f"note: TensorBoard shows no {kind} of this model: only trained" for kind in kinds]
     assert notes == expected
 

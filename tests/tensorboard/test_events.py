@@ -18,15 +18,19 @@ def test_every_loop_writes_the_same_tags_at_the_same_steps(variant, write, weigh
     write(tmp_path, loop, steps_per_execution=steps_per_execution)
     at_epochs = [
         *("loss/evaluation", "accuracy/running", "accuracy/evaluation"),
-        *("learning_rate", "gradient_norm"),
-        *("speed/examples_per_second", "speed/milliseconds_per_step", "images/first_layer"),
-        *(f"{kind}/{name}" for kind in ("weights", "gradients", "weight_norm") for name in weight_names),
+        *("optimizer/learning_rate", "norms/gradients"),
+        *("speed/examples_per_second", "speed/milliseconds_per_step", "pictures/first_layer"),
+        *(
+            f"{kind}/{name}"
+            for kind in ("weights", "weight_gradients", "norms/weights")
+            for name in weight_names
+        ),
     ]
-    validation = ["loss/evaluation", "accuracy/evaluation", "images/confusion", "images/mistakes"]
+    validation = ["loss/evaluation", "accuracy/evaluation", "pictures/confusion", "pictures/mistakes"]
     validation += [f"pr/{number}/pr_curves" for number in range(3)]
     assert {key: list(steps) for key, steps in events(tmp_path).items()} == {
         ("train", "graph"): [0],
-        ("train", "images/samples"): [0],
+        ("train", "pictures/samples"): [0],
         ("train", "loss/batch"): [4, 8, 12],
         ("train", "loss/running"): [4, 6, 8, 12],
         **{("train", tag): [6, 12] for tag in at_epochs},
@@ -35,10 +39,9 @@ def test_every_loop_writes_the_same_tags_at_the_same_steps(variant, write, weigh
     plugins = {tag.split("/")[0]: plugin for _, plugin, tag in series(tmp_path)}
     assert plugins == {
         "__run_graph__": "graphs",
-        **dict.fromkeys(("loss", "accuracy", "learning_rate", "gradient_norm"), "scalars"),
-        **dict.fromkeys(("weight_norm", "speed"), "scalars"),
-        **{"weights": "histograms", "gradients": "histograms"},
-        **{"images": "images", "pr": "pr_curves"},
+        **dict.fromkeys(("loss", "accuracy", "optimizer", "norms", "speed"), "scalars"),
+        **{"weights": "histograms", "weight_gradients": "histograms"},
+        **{"pictures": "images", "pr": "pr_curves"},
     }
 
 

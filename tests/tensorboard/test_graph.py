@@ -1,5 +1,64 @@
-def test_the_graph_of_the_model_is_written(written):
+import keras
+import numpy as np
+import pytest
+
+from kerasmlp.data.batches import Batches, in_order
+from kerasmlp.loops.builtin import LOOPS
+from kerasmlp.tensorboard.events import Events
+from kerasmlp.tensorboard.graph import Graph
+
+
+def operations(written):
+    """The names and the kinds of all nodes."""
     (graph,) = written.events["train", "graph"].values()
-    operations = {(node.name, node.op) for node in graph.node}
-    assert any("hidden" in name and op == "MatMul" for name, op in operations)
-    assert any(op == "Softmax" for _, op in operations)
+    return {(node.name, node.op) for node in graph.node}
+
+
+@pytest.mark.parametrize(
+    "compilation",
+    [{}, {"steps_per_execution": 5}, {"jit_compile": False}],
+    ids=["steps", "program", "without XLA"],
+)
+def test_the_graph_tells_what_the_loop_has_traced(write, tmp_path, compilation):
+    scopes = {
+        loop: {
+            name.partition("/")[0] for name, _ in operations(write(tmp_path / loop, loop, **compilation))
+        }
+        for loop in ("fit", "graph")
+    }
+    by_hand = {"compile_loss", "metrics"}
+    assert "model.train_step" in scopes["fit"] and not by_hand & scopes["fit"]
+    assert by_hand < scopes["graph"] and "model.train_step" not in scopes["graph"]
+
+
+def test_the_eager_loop_has_the_graph_of_the_forward_pass(write, tmp_path):
+    shown = operations(write(tmp_path, "eager"))
+    assert any("hidden" in name and op == "MatMul" for name, op in shown)
+    assert any(op == "Softmax" for _, op in shown)
+    assert not any("metrics" in name or "gradient" in name for name, _ in shown)
+
+
+def test_a_model_that_cannot_be_traced_has_no_graph(tmp_path, capsys):
+    class Eager(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.dense = keras.layers.Dense(1)
+
+        def call(self, x):
+            return self.dense(x.numpy())
+
+    model = Eager()
+    model.compile("sgd", "mse", run_eagerly=True)
+    x = np.ones((4, 4), np.float32)
+    model(keras.ops.convert_to_tensor(x))  # builds it
+    batches, files = Batches(x, x[:, :1], 2, are_images=False), Events(tmp_path)
+    LOOPS["eager"](
+        model,
+        batches,
+        in_order(x, x[:, :1], are_images=False),
+        1,
+        [Graph(files, batches.epoch(0).element_spec[0])],
+    )
+    files.close()
+    assert not list(tmp_path.rglob("events.*"))
+    assert capsys.readouterr().err.startswith("note: TensorBoard shows no graph of this model: ")

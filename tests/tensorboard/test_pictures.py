@@ -26,8 +26,8 @@ def test_captions_are_below_their_images():
     images = np.full((2, 28, 28, 1), 200, np.uint8)
     with_text, without = (pictures.captioned(images, [text, " "]) for text in ("8: 3 98%", " "))
     changed = np.argwhere(with_text != without)
-    assert changed[:, 0].min() >= pictures.GAP + 56
-    assert changed[:, 1].max() < pictures.GAP + 56
+    assert changed[:, 0].min() >= pictures.GAP + 84
+    assert changed[:, 1].max() < pictures.GAP + 84
 
 
 def test_images_that_do_not_fit_are_left_out():
@@ -58,9 +58,11 @@ def test_a_first_layer_of_zeros_is_grey():
 def test_the_confusion_matrix_is_blue_for_right_and_red_for_wrong():
     matrix = np.array([[4, 0], [3, 1]])
     picture = pictures.confusion(matrix)
-    assert picture.shape == (96, 96, 3)
+    cell, before = pictures.CELL, pictures.LINE + pictures.CELL
+    assert picture.shape == (before + 2 * cell, before + 2 * cell, 3)
     corners = {
-        (row, column): picture[32 * (row + 1), 32 * (column + 1)] for row, column in np.ndindex(2, 2)
+        (row, column): picture[before + cell * row, before + cell * column]
+        for row, column in np.ndindex(2, 2)
     }
     assert corners[0, 0].tolist() == [0, 102, 255]
     assert corners[0, 1].tolist() == [255, 255, 255]
@@ -68,16 +70,25 @@ def test_the_confusion_matrix_is_blue_for_right_and_red_for_wrong():
     assert corners[1, 0].tolist() == [255, share, share]
     assert corners[1, 1][2] == 255 and corners[1, 1][0] < 255
     # A cell contains the number of examples. It is empty if there are none.
-    assert (picture[32:64, 64:] == 255).all()
-    assert (picture[32:64, 32:64] != [0, 102, 255]).any()
+    cells = picture[before:, before:]
+    assert (cells[:cell, cell:] == 255).all()
+    assert (cells[:cell, :cell] != [0, 102, 255]).any()
+    # The axes have titles, and the classes are beside their rows and above their columns.
+    for title in (picture[: pictures.LINE], picture[:, : pictures.LINE]):
+        assert (title == 0).any()
+    for number in range(2):
+        at = slice(before + number * cell, before + (number + 1) * cell)
+        assert (picture[at, pictures.LINE : before] == 0).any()
+        assert (picture[pictures.LINE : before, at] == 0).any()
 
 
 @pytest.mark.parametrize("classes", [40, 1500])
 def test_the_confusion_matrix_of_many_classes_has_no_numbers(classes):
     picture = pictures.confusion(np.eye(classes, dtype=int))
-    cell = max(1, pictures.SIDE // classes)
-    assert picture.shape == (cell * classes, cell * classes, 3)
-    assert {tuple(colour) for colour in picture.reshape(-1, 3)} == {(0, 102, 255), (255, 255, 255)}
+    cell, before = max(1, pictures.SIDE // classes), pictures.LINE + pictures.CELL
+    assert picture.shape == (before + cell * classes, before + cell * classes, 3)
+    cells = picture[before:, before:].reshape(-1, 3)
+    assert {tuple(colour) for colour in cells} == {(0, 102, 255), (255, 255, 255)}
 
 
 def test_mistakes_begin_with_the_most_wrong_image():
@@ -93,7 +104,7 @@ def test_mistakes_begin_with_the_most_wrong_image():
 def test_a_model_without_mistakes_has_a_picture_with_a_text():
     images = np.zeros((3, 28, 28, 1), np.uint8)
     picture = pictures.mistakes(images, np.zeros(3, int), np.eye(2)[[0, 0, 0]])
-    assert (picture[: pictures.GAP + 56] == 255).all()
+    assert (picture[: pictures.GAP + 84] == 255).all()
     assert (picture == 0).any()
 
 
@@ -101,9 +112,10 @@ def test_predicted_numbers_are_above_true_ones_on_the_same_scale():
     true = np.array([0.0, 1, 1, 0.5, np.nan])
     predicted = np.array([0.0, 0, 0, 0.5, 3])
     picture = pictures.predictions(true, predicted)
-    gap, bins = pictures.GAP, pictures.BINS
-    assert picture.shape == (4 * bins + 2 * gap + pictures.LINE, 4 * bins + 2 * gap)
-    cells = picture[gap : gap + 4 * bins : 4, gap : gap + 4 * bins : 4][::-1]
+    line, bins = pictures.LINE, pictures.BINS
+    assert picture.shape == (4 * bins + line, 4 * bins + line)
+    assert (picture[:line] == 0).any() and (picture[:, :line] == 0).any()  # the titles
+    cells = picture[line::4, line::4][::-1]
     one = round(255 * (1 - np.sqrt(0.5)))
     expected = np.where(np.eye(bins, dtype=bool), 204, 255)
     expected[0, 0], expected[0, -1], expected[50, 50] = one, 0, one
@@ -113,4 +125,5 @@ def test_predicted_numbers_are_above_true_ones_on_the_same_scale():
 @pytest.mark.parametrize("value", [2.0, np.nan])
 def test_a_single_number_and_none_have_a_picture(value):
     picture = pictures.predictions(np.array([value]), np.array([value]))
-    assert (picture[4, 4] == 255).all() and (picture[400, 4] == (0 if value == 2 else 204)).all()
+    line = pictures.LINE
+    assert picture[line, line] == 255 and picture[-1, line] == (0 if value == 2 else 204)

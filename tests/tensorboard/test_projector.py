@@ -15,7 +15,9 @@ def test_only_as_many_images_are_written_as_fit_into_the_sprite(tmp_path):
     assert list(config.embeddings[0].tensor_shape) == [20, 2]
     with Image.open(tmp_path / "sprite.png") as sprite:
         assert sprite.size == (5 * 1500, 4 * 2000)
-        assert sprite.getpixel((4 * 1500, 3 * 2000)) == (19, 19, 19)
+        red, green, blue = sprite.getpixel((4 * 1500, 3 * 2000))
+        black = sprite.getpixel((4 * 1500 + 1, 3 * 2000))
+        assert (red, green, blue) == tuple(int(each + 19 * (1 - each / 255)) for each in black)
     assert len((tmp_path / "labels.tsv").read_text().splitlines()) == 21
 
 
@@ -25,3 +27,15 @@ def test_too_large_images_and_activations_of_zero_write_no_files(tmp_path):
     projector.write(tmp_path, np.ones((3, 2), np.float32), images, labels, labels)
     projector.write(tmp_path, np.zeros((3, 2), np.float32), images[:, :, :4], labels, labels)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_black_of_an_image_has_the_colour_of_its_label(tmp_path):
+    images = np.zeros((4, 2, 2, 1), np.uint8)
+    images[:, 0, 0] = 255
+    labels = np.array([7, 3, 7, 5])
+    projector.write(tmp_path, np.ones((4, 2), np.float32), images, labels, labels)
+    with Image.open(tmp_path / "sprite.png") as sprite:
+        places = [(0, 0), (2, 0), (0, 2), (2, 2)]
+        assert {sprite.getpixel(place) for place in places} == {(255, 255, 255)}
+        seven, three, again, five = (sprite.getpixel((x + 1, y + 1)) for x, y in places)
+    assert seven == again and len({seven, three, five}) == 3

@@ -15,7 +15,7 @@ def test_the_metrics_are_those_of_the_loop(written):
             assert running == np.float32(written.history[name][epoch])
             evaluation = events["validation", f"{name}/evaluation"][step]
             assert evaluation == np.float32(written.history[f"val_{name}"][epoch])
-        assert events["train", "learning_rate"][step] == np.float32(0.01)
+        assert events["train", "optimizer/learning_rate"][step] == np.float32(0.01)
         speed = events["train", "speed/examples_per_second"][step]
         assert 7 / speed == pytest.approx(events["train", "speed/milliseconds_per_step"][step] / 1000)
 
@@ -24,14 +24,14 @@ def test_evaluation_and_norms_are_those_of_the_trained_model(written, weight_nam
     """With an average of the weights, the averages are the weights of the trained model."""
     model, events = written.model, written.events
     for name, weight in zip(weight_names, model.get_weights(), strict=True):
-        assert events["train", f"weight_norm/{name}"][12] == pytest.approx(np.linalg.norm(weight))
+        assert events["train", f"norms/weights/{name}"][12] == pytest.approx(np.linalg.norm(weight))
     x, y = digits[0][:20] / np.float32(255), digits[1][:20]
     metrics = model.evaluate(x, y, return_dict=True, verbose=0)
     for name in ("loss", "accuracy"):
         assert events["train", f"{name}/evaluation"][12] == pytest.approx(metrics[name], rel=1e-5)
     _, _, gradients = compute_gradients(model, x, y)
     squares = sum((gradient.numpy() ** 2).sum() for gradient in gradients)
-    assert events["train", "gradient_norm"][12] == pytest.approx(np.sqrt(squares), rel=1e-5)
+    assert events["train", "norms/gradients"][12] == pytest.approx(np.sqrt(squares), rel=1e-5)
 
 
 def test_the_running_loss_is_the_mean_of_the_epoch_so_far(digits, small_model, write, tmp_path):
@@ -53,5 +53,5 @@ def test_the_learning_rate_follows_its_schedule(write, tmp_path):
     def optimizer():
         return keras.optimizers.SGD(keras.optimizers.schedules.PolynomialDecay(0.12, 12, 0.0))
 
-    rates = write(tmp_path, "fit", optimizer=optimizer).events["train", "learning_rate"]
+    rates = write(tmp_path, "fit", optimizer=optimizer).events["train", "optimizer/learning_rate"]
     assert [float(rates[step]) for step in (6, 12)] == pytest.approx([0.06, 0.0])

@@ -28,10 +28,10 @@ def write(_: Talk, comparison: Comparison, folder: Path) -> None:
             if (cost := outcome.cost) is not None:
                 final |= {"seconds_per_epoch": cost.median, "steps_per_second": cost.steps_per_second}
                 final["peak_megabytes"] = cost.peak_megabytes
-            values = settings | {
-                "loop": outcome.name,
-                "jit_compile": trajectory.jit_compile,
-                "steps_per_execution": trajectory.steps_per_execution,
+            compiled = {
+                name: getattr(trajectory, name) for name in ("jit_compile", "steps_per_execution")
             }
-            last = settings["epochs"] * per_epoch
-            hparams.write(events, sub_run, last, values, final)
+            shown = compiled | {name: settings[name] for name in ("epochs", "batch_size")}
+            last, name = settings["epochs"] * per_epoch, str(Path(folder.name, sub_run))
+            hparams.write_metrics(events, sub_run, last, final)
+            hparams.write(events, sub_run, last, name, outcome.name, shown, final)

@@ -10,6 +10,7 @@ from .interface import (
 )
 from .keras_internals import (
     pass_training_to_compute_loss as pass_training_to_compute_loss,
+    takes_training as takes_training,
     training_loss as training_loss,
 )
 from .step import (

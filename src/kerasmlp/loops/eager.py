@@ -15,7 +15,9 @@ from kerasmlp.loops.train_function import Steps, train_functions
 def eager(training: Training) -> History:
     """Train with `train_step`, operation by operation."""
     callbacks = CallbackList(training)
-    with train_functions(training, callbacks, lambda: eager_steps(training.model, train_step), None):
+    with train_functions(
+        training, callbacks, lambda note: eager_steps(training.model, train_step), None
+    ):
         return run_epochs(training, callbacks)
 
 

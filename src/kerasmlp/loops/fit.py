@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
+import tensorflow as tf
 
 from kerasmlp.loops.callback_list import CallbackList
 from kerasmlp.loops.interface import History, ResumableLoop, Training, build_metrics
 from kerasmlp.loops.step import Logs
-from kerasmlp.loops.train_function import keras_steps, train_functions
+from kerasmlp.loops.train_function import KERAS_STEP, keras_steps, train_functions
 
 
 @ResumableLoop
@@ -18,7 +19,7 @@ def fit(training: Training) -> History:
     callbacks = CallbackList(training)
     if training.initial_step_in_epoch:
         build_metrics(model, train)
-    with train_functions(training, callbacks, lambda: keras_steps(model), _own_step):
+    with train_functions(training, callbacks, lambda note: keras_steps(model, note), _own_step):
         return model.fit(
             # Keras builds with it what is not built. The train function reads the batches of each epoch.
             train.epoch(training.initial_epoch),
@@ -34,4 +35,5 @@ def fit(training: Training) -> History:
 
 
 def _own_step(model: keras.Model, *batch: Any) -> Logs:
-    return model.train_step(keras.utils.pack_x_y_sample_weight(*batch))
+    with tf.name_scope(KERAS_STEP):
+        return model.train_step(keras.utils.pack_x_y_sample_weight(*batch))

@@ -10,7 +10,7 @@ from kerasmlp.loops.eager import eager_steps
 from kerasmlp.loops.epochs import run_epochs
 from kerasmlp.loops.interface import History, ResumableLoop, Training, build_metrics
 from kerasmlp.loops.repeat import repeat
-from kerasmlp.loops.step import Logs, TrainStep, logs_after, take, train_step
+from kerasmlp.loops.step import Logs, Note, TrainStep, logs_after, take, train_step
 from kerasmlp.loops.train_function import Steps, train_functions
 
 
@@ -26,8 +26,8 @@ def traced(step: TrainStep) -> ResumableLoop:
         if step is not train_step:  # which may leave the metrics as they are, so that none is created
             build_metrics(model, training.train)
 
-        def make_steps() -> Steps:
-            return eager_steps(model, step) if model.run_eagerly else compiled_steps(model, step)
+        def make_steps(note: Note) -> Steps:
+            return eager_steps(model, step) if model.run_eagerly else compiled_steps(model, step, note)
 
         with train_functions(training, callbacks, make_steps, step):
             return run_epochs(training, callbacks)
@@ -39,10 +39,15 @@ graph = traced(train_step)
 """Trains with `train_step` under `tf.function`."""
 
 
-def compiled_steps(model: keras.Model, step: TrainStep) -> Steps:
+def compiled_steps(model: keras.Model, step: TrainStep, note: Note) -> Steps:
     """Return a function that runs `step` in a graph, through XLA if `model.jit_compile`."""
+
+    def take_one(batch: Any) -> Logs:
+        note()
+        return logs_after(model, take(step, model, batch))
+
     one_step = tf.function(
-        lambda batch: logs_after(model, take(step, model, batch)),
+        take_one,
         jit_compile=model.jit_compile,
         autograph=False,
         reduce_retracing=True,

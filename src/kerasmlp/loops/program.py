@@ -16,7 +16,7 @@ import tensorflow as tf
 from kerasmlp.loops.callback_list import Execution
 from kerasmlp.loops.interface import Training
 from kerasmlp.loops.repeat import repeat
-from kerasmlp.loops.step import Logs, TrainStep, logs_after
+from kerasmlp.loops.step import Logs, Note, TrainStep, logs_after
 
 
 class Groups(Protocol):
@@ -51,12 +51,17 @@ class Program:
         tf.errors.OpError: XLA cannot compile the step. Nothing has been trained.
     """
 
-    def __init__(self, model: keras.Model, step: TrainStep, data: Groups) -> None:
+    def __init__(self, model: keras.Model, step: TrainStep, data: Groups, note: Note) -> None:
         self._steps, self._data = model.steps_per_execution, data
         self._groups: Iterator[Any] | None = None
-        one_step = tf.function(
-            lambda *batch: logs_after(model, step(model, *data.prepare(*batch))), autograph=False
-        )
+
+        def take_one(*batch: Any) -> Logs:
+            note()
+            with tf.name_scope("prepare"):
+                prepared = data.prepare(*batch)
+            return logs_after(model, step(model, *prepared))
+
+        one_step = tf.function(take_one, autograph=False)
 
         def take(count: tf.Tensor, parts: tuple[Any, ...]) -> Logs:
             # Batches of all sizes share a trace, as in Keras, where some metrics depend on it.
@@ -102,7 +107,7 @@ def _either(condition: tf.Tensor, one: Logs, other: Logs) -> Logs:
     return tf.cond(condition, lambda: one, lambda: other)
 
 
-def make_program(training: Training, step: TrainStep) -> Program | None:
+def make_program(training: Training, step: TrainStep, note: Note) -> Program | None:
     """Return the program of an execution; None for one step at a time.
 
     There is a program if the model has `jit_compile` and more than one step an execution, and the data
@@ -114,7 +119,7 @@ def make_program(training: Training, step: TrainStep) -> Program | None:
     if not (model.jit_compile and many and getattr(data, "has_groups", False)):
         return None
     try:
-        return Program(model, step, data)  # type: ignore[arg-type]
+        return Program(model, step, data, note)  # type: ignore[arg-type]
     except tf.errors.ResourceExhaustedError:
         raise
     except tf.errors.OpError as error:

@@ -20,6 +20,9 @@ If it returns a dict, as Keras' `train_step` does, that is what callbacks hear; 
 metrics of the model.
 """
 
+Note = Callable[[], None]
+"""To be called by what traces a train step: keeps its graph."""
+
 
 def batch_length(batch: Any) -> int:
     """Return the number of examples in a batch of a dataset."""
@@ -65,7 +68,8 @@ def train_step(model: keras.Model, x: Any, y: Any = None, sample_weight: Any = N
         model.optimizer.apply(gradients, model.trainable_variables)
     else:
         warnings.warn("The model does not have any trainable weights.", stacklevel=2)
-    return update_metrics(model, loss, x, y, y_pred, sample_weight)
+    with tf.name_scope("metrics"):
+        return update_metrics(model, loss, x, y, y_pred, sample_weight)
 
 
 def take(step: TrainStep, model: keras.Model, batch: Any) -> Any:

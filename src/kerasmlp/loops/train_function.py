@@ -6,16 +6,19 @@ from contextlib import contextmanager
 from typing import Any
 
 import keras
+import tensorflow as tf
 
 from kerasmlp.loops.callback_list import CallbackList, Execution
 from kerasmlp.loops.interface import Training, build_optimizer
 from kerasmlp.loops.keras_internals import take_initial_epoch
 from kerasmlp.loops.program import make_program
-from kerasmlp.loops.step import Logs, TrainStep
+from kerasmlp.loops.step import Logs, Note, TrainStep
 
 Steps = Callable[[Any, int, bool], Logs]
 """Takes that many steps on the next batches of an iterator. Returns the logs of the last one. The last
 argument is whether the iterator has more batches."""
+KERAS_STEP = "model.train_step"
+"""What Keras' own step is called in its graph."""
 
 
 class TrainFunction:
@@ -23,8 +26,10 @@ class TrainFunction:
 
     Attributes:
         seconds_to_trace, seconds_to_compile: the time that its program took, None without one.
+        step_graph: the graph of a train step; None as long as none has been traced.
     """
 
+    step_graph: Any = None
     seconds_to_trace: float | None = None
     seconds_to_compile: float | None = None
 
@@ -32,7 +37,7 @@ class TrainFunction:
         self,
         training: Training,
         callbacks: CallbackList,
-        make_steps: Callable[[], Steps],
+        make_steps: Callable[[Note], Steps],
         step: TrainStep | None,
     ) -> None:
         self._training, self._callbacks = training, callbacks
@@ -50,12 +55,16 @@ class TrainFunction:
 
     def _make(self) -> Callable[[Execution], Logs]:
         build_optimizer(self._training.model)
-        program = make_program(self._training, self._step) if self._step else None
+        program = make_program(self._training, self._step, self._note) if self._step else None
         if program is None:
-            return _Reader(self._training, self._make_steps())
+            return _Reader(self._training, self._make_steps(self._note))
         self.seconds_to_trace = program.seconds_to_trace
         self.seconds_to_compile = program.seconds_to_compile
         return program
+
+    def _note(self) -> None:
+        if not tf.executing_eagerly():
+            self.step_graph = tf.compat.v1.get_default_graph()
 
 
 class _Reader:
@@ -86,7 +95,7 @@ class _Reader:
 def train_functions(
     training: Training,
     callbacks: CallbackList,
-    make_steps: Callable[[], Steps],
+    make_steps: Callable[[Note], Steps],
     step: TrainStep | None,
 ) -> Iterator[None]:
     """Let Keras' `fit`, and callbacks, get a `TrainFunction` where they ask for a train function.
@@ -116,16 +125,23 @@ def train_functions(
         model.train_function = None
 
 
-def keras_steps(model: keras.Model) -> Steps:
+def keras_steps(model: keras.Model, note: Note) -> Steps:
     """Return the steps of Keras' own train function.
 
     It takes a whole execution, or all batches that are left. Fewer are taken one by one.
     """
+    train_step = model.train_step
+
+    def noted_step(data: Any) -> Logs:
+        note()
+        with tf.name_scope(KERAS_STEP):
+            return train_step(data)
 
     def made(steps_per_execution: int) -> Callable[[Any], Logs]:
         kept = model.train_function, model.steps_per_execution
         model.steps_per_execution = steps_per_execution
-        type(model).make_train_function(model, force=True)
+        with _with_train_step(model, noted_step):
+            type(model).make_train_function(model, force=True)
         function = model.train_function
         model.train_function, model.steps_per_execution = kept
         return function
@@ -142,3 +158,16 @@ def keras_steps(model: keras.Model) -> Steps:
         return logs
 
     return run
+
+
+@contextmanager
+def _with_train_step(model: keras.Model, train_step: Callable[[Any], Logs]) -> Iterator[None]:
+    """A context in which `train_step` takes the place of the model's."""
+    before = vars(model).get("train_step")
+    model.train_step = train_step
+    try:
+        yield
+    finally:
+        del model.train_step
+        if before is not None:
+            model.train_step = before

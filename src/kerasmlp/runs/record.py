@@ -58,7 +58,7 @@ def opened(
         run_folder.write_json(folder / run_folder.SETTINGS, dataclasses.replace(settings, resume=False))
         events = stack.enter_context(contextlib.closing(Events(folder, initial_step)))
         if "text" in settings.summaries:
-            events.write(".", initial_step, text_pb, _texts(settings))
+            events.write("train", initial_step, text_pb, _texts(settings))
         yield Record(folder, events, files, resumed, initial_step)
 
 

@@ -190,9 +190,11 @@ def _write_hparams(
     if accuracy := result.get("test_accuracy"):
         spread = ("standard_deviation", "low", "high")
         means |= {f"test_accuracy_{name}": accuracy[name] for name in spread}
-    shown = hparams.of_run(dataclasses.asdict(settings), metrics)
-    shown["seed"] = f"{result['seeds'][0]} to {result['seeds'][-1]}"
+    chosen = settings.chosen() | {"seeds": f"{result['seeds'][0]} to {result['seeds'][-1]}"}
+    chosen.pop("seed", None)
     for path in folder.glob(Path(run_folder.EVENTS).name):  # written before a resume
         path.unlink()
     with contextlib.closing(Events(folder, 0)) as events:
-        hparams.write(events, ".", metrics["steps"], shown, means)
+        step = metrics["steps"]
+        hparams.write_metrics(events, ".", step, means)
+        hparams.write(events, ".", step, folder.name, settings.loop, chosen, means)

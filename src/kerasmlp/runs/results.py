@@ -1,6 +1,5 @@
 """The results of a run: its evaluation, its model, its metrics, and TensorBoard's last events."""
 
-import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -8,7 +7,6 @@ from typing import Any
 
 import keras
 import tensorflow as tf
-from tensorboard.plugins.scalar.summary_v2 import scalar_pb
 
 from kerasmlp import tensorboard
 from kerasmlp.data import Examples, scale, unpacked
@@ -78,31 +76,28 @@ def _evaluated(name: str, model: keras.Model, data: tf.data.Dataset | None) -> d
 
 def _write_events(settings: RunSettings, task: Task, record: Record, metrics: Mapping[str, Any]) -> None:
     """Write what TensorBoard shows of the test examples, and the run's row in HParams."""
-    test, events, shown = task.test, record.events, settings.summaries
-    if test is not None:
-        _write_test(task, test, record, metrics, shown)
+    events, shown, step = record.events, settings.summaries, metrics["steps"]
+    if task.test is not None:
+        _write_test(task, task.test, record, step, shown)
+    if "scalars" in shown or "hparams" in shown:
+        hparams.write_metrics(events, "train", step, metrics)
     if "hparams" in shown:
-        values = hparams.of_run(dataclasses.asdict(settings), metrics)
-        hparams.write(events, ".", metrics["steps"], values, metrics)
+        data = {} if task.data == "mnist" else {"data": Path(task.data).name}
+        chosen, name = settings.chosen() | data, record.folder.name
+        hparams.write(events, "train", step, name, settings.loop, chosen, metrics)
 
 
-def _write_test(
-    task: Task, test: Examples, record: Record, metrics: Mapping[str, Any], shown: Sequence[str]
-) -> None:
+def _write_test(task: Task, test: Examples, record: Record, step: int, shown: Sequence[str]) -> None:
     """Write what TensorBoard shows of the test examples."""
-    model, events, step = task.model, record.events, metrics["steps"]
-    if "scalars" in shown:
-        tested = {name: value for name, value in metrics.items() if name.startswith("test_")}
-        values = {f"{name.removeprefix('test_')}/evaluation": each for name, each in tested.items()}
-        events.write("test", step, scalar_pb, values)
+    model, events = task.model, record.events
     if "images" in shown:
-        tensorboard.write_first_layer(events, "test", step, model, test)
-        tensorboard.write_errors(events, "test", step, model, test)
+        tensorboard.write_first_layer(events, "train", step, model, test, "trained")
+        tensorboard.write_errors(events, "train", step, model, test, "trained")
     if "pr_curves" in shown:
-        tensorboard.write_pr_curves(events, "test", step, model, test)
+        tensorboard.write_pr_curves(events, "train", step, model, test, "trained/pr")
     if "projector" in shown and isinstance(model, MLP):
         said = test.predictions(model).argmax(axis=1)
         images = test.x[: projector.POINTS]
         activations = model.activations(scale(tf.constant(images))).numpy()
-        events.add("test", step)  # TensorBoard shows no run without an event
-        projector.write(record.folder / "test", activations, images, test.y, said)
+        events.add("train", step)  # TensorBoard shows no run without an event
+        projector.write(record.folder / "train", activations, images, test.y, said)

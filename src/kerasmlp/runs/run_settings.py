@@ -5,7 +5,7 @@ import json
 import re
 import sys
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal, Self, get_args
+from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 
 from kerasmlp.runs import run_folder
 from kerasmlp.runs.fields import SEED, Bound, SettingError, at_least, auto_or, between, check, require
@@ -23,6 +23,13 @@ INTERVAL = Bound(
     "a positive number and epoch, steps or s, as in 1epoch, 1000steps, 30s",
 )
 STEPS = auto_or(between(1, 1_000_000))
+NOT_OF_THE_TRAINING = frozenset(
+    {
+        *("logdir", "name", "resume", "verbose", "transpose", "data", "seeds", "jobs", "logical_cpus"),
+        *("checkpoint_every", "keep_checkpoints", "summaries", "profile"),
+    }
+)
+"""Settings that change nothing of what is trained, but where it comes from and what is written."""
 FOLDER_NAME = Bound(
     lambda value: value is None or (value not in ("", ".", "..") and not set(value) & set("/\\\0")),
     "the name of a folder, without path separators",
@@ -101,6 +108,22 @@ class RunSettings:
             received, expected = getattr(self, field.name), getattr(saved, field.name)
             if field.name not in self.changed_by_resume and received != expected:
                 raise SettingError(field.name, f"{expected!r}, as when the run was begun", received)
+
+    def chosen(self) -> dict[str, Any]:
+        """Return the settings that differ from the defaults, and change what is trained.
+
+        What a recipe, the loop and a strategy set is left out, and they themselves are named.
+        """
+        default = type(self)(loop=self.loop)
+        others = [name for name in ("recipe", "strategy") if hasattr(self, name)]
+        deciding = {name: getattr(self, name) for name in others}
+        expected = dataclasses.asdict(type(self)(loop=self.loop, **deciding))
+        expected |= {name: getattr(default, name) for name in others}
+        return {
+            name: value
+            for name, value in dataclasses.asdict(self).items()
+            if name not in NOT_OF_THE_TRAINING and value != expected[name]
+        }
 
     def resumed_folder(self) -> Path | None:
         """Return the folder of the run to resume. None for a new run.

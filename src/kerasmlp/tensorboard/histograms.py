@@ -31,7 +31,7 @@ class Histograms(keras.callbacks.Callback):
         with averaged_weights(self.model):
             weights = trainable_weights(self.model)
         step = self._stopwatch.step
-        arrays = {"weights": weights, "gradients": self._sample.at(step).gradients(self.model)}
+        arrays = {"weights": weights, "weight_gradients": self._sample.at(step).gradients(self.model)}
         values = {
             f"{kind}/{name}": value
             for kind, named in arrays.items()

@@ -1,7 +1,6 @@
 """The dashboard HParams: a row for each run, with its settings and its final metrics."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from tensorboard.plugins.hparams.api_pb2 import Status
@@ -10,55 +9,71 @@ from tensorboard.plugins.scalar.summary_v2 import scalar_pb
 
 from kerasmlp.tensorboard.events import Events
 
-SETTINGS = (
-    *("loop", "strategy", "jit_compile", "steps_per_execution", "data", "epochs", "batch_size"),
-    *("learning_rate", "seed", "hidden_units", "sampling", "validation_size", "recipe", "quantize"),
-    *("schedule", "weight_decay", "ema_momentum", "affine", "translation", "elastic"),
-)
+HYPERPARAMETERS = ("loop", "settings")
+"""The columns before the metrics. TensorBoard opens with the first five of them, and then as many
+metrics as there is room for: with a column for each setting, there would be none."""
 METRICS = (
-    *("test_accuracy", "test_loss", "best_validation_accuracy", "best_validation_loss"),
-    *("validation_accuracy", "validation_loss", "test_accuracy_standard_deviation"),
-    *("test_accuracy_low", "test_accuracy_high"),
-    *("accuracy", "loss", "seconds_per_epoch", "steps_per_second", "peak_megabytes"),
+    *("test_accuracy", "seconds_per_epoch", "accuracy", "validation_accuracy", "test_loss"),
+    *("validation_loss", "loss", "best_validation_accuracy", "best_validation_loss"),
+    *("test_accuracy_standard_deviation", "test_accuracy_low", "test_accuracy_high"),
+    *("steps_per_second", "peak_megabytes"),
 )
 """`accuracy` and `loss` are the training metrics of the last epoch, `validation_*` and `test_*` those of
 the trained model. A row for several runs has their means, with standard deviation and confidence
 interval."""
 
 
-def of_run(settings: Mapping[str, Any], metrics: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings of a run as HParams shows them, with the actual values in place of `auto`."""
-    actual = {"data": "dataset", "validation_size": "validation_examples"}
-    actual |= {name: name for name in ("jit_compile", "steps_per_execution")}
-    units = {"hidden_units": " ".join(map(str, settings.get("hidden_units", ())))}
-    return {**settings, **units, **{setting: metrics[name] for setting, name in actual.items()}}
-
-
-def write(events: Events, sub_run: str, step: int, settings: Mapping[str, Any], metrics: Any) -> None:
+def write(
+    events: Events,
+    sub_run: str,
+    step: int,
+    name: str,
+    loop: str,
+    settings: Mapping[str, Any],
+    metrics: Mapping[str, Any],
+) -> None:
     """Write the row of a finished run to a sub-run, at the last step.
 
-    It has the settings in `SETTINGS`, and of the metrics, as far as they are not None, those in
-    `METRICS` and the others of the trained model.
+    It has those of the metrics that `final` returns. Where no metric is an accuracy, those that the run
+    has are the first columns.
+
+    Args:
+        name: what the row is called.
+        loop: the training loop.
+        settings: what tells the run from others.
 
     Raises:
         OSError: the row cannot be written.
     """
     from tensorboard.plugins.hparams.summary import session_end_pb  # it imports TensorFlow
 
+    had = final(metrics)
+    columns = list(dict.fromkeys([*METRICS, *had]))
+    if not any("accuracy" in metric for metric in had):
+        columns.sort(key=lambda metric: metric not in had)
+    shown = hparams_config_pb(
+        hparams=[HParam(column) for column in HYPERPARAMETERS],
+        metrics=[Metric(f"trained/{column}", display_name=column) for column in columns],
+    )
+    values = {"loop": loop, "settings": ", ".join(map(_in_words, settings.items())) or "default"}
+    session = hparams_pb(values, trial_id=name), session_end_pb(Status.STATUS_SUCCESS)
+    events.add(sub_run, step, shown, *session)
+
+
+def write_metrics(events: Events, sub_run: str, step: int, metrics: Mapping[str, Any]) -> None:
+    """Write the metrics of a finished run as scalars, which HParams reads too."""
+    values = {f"trained/{name}": value for name, value in final(metrics).items()}
+    events.write(sub_run, step, scalar_pb, values)
+
+
+def final(metrics: Mapping[str, Any]) -> dict[str, float]:
+    """Return those in `METRICS`, as far as they are not None, and the others of the trained model."""
     others = (name for name, value in metrics.items() if isinstance(value, float))
     trained = (name for name in others if name.startswith(("test_", "validation_")))
-    names = list(dict.fromkeys([*METRICS, *trained]))
-    columns = hparams_config_pb(
-        hparams=[HParam(setting) for setting in SETTINGS],
-        metrics=[Metric(f"final/{name}", display_name=name) for name in names],
-    )
-    values = {
-        setting: value if isinstance(value, int | float) else str(value)
-        for setting, value in settings.items()
-        if setting in SETTINGS
-    }
-    final = {f"final/{name}": metrics[name] for name in names if metrics.get(name) is not None}
-    events.write(sub_run, step, scalar_pb, final)
-    name = str(Path(events.folder.name, sub_run))
-    session = hparams_pb(values, trial_id=name), session_end_pb(Status.STATUS_SUCCESS)
-    events.add(sub_run, step, columns, *session)
+    names = dict.fromkeys([*METRICS, *trained])
+    return {name: metrics[name] for name in names if metrics.get(name) is not None}
+
+
+def _in_words(setting: tuple[str, Any]) -> str:
+    name, value = setting
+    return f"{name} {' '.join(map(str, value)) if isinstance(value, list | tuple) else value}"

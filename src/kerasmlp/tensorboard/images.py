@@ -18,7 +18,7 @@ from kerasmlp.tensorboard import kind, pictures
 from kerasmlp.tensorboard.events import Events
 from kerasmlp.tensorboard.histograms import histogram
 
-SAMPLES = 25
+SAMPLES = pictures.MISTAKES
 """The number of training images to show."""
 
 
@@ -54,11 +54,11 @@ class Images(keras.callbacks.Callback):
         if images is None or found is None:
             return
         labels = [str(label) for label in found.labels]
-        shown = {"images/samples": pictures.captioned(images, labels)}
+        shown = {"pictures/samples": pictures.captioned(images, labels)}
         if self._augment is not None:
             augmented = kind.images(Examples(np.array(self._augment(sample.x))))
             if augmented is not None:
-                shown["images/augmented"] = pictures.captioned(augmented, labels)
+                shown["pictures/augmented"] = pictures.captioned(augmented, labels)
         self._events.write("train", 0, _image, shown)
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
@@ -82,25 +82,39 @@ def is_shown(epoch: int) -> bool:
 
 
 def write_first_layer(
-    events: Events, sub_run: str, step: int, model: keras.Model, examples: Examples
+    events: Events,
+    sub_run: str,
+    step: int,
+    model: keras.Model,
+    examples: Examples,
+    group: str = "pictures",
 ) -> None:
-    """Write the weights of the first layer as images, if its inputs are the pixels of `examples`."""
+    """Write the weights of the first layer as images, if its inputs are the pixels of `examples`.
+
+    The name of the tag begins with `group`.
+    """
     images, variables = kind.images(examples.first(1)), model.trainable_variables
     if images is None or not variables:
         return
     shape, kernel = images.shape[1:], variables[0].numpy()
     if kernel.ndim == 2 and len(kernel) == np.prod(shape):
-        picture = {"images/first_layer": pictures.first_layer(kernel, shape)}
+        picture = {f"{group}/first_layer": pictures.first_layer(kernel, shape)}
         events.write(sub_run, step, _image, picture)
 
 
 def write_errors(
-    events: Events, sub_run: str, step: int, model: keras.Model, examples: Examples
+    events: Events,
+    sub_run: str,
+    step: int,
+    model: keras.Model,
+    examples: Examples,
+    group: str = "pictures",
 ) -> None:
     """Write how far `model` is off on `examples`, by what it predicts.
 
     Classes: the confusion matrix, unless there are more than `kind.CLASSES`; and the most wrong
     images, if the inputs are images. Numbers: the predicted against the true ones, and the residuals.
+    The names of the tags begin with `group`.
     """
     errors = {}
     if (found := kind.classified(model, examples)) is not None:
@@ -108,13 +122,13 @@ def write_errors(
         classes = probabilities.shape[1]
         if classes <= kind.CLASSES:
             matrix = tf.math.confusion_matrix(labels, probabilities.argmax(axis=1), classes)
-            errors["images/confusion"] = pictures.confusion(matrix.numpy())
+            errors[f"{group}/confusion"] = pictures.confusion(matrix.numpy())
         if (images := kind.images(examples)) is not None:
-            errors["images/mistakes"] = pictures.mistakes(images, labels, probabilities)
+            errors[f"{group}/mistakes"] = pictures.mistakes(images, labels, probabilities)
     elif (numbers := kind.regressed(model, examples)) is not None:
         true, predicted = numbers
-        errors["images/predictions"] = pictures.predictions(true, predicted)
-        events.write(sub_run, step, histogram, {"residuals": predicted - true})
+        errors[f"{group}/predictions"] = pictures.predictions(true, predicted)
+        events.write(sub_run, step, histogram, {f"{group}/residuals": predicted - true})
     if errors:
         events.write(sub_run, step, _image, errors)
 

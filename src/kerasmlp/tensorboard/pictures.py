@@ -16,7 +16,7 @@ Picture = NDArray[np.uint8]
 
 UNITS = 100
 """The number of units of a layer to show, at most."""
-MISTAKES = 25
+MISTAKES = 16
 """The number of mistakes to show, at most."""
 BINS = 100
 """The bins of each axis, in a picture of predicted numbers."""
@@ -24,15 +24,19 @@ SIDE = 1000
 """The largest width and height of a picture in pixels, unless a single image is larger."""
 GAP = 4
 """The pixels between images."""
-LINE = 14
-"""The height of a caption in pixels."""
+IMAGE = 84
+"""The side in pixels that a captioned image is enlarged to: four of them fill a card of TensorBoard."""
+LINE, TEXT = 18, 15
+"""The height of a caption, and of its letters, in pixels."""
+CELL = 36
+"""The side in pixels of a cell with a number, in a confusion matrix."""
 
 _font = functools.cache(ImageFont.load_default)
 
 
 def captioned(images: NDArray[np.uint8], captions: Sequence[str]) -> Picture:
     """Return the images, `[images, height, width, channels]`, in a square, each with a caption below."""
-    return tiles(images, captions, scale=max(1, 64 // max(images.shape[1:3])))
+    return tiles(images, captions, scale=max(1, IMAGE // max(images.shape[1:3])))
 
 
 def tiles(
@@ -59,7 +63,7 @@ def tiles(
     picture = Image.fromarray(canvas.squeeze(-1) if channels == 1 else canvas)
     draw = ImageDraw.Draw(picture)
     for caption, (y, x) in zip(captions, places, strict=False):
-        draw.text((x, y + height), caption, fill="black", font=_font(11))
+        draw.text((x, y + height), caption, fill="black", font=_font(TEXT))
     return np.asarray(picture)
 
 
@@ -74,27 +78,33 @@ def first_layer(kernel: NDArray[np.floating], image_shape: tuple[int, ...]) -> P
 
 
 def confusion(matrix: NDArray[np.integer]) -> Picture:
-    """Return a confusion matrix, counts `[class, predicted class]`, as a table.
+    """Return a confusion matrix, counts `[class, predicted class]`, as a table with named axes.
 
     The colour of a cell shows its share of its row: blue for right, red for wrong. With many classes the
-    table has no numbers.
+    cells have no numbers.
     """
     classes = len(matrix)
-    cell = max(1, min(32, SIDE // classes))
+    cell = max(1, min(CELL, SIDE // classes))
     share = np.sqrt(matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1))
     right = np.eye(classes, dtype=bool)[..., None]
     colours = np.where(right, (1.0, 0.6, 0.0), (0.0, 1.0, 1.0)) * share[..., None]
     pixels = np.rint(255 * (1 - colours)).astype(np.uint8).repeat(cell, axis=0).repeat(cell, axis=1)
-    if cell < 32:  # too small for a number
-        return pixels
-    picture = Image.fromarray(np.pad(pixels, [(cell, 0), (cell, 0), (0, 0)], constant_values=255))
+    picture = _titled(
+        np.pad(pixels, [(CELL, 0), (CELL, 0), (0, 0)], constant_values=255), "predicted", "true"
+    )
     draw = ImageDraw.Draw(picture)
-    texts = {(row + 1, column + 1): matrix[row, column] for row, column in np.argwhere(matrix)}
-    for number in range(classes):
-        texts[0, number + 1] = texts[number + 1, 0] = number
-    for (row, column), text in texts.items():
-        middle = ((column + 0.5) * cell, (row + 0.5) * cell)
-        draw.text(middle, str(text), fill="black", font=_font(12), anchor="mm")
+
+    def write(text: object, row: float, column: float, colour: str = "black") -> None:
+        middle = (LINE + CELL + (column + 0.5) * cell, LINE + CELL + (row + 0.5) * cell)
+        draw.text(middle, str(text), fill=colour, font=_font(TEXT), anchor="mm")
+
+    before = -0.5 - CELL / 2 / cell  # the row and the column of the labels
+    for number in range(0, classes, math.ceil(CELL / cell)):
+        write(number, before, number)
+        write(number, number, before)
+    for row, column in np.argwhere(matrix) if cell == CELL else ():
+        dark = row == column and share[row, column] > 0.7
+        write(matrix[row, column], row, column, "white" if dark else "black")
     return np.asarray(picture)
 
 
@@ -117,7 +127,7 @@ def mistakes(
 def predictions(true: NDArray[np.floating], predicted: NDArray[np.floating]) -> Picture:
     """Return predicted against true numbers, both `[examples]`: true to the right, predicted upwards.
 
-    Each axis has the same `BINS`; the caption is their range. The darker a bin, the more examples it
+    Each axis has the same `BINS`, and its range in its title. The darker a bin, the more examples it
     has. Right predictions are on the grey diagonal. Numbers that are infinite or NaN are left out.
     """
     finite = np.isfinite(true) & np.isfinite(predicted)
@@ -127,8 +137,26 @@ def predictions(true: NDArray[np.floating], predicted: NDArray[np.floating]) -> 
     counts = np.histogram2d(predicted, true, BINS, [(low, high if high > low else low + 1.0)] * 2)[0]
     shade = 1 - np.sqrt(counts / max(1, counts.max()))
     shade[(counts == 0) & np.eye(BINS, dtype=bool)] = 0.8
-    pixels = np.rint(255 * shade[::-1, :, np.newaxis]).astype(np.uint8)
-    return tiles(pixels[np.newaxis], [f"{low:.4g} to {high:.4g}"], scale=4)
+    pixels = np.rint(255 * shade[::-1]).astype(np.uint8).repeat(4, axis=0).repeat(4, axis=1)
+    across, upwards = (f"{name}: {low:.4g} to {high:.4g}" for name in ("true", "predicted"))
+    return np.asarray(_titled(pixels, across, upwards))
+
+
+def _titled(pixels: Picture, across: str, upwards: str) -> Image.Image:
+    """Return a picture with the title of one axis above it, and that of the other on its left."""
+    picture = Image.fromarray(
+        np.pad(pixels, [(LINE, 0), (LINE, 0)] + [(0, 0)] * (pixels.ndim - 2), constant_values=255)
+    )
+    for title, length in ((upwards, pixels.shape[0]), (across, pixels.shape[1])):
+        line = Image.new(picture.mode, (length, LINE), "white")
+        ImageDraw.Draw(line).text(
+            (length / 2, LINE / 2), title, fill="black", font=_font(TEXT), anchor="mm"
+        )
+        if title is upwards:
+            picture.paste(line.rotate(90, expand=True), (0, LINE))
+        else:
+            picture.paste(line, (LINE, 0))
+    return picture
 
 
 def png(picture: Picture) -> bytes:

@@ -32,14 +32,22 @@ class PRCurves(keras.callbacks.Callback):
 
 
 def write_pr_curves(
-    events: Events, sub_run: str, step: int, model: keras.Model, examples: Examples
+    events: Events,
+    sub_run: str,
+    step: int,
+    model: keras.Model,
+    examples: Examples,
+    group: str = "pr",
 ) -> None:
-    """Write precision against recall for each class of `examples`, if they are classified."""
+    """Write precision against recall for each class of `examples`, if they are classified.
+
+    The names of the tags begin with `group`.
+    """
     found = kind.classified(model, examples)
     if found is None:
         return
     curves = {
-        f"pr/{number}": (found.labels == number, of_class)
+        f"{group}/{number}": (found.labels == number, of_class)
         for number, of_class in enumerate(found.probabilities.T[: kind.CLASSES])
     }
     events.write(sub_run, step, lambda tag, curve, **text: pr_curve.pb(tag, *curve, **text), curves)

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from google.protobuf import text_format
 from numpy.typing import NDArray
+from PIL import ImageColor
 from tensorboard.plugins.projector.metadata import PROJECTOR_FILENAME
 from tensorboard.plugins.projector.projector_config_pb2 import ProjectorConfig
 
@@ -27,7 +28,8 @@ def write(
 ) -> None:
     """Write the first `POINTS` examples into the folder of a sub-run, or fewer if the images are large.
 
-    The activations are `[examples, units]`, the images `[examples, height, width, channels]`.
+    The activations are `[examples, units]`, the images `[examples, height, width, channels]`. What is
+    black of an image has the colour of its label, since Projector colours no points by itself.
 
     Raises:
         OSError: a file cannot be written.
@@ -37,7 +39,7 @@ def write(
     activations = activations[:count]
     if not activations.any():
         return  # Projector would read zeros as text, and fail
-    sprite = pictures.tiles(images[:count], gap=0, side=SPRITE_SIDE)
+    sprite = pictures.tiles(_coloured(images[:count], labels[:count]), gap=0, side=SPRITE_SIDE)
     pairs = zip(labels[:count], predicted[:count], strict=True)
     lines = ["label\tpredicted\n", *(f"{label}\t{prediction}\n" for label, prediction in pairs)]
 
@@ -53,3 +55,16 @@ def write(
     atomic.write(folder / "labels.tsv", "".join(lines).encode())
     atomic.write(folder / "sprite.png", pictures.png(sprite))
     atomic.write(folder / PROJECTOR_FILENAME, text_format.MessageToString(config).encode())
+
+
+def _coloured(images: NDArray[np.uint8], labels: NDArray[Any]) -> NDArray[np.uint8]:
+    """Return the images, `[examples, height, width, 3]`, their black as the colour of their label."""
+    names = list(dict.fromkeys(np.sort(labels).tolist()))
+    hues = np.array(
+        [
+            ImageColor.getrgb(f"hsv({number * 360 // len(names)}, 100%, 65%)")
+            for number in range(len(names))
+        ]
+    )
+    colour = hues[np.searchsorted(names, labels)][:, np.newaxis, np.newaxis]
+    return (colour + images * (1 - colour / 255)).astype(np.uint8)

@@ -55,15 +55,15 @@ class Scalars(keras.callbacks.Callback):
         metrics, gradients = sample.metrics(self.model), sample.gradients(self.model)
         if gradients:
             squares = (np.vdot(gradient, gradient) for gradient in gradients.values())
-            train["gradient_norm"] = np.sqrt(sum(squares))
+            train["norms/gradients"] = np.sqrt(sum(squares))
         optimizer = self.model.optimizer
         if optimizer is not None and optimizer.built:  # a `train_step` may use others
-            train["learning_rate"] = float(optimizer.learning_rate)
+            train["optimizer/learning_rate"] = float(optimizer.learning_rate)
         train |= {
             **{f"{name}/evaluation": value for name, value in metrics.items()},
             "speed/examples_per_second": self._stopwatch.examples_per_second,
             "speed/milliseconds_per_step": 1000 * self._stopwatch.seconds_per_step[-1],
-            **{f"weight_norm/{name}": np.linalg.norm(weight) for name, weight in weights.items()},
+            **{f"norms/weights/{name}": np.linalg.norm(weight) for name, weight in weights.items()},
         }
         self._events.write("train", step, scalar_pb, train)
 
