@@ -21,7 +21,7 @@ import numpy as np
 from benchmarks import augmentations, clusters, commands, models, quantized, race, recipes
 from benchmarks.contenders import CONTENDERS, WITH_CALLBACKS
 from benchmarks.worker import TIME_LIMIT, Problem
-from kerasmlp import cli
+from kerasmlp import cli, flags
 from kerasmlp.processes import Process
 from kerasmlp.runs import environment, run_folder
 
@@ -267,7 +267,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command, and return its exit status."""
 
     def command() -> None:
-        settings = cli.parse(Settings, "benchmarks", argv)
+        settings = flags.parse(Settings, "benchmarks", argv)
         if not Path(settings.data).exists() and {"commands", "stalls"} & {*settings.parts}:
             raise ValueError(
                 f"--data: expected an .npz file for the whole commands; received {settings.data!r}"

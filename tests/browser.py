@@ -119,7 +119,10 @@ class Dashboards:
 
     def graph(self, run: str) -> set[str]:
         """Show Graphs of a run. Return the names of its nodes."""
-        self.open("graphs", "g.node[data-name=prepare]", fragment=f"&run={run.replace('/', '%2F')}")
+        self.open("graphs", "g.node[data-name=prepare]")
+        self.page.locator("tf-graph-controls paper-dropdown-menu").first.click()
+        self.page.locator(f"paper-item:has-text('{run}')").first.click()
+        time.sleep(4)  # it is drawn again
         nodes = self.page.locator("g.node[data-name]")
         return set(nodes.evaluate_all("nodes => nodes.map(node => node.getAttribute('data-name'))"))
 
@@ -203,7 +206,7 @@ def main() -> None:
             shown = Dashboards(page, address)
             runs = "fit|narrow|resumed"
             for name, show in {
-                "time-series": lambda: shown.time_series("loss|accuracy/", f"^({runs})/"),
+                "time-series": lambda: shown.time_series("^(loss|accuracy)/", f"^({runs})/"),
                 "graph": lambda: shown.graph("narrow/train"),
                 "images": lambda: shown.images("trained", "fit/"),
                 "hparams": lambda: shown.hparams(*runs.split("|")),

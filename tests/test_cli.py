@@ -1,9 +1,14 @@
+import dataclasses
+import importlib
+import re
+
 import pytest
 import tensorflow as tf
 
 import kerasmlp
 from helpers import python
-from kerasmlp import __main__, cli
+from kerasmlp import __main__, cli, compare, flags
+from kerasmlp.runs.repetition import Repetition
 from kerasmlp.runs.settings import Settings
 
 
@@ -51,27 +56,59 @@ def test_a_fault_of_the_program_keeps_its_traceback():
 )
 def test_wrong_flags_are_one_line(argv, message):
     with pytest.raises(ValueError, match=message) as raised:
-        cli.parse(Settings, "kerasmlp.train", argv)
+        flags.parse(Settings, "kerasmlp.train", argv)
     assert "\n" not in str(raised.value)
 
 
 def test_flags_become_settings():
     argv = ["--hidden-units", "800", "400", "--no-jit-compile", "--validation-size", "7", "--name", "x"]
-    settings = cli.parse(Settings, "kerasmlp.train", argv)
+    settings = flags.parse(Settings, "kerasmlp.train", argv)
     assert settings == Settings(hidden_units=(800, 400), jit_compile=False, validation_size=7, name="x")
+
+
+HELPS = [name for name in __main__.COMMANDS if name != "launch"]
+
+
+@pytest.mark.parametrize("name", HELPS)
+def test_the_help_is_as_wide_as_the_terminal_and_names_every_flag(name, monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "90")
+    module = importlib.import_module(f"kerasmlp.{name}")
+    with pytest.raises(SystemExit):
+        module.main(["--help"])
+    usage, _, shown = capsys.readouterr().out.partition("\n")
+    assert max(map(len, shown.splitlines())) <= 90
+    assert "None" not in shown.replace("None or", "") and "|{" not in shown
+    for field in dataclasses.fields(module.Settings):
+        flag, metavar = field.name.replace("_", "-"), field.name.removesuffix("s").upper()
+        assert f"--{flag}" in shown or metavar in usage, field.name
+
+
+@pytest.mark.parametrize(
+    "kind", [Settings, Repetition, compare.Settings], ids=lambda kind: kind.__module__
+)
+def test_every_flag_is_in_one_group(kind):
+    grouped = [name for names in kind.groups.values() for name in names]
+    assert sorted(grouped) == sorted(field.name for field in dataclasses.fields(kind))
+
+
+def test_the_help_begins_with_the_recipe(capsys):
+    with pytest.raises(SystemExit):
+        flags.parse(Settings, "kerasmlp.train", ["--help"])
+    shown = re.findall(r"^\W*(--[a-z]+)", capsys.readouterr().out, re.MULTILINE)
+    assert shown[0] == "--recipe"
 
 
 def test_peek_finds_what_decides_the_defaults():
     choices = {"recipe": ["default", "handbook"], "loop": ["fit", "eager"]}
-    assert cli.peek(["--epochs", "3", "--loop=eager", "--recipe", "handbook"], **choices) == {
+    assert flags.peek(["--epochs", "3", "--loop=eager", "--recipe", "handbook"], **choices) == {
         "loop": "eager",
         "recipe": "handbook",
     }
-    assert cli.peek(["--loop", "x", "--rec", "handbook"], **choices) == {}
-    assert cli.peek(["--loop"], **choices) == {}
+    assert flags.peek(["--loop", "x", "--rec", "handbook"], **choices) == {}
+    assert flags.peek(["--loop"], **choices) == {}
     place = {"resume": (), "name": None}
-    assert cli.peek(["--name=x", "--resume", "--seed", "1"], **place) == {"resume": True, "name": "x"}
-    assert cli.peek([], **place) == {}
+    assert flags.peek(["--name=x", "--resume", "--seed", "1"], **place) == {"resume": True, "name": "x"}
+    assert flags.peek([], **place) == {}
 
 
 def test_a_quiet_start_prints_nothing_and_a_verbose_one_what_tensorflow_says():
@@ -88,7 +125,7 @@ def test_a_quiet_start_prints_nothing_and_a_verbose_one_what_tensorflow_says():
 def test_a_start_leaves_out_what_keras_imports_only_because_it_is_there():
     program = """
 import sys
-from kerasmlp import cli
+from kerasmlp import cli, flags
 with cli.quiet_start(False): import keras
 print({"matplotlib", "pandas", "scipy", "sklearn"} & set(sys.modules))
 import matplotlib, pandas, scipy, sklearn
@@ -100,7 +137,7 @@ import matplotlib, pandas, scipy, sklearn
 def test_the_start_collects_no_garbage():
     program = """
 import gc
-from kerasmlp import cli
+from kerasmlp import cli, flags
 with cli.quiet_start(False):
     import keras
     print(gc.isenabled())
@@ -117,7 +154,7 @@ print(gc.get_freeze_count() < frozen + len(kept))
 def test_a_start_that_fails_is_not_silenced():
     program = """
 import os
-from kerasmlp import cli
+from kerasmlp import cli, flags
 with cli.quiet_start(False):
     os.write(2, b"why")
     raise SystemExit(3)

@@ -15,7 +15,7 @@ import pytest
 from nbclient import NotebookClient
 
 from helpers import python, series
-from kerasmlp import __main__, cli
+from kerasmlp import __main__, flags
 from kerasmlp.runs import DECIDING
 from kerasmlp.runs.settings import Settings
 from kerasmlp.tensorboard.tags import TAGS, about
@@ -64,24 +64,24 @@ def test_every_flag_that_is_named_exists(request, monkeypatch):
     programs = [f"src/kerasmlp/{name}.py" for name in __main__.COMMANDS]
     programs += ["benchmarks/__main__.py", "tests/kills.py", "tests/browser.py", "tests/photographs.py"]
     monkeypatch.setattr(sys, "argv", ["", "--help"])
-    with contextlib.redirect_stdout(io.StringIO()) as shown:
+    with contextlib.redirect_stdout(io.StringIO()) as helps:
         for program in programs:
             with contextlib.suppress(SystemExit):
                 runpy.run_path(str(ROOT / program), run_name="__main__")
-    help_text = shown.getvalue() + request.config._parser.optparser.format_help()
+    help_text = helps.getvalue() + request.config._parser.optparser.format_help()
     named = "\n".join(map(text, PAGES))
-    flags = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", named))
-    flags -= {"--help", "--logdir", "--version", "--x", "--y", "--tyro-print-completion"}
-    assert len(flags) > 8
+    shown = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", named))
+    shown -= {"--help", "--logdir", "--version", "--x", "--y", "--tyro-print-completion"}
+    assert len(shown) > 8
     ends = (" ", ",", "=", "\n")
-    assert {flag for flag in flags if not any(f"{flag}{end}" in help_text for end in ends)} == set()
+    assert {flag for flag in shown if not any(f"{flag}{end}" in help_text for end in ends)} == set()
 
 
-@pytest.mark.parametrize("name, flags", list(commands()))
-def test_every_command_that_is_shown_is_understood(name, flags):
+@pytest.mark.parametrize("name, argv", list(commands()))
+def test_every_command_that_is_shown_is_understood(name, argv):
     kind = importlib.import_module(f"kerasmlp.{name}").Settings
     starting_from = getattr(kind, "starting_from", lambda given: None)
-    cli.parse(kind, f"kerasmlp.{name}", flags, starting_from(cli.peek(flags, **DECIDING)))
+    flags.parse(kind, f"kerasmlp.{name}", argv, starting_from(flags.peek(argv, **DECIDING)))
 
 
 @pytest.mark.thorough

@@ -1,25 +1,17 @@
-"""How every command starts, reads its flags, fails and ends. Imports no TensorFlow.
+"""How every command starts, fails and ends. Imports no TensorFlow.
 
 Exit status: 0, success; 1, the training failed or lost a worker, or an export does not predict what its
 model predicts; 2, the user's input is wrong; 130, interrupted by Ctrl-C; 143, by SIGTERM.
 """
 
-import argparse
 import contextlib
 import gc
-import io
 import os
-import re
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterator
 
-import tyro
-
-from kerasmlp import kept_programs
-
-Settings = TypeVar("Settings")
+from kerasmlp import flags, kept_programs
 
 
 class FailedError(Exception):
@@ -47,106 +39,9 @@ def failed(error: Exception, status: int) -> int:
     elif isinstance(error, MemoryError):
         message = "memory ran out"
     else:
-        message = " ".join(_in_flags(error).split()) or type(error).__name__
+        message = " ".join(flags.message(error).split()) or type(error).__name__
     print(f"error: {message}", file=sys.stderr)
     return status
-
-
-def parse(
-    kind: type[Settings], module: str, argv: Sequence[str] | None, default: Settings | None = None
-) -> Settings:
-    """Return the settings that the flags `argv` give.
-
-    Args:
-        kind: the dataclass of the settings.
-        module: the module that was called, for the help.
-        argv: the flags. None for those of the process.
-        default: the settings for flags that are not given. None for the defaults of the dataclass.
-
-    Raises:
-        ValueError: the flags are wrong. The message is one line.
-        SystemExit: the help was asked for, and has been printed.
-    """
-    errors = io.StringIO()
-    try:
-        with contextlib.redirect_stderr(errors):
-            given: dict[str, Any] = {} if default is None else {"default": default}
-            return tyro.cli(kind, prog=f"python -m {module}", args=argv, **given)
-    except SystemExit as exit:
-        if not exit.code:
-            raise
-        wrong: BaseException | None = exit  # tyro hides the error that it makes a message of
-        while wrong is not None and not hasattr(wrong, "setting"):
-            wrong = wrong.__context__
-        message = _one_line(errors.getvalue()) if wrong is None else _in_flags(wrong)
-        raise ValueError(message) from None
-
-
-def _in_flags(error: BaseException) -> str:
-    """Return the message of an error. An attribute `setting` of it is called by its flag."""
-    setting: str | None = getattr(error, "setting", None)
-    message = str(error)
-    return message if setting is None else f"--{setting.replace('_', '-')}{message[len(setting) :]}"
-
-
-def peek(argv: Sequence[str] | None, **flags: Sequence[str] | None) -> dict[str, Any]:
-    """Return which of `flags` are given in `argv`, with their values.
-
-    For flags that decide the defaults of others, and so must be known before `parse`.
-
-    Args:
-        argv: the flags. None for those of the process.
-        flags: the choices of each flag: None for any value, an empty list for a flag without a value. A
-            flag with another value counts as not given.
-    """
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
-    for flag, choices in flags.items():
-        valueless: dict[str, Any] = {} if choices or choices is None else {"action": "store_true"}
-        parser.add_argument(f"--{flag}", default=None, **valueless)
-    with contextlib.suppress(argparse.ArgumentError):
-        given, _ = parser.parse_known_args(argv)
-        return {
-            flag: value
-            for flag, value in vars(given).items()
-            if value is not None and (value in (flags[flag] or (value,)))
-        }
-    return {}
-
-
-MESSAGES = {
-    r"Unrecognized options: (--[\w-]+).* Perhaps you meant: (--[\w-]+(?:, --[\w-]+)*).*": (
-        r"unknown flag \1; did you mean \2?"
-    ),
-    r"Unrecognized options: (--[\w-]+).*": r"unknown flag \1; --help lists all",
-    r"Unrecognized options: (.*)": r"expected flags, as --help lists them; received \1",
-    r"Error parsing (\S+): .*?('[^']*')\]? Argument helptext: \S+ (.*?) [A-Z][a-z].*": (
-        r"\1: expected \3; received \2"
-    ),
-    r"invalid choice (\S+) for argument '(\S+?)'. Expected one of \((.*)\).*": (
-        r"\2: expected one of \3; received \1"
-    ),
-    r"Missing value for argument '(\S+?)'.*": r"\1: expected a value; received none",
-    r"Missing from .*?: (\S+) .*": r"\1: expected a value; received none",
-    r"Error parsing (?:\w+: )?(.*)": r"\1",
-}
-"""What tyro says of wrong flags, and how it is said here. The first that matches is taken."""
-KINDS = {"[INT [INT ...]]": "integers", "INT": "an integer", "FLOAT": "a number", "{None}|": ""}
-"""What tyro calls the kinds of values, and what they are called here."""
-
-
-def _one_line(box: str) -> str:
-    """Return a message that tyro drew into a box, of Unicode or ASCII, as one line, without the end."""
-    lines = [line.strip("│ ") for line in box.splitlines()]
-    rules = [line.startswith(("╭", "╰", "─", "---")) for line in lines]
-    begin = rules.index(True) if any(rules) else 0  # before it stands a title
-    inside = zip(lines[begin:], rules[begin:], strict=True)
-    message = " ".join(line for line, is_rule in inside if line and not is_rule)
-    message = re.sub(r" For full helptext, .*", "", message)
-    for pattern, template in MESSAGES.items():
-        if found := re.fullmatch(pattern, message):
-            told = found.expand(template)
-            return re.sub("|".join(map(re.escape, KINDS)), lambda name: KINDS[name[0]], told)
-    return message.partition(" Argument helptext:")[0]
 
 
 @contextlib.contextmanager

@@ -6,9 +6,9 @@ import io
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
-from kerasmlp import cli, comparison
+from kerasmlp import cli, comparison, flags
 from kerasmlp.runs import POSITIVE, SEED, at_least, between, check, default_data, require
 
 
@@ -47,6 +47,12 @@ class Settings:
         SettingError: a setting has another type or is out of its bounds; a `ValueError`.
     """
 
+    groups: ClassVar[dict[str, tuple[str, ...]]] = {
+        "rows": ("loops", "loop", "train_step", "jit_compile", "steps_per_execution"),
+        "data": ("data", "model", "epochs", "batch_size", "seed", "transpose"),
+        "output": ("output", "explain", "repeats", "time_limit", "verbose"),
+    }
+
     loops: tuple[str, ...] = ("fit", "graph", "eager")
     loop: tuple[str, ...] = ()
     train_step: tuple[str, ...] = ()
@@ -77,7 +83,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     def command() -> None:
         nonlocal agree
-        settings = cli.parse(Settings, "kerasmlp.compare", argv)
+        settings = flags.parse(Settings, "kerasmlp.compare", argv)
         agree = _compare(settings)
 
     return cli.run(command) or (0 if agree else 1)

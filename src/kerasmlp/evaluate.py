@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from kerasmlp import cli, runs
+from kerasmlp import cli, flags, runs
 
 if TYPE_CHECKING:
     from kerasmlp.runs import Evaluation
@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command, and return its exit status."""
 
     def command() -> None:
-        settings = cli.parse(Settings, "kerasmlp.evaluate", argv)
+        settings = flags.parse(Settings, "kerasmlp.evaluate", argv)
         with cli.quiet_start(settings.verbose):
             import keras  # noqa: F401
         run = runs.run_folder.named(settings.run)

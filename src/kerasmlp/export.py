@@ -8,7 +8,7 @@ from typing import Annotated
 
 import tyro
 
-from kerasmlp import cli, exporting, runs
+from kerasmlp import cli, exporting, flags, runs
 
 FOLDER = "export"
 
@@ -55,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command, and return its exit status."""
 
     def command() -> None:
-        settings = cli.parse(Settings, "kerasmlp.export", argv)
+        settings = flags.parse(Settings, "kerasmlp.export", argv)
         with cli.quiet_start(settings.verbose):
             import keras  # noqa: F401
         reports = export(settings)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import tyro
 
-from kerasmlp import cli, distribute
+from kerasmlp import cli, distribute, flags
 from kerasmlp.runs import SettingError, at_least, check
 
 
@@ -45,11 +45,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     def command() -> None:
         nonlocal status
-        settings = cli.parse(Settings, "kerasmlp.launch", argv)
-        module, *flags = settings.command
-        if "--strategy" not in flags:
-            flags += ["--strategy", "multiworker"]
-        program = [sys.executable, "-m", f"kerasmlp.{module}", *flags]
+        settings = flags.parse(Settings, "kerasmlp.launch", argv)
+        module, *given = settings.command
+        if "--strategy" not in given:
+            given += ["--strategy", "multiworker"]
+        program = [sys.executable, "-m", f"kerasmlp.{module}", *given]
         status = distribute.run_workers(program, settings.workers, settings.patience)
 
     return cli.run(command) or status

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from kerasmlp import cli
+from kerasmlp import cli, flags
 from kerasmlp.runs import run_folder
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command, and return its exit status."""
 
     def command() -> None:
-        settings = cli.parse(Settings, "kerasmlp.list", argv)
+        settings = flags.parse(Settings, "kerasmlp.list", argv)
         if not settings.logdir.is_dir():
             raise ValueError(f"expected a folder of run folders; {settings.logdir} is none")
         folders = run_folder.begun(settings.logdir)

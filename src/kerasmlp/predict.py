@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import tyro
 
-from kerasmlp import cli, photos, runs, tensorboard
+from kerasmlp import cli, flags, photos, runs, tensorboard
 from kerasmlp.checkpoints import atomic
 
 
@@ -52,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     unreadable: list[Exception] = []
 
     def command() -> None:
-        settings = cli.parse(Settings, "kerasmlp.predict", argv)
+        settings = flags.parse(Settings, "kerasmlp.predict", argv)
         with cli.quiet_start(settings.verbose):
             import keras  # noqa: F401
         model = runs.load(runs.run_folder.named(settings.run))

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from kerasmlp import cli, runs
+from kerasmlp import cli, flags, runs
 from kerasmlp.processes import RemoteError
 from kerasmlp.runs import Repetition as Settings
 
@@ -17,8 +17,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command, and return its exit status."""
 
     def command() -> None:
-        default = Settings.starting_from(cli.peek(argv, **runs.DECIDING))
-        settings = cli.parse(Settings, "kerasmlp.seeds", argv, default)
+        default = Settings.starting_from(flags.peek(argv, **runs.DECIDING))
+        settings = flags.parse(Settings, "kerasmlp.seeds", argv, default)
         try:
             folder, result = runs.repeat(settings, functools.partial(cli.quiet_start, settings.verbose))
         except RemoteError as error:

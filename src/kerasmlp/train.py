@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from kerasmlp import cli, distribute, runs
+from kerasmlp import cli, distribute, flags, runs
 from kerasmlp.runs import Settings, train
 
 __all__ = ["Settings", "main", "train"]
@@ -15,8 +15,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command, and return its exit status."""
 
     def command() -> None:
-        default = Settings.starting_from(cli.peek(argv, **runs.DECIDING))
-        settings = cli.parse(Settings, "kerasmlp.train", argv, default)
+        default = Settings.starting_from(flags.peek(argv, **runs.DECIDING))
+        settings = flags.parse(Settings, "kerasmlp.train", argv, default)
         if settings.strategy == "multiworker":
             print("waiting for the other workers", file=sys.stderr)
         with cli.quiet_start(settings.verbose):

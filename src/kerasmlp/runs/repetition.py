@@ -8,7 +8,7 @@ import math
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from kerasmlp.callbacks import resumable_by
 from kerasmlp.runs import run_folder
@@ -38,6 +38,8 @@ class Repetition(Settings):
         jobs: Number of runs at a time, each in a process with its share of the cores. It changes how
             long it takes, and nothing of what is trained.
     """
+
+    groups: ClassVar[dict[str, tuple[str, ...]]] = {"repetition": ("seeds", "jobs"), **Settings.groups}
 
     seeds: Annotated[int, at_least(2)] = 5
     jobs: Annotated[int, at_least(1)] = 1

@@ -33,7 +33,7 @@ DECIDING: dict[str, Any] = {
     "name": None,
     "logdir": None,
 }
-"""The flags that decide the defaults of others, with their choices, for `cli.peek`."""
+"""The flags that decide the defaults of others, with their choices, for `flags.peek`."""
 
 UNITS = Bound(
     lambda value: len(value) > 0 and all(units >= 1 for units in value),
@@ -75,7 +75,7 @@ class Settings(RunSettings):
     What is not given comes from the recipe, the loop and the strategy.
 
     Args:
-        data: The data: mnist (from Keras' cache or a download); mnist5k (5,000 images that are installed
+        data: The data: mnist (from Keras' cache or a download); mnist5k (5000 images that are installed
             with this package); auto (mnist, or mnist5k if that fails); the path of an .npz file with
             x_train, y_train, x_test, y_test, or the same by other names, in any form that has one
             meaning; or of a folder of IDX files, gzipped or not, of one of them, or FOLDER/PREFIX, what
@@ -85,8 +85,7 @@ class Settings(RunSettings):
             with labels are scaled, and nothing else is converted.
         transpose: The images lie on their side, as in EMNIST's files: exchange their rows and columns.
         model: The model: package.module:name of a function without arguments that returns a compiled
-            Keras model. By default the handbook's MLP, which the flags --learning-rate to --quantize
-            describe.
+            Keras model. By default the handbook's MLP.
         callbacks: More callbacks: package.module:name of a function that returns a list of them.
         early_stopping: Stop when the validation loss (without validation, the loss) has not fallen for
             this number of epochs, and take the weights of the best epoch. 0 is never.
@@ -108,7 +107,7 @@ class Settings(RunSettings):
         sampling: shuffle takes every image once an epoch; replacement draws each batch from all images,
             as in the handbook.
         validation_size: Training images that are held out for validation, the last ones. auto is a
-            tenth, at most 5,000.
+            tenth, at most 5000.
         strategy: What tf.distribute distributes the fit and graph loops over: mirrored, all GPUs of this
             machine; multiworker, the workers that TF_CONFIG or Slurm names. Each replica computes a
             slice of every batch.
@@ -131,6 +130,24 @@ class Settings(RunSettings):
         *("seeds", "jobs"),
     }
     """What may change when a run is resumed. The data is checked by its content, not by its name."""
+
+    groups: ClassVar[dict[str, tuple[str, ...]]] = {
+        "training": (
+            *("recipe", "loop", "epochs", "batch_size", "learning_rate", "schedule", "weight_decay"),
+            *("ema_momentum", "seed", "early_stopping", "reduce_lr", "callbacks"),
+        ),
+        "data": (
+            *("data", "validation_size", "sampling", "transpose"),
+            *("affine", "translation", "elastic"),
+        ),
+        "model": ("hidden_units", "quantize", "model"),
+        "output": (
+            *("name", "logdir", "resume", "checkpoint_every", "keep_checkpoints", "summaries"),
+            *("profile", "verbose"),
+        ),
+        "compilation": ("jit_compile", "steps_per_execution", "strategy", "logical_cpus"),
+    }
+    """The flags as `--help` shows them: the most used first."""
 
     data: str = dataclasses.field(default_factory=default_data)
     transpose: bool = False
