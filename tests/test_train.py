@@ -236,8 +236,14 @@ def test_on_a_terminal_the_results_still_go_to_standard_output(npz, tmp_path):
     assert [line.split(":")[0] for line in stdout.splitlines()] == ["data", "run", "test accuracy"]
     assert shown.startswith("starting TensorFlow\r")
     assert "epoch 1/1  accuracy " in shown
-    ways = "tensorboard --logdir logs; kerasmlp evaluate logs/x; kerasmlp predict logs/x PHOTO"
+    ways = "tensorboard --logdir logs; kerasmlp evaluate logs/x; kerasmlp predict logs/x PHOTO;"
+    ways += f" kerasmlp compare --data {npz}"
     assert f"next: {ways}" in shown
+    summary = ["model: mlp (flatten, dense1, dense2)", "parameters: 4,003"]
+    summary += [f"data: {npz.name}, 5 batches of 8, 4 validation examples, 10 test examples"]
+    summary += ["loop: eager, 1 epoch", "compilation: none, operation by operation"]
+    assert "\r\n".join(summary) in shown
+    assert "validation accuracy of the same weights: 0." in shown
     assert shown.rindex("\x1b[?25h") > shown.rindex("\x1b[?25l"), "the cursor is shown again"
 
 

@@ -2,6 +2,7 @@
 
 import shlex
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +14,8 @@ __all__ = ["Settings", "main", "train"]
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command, and return its exit status."""
+
+    begin = time.perf_counter()
 
     def command() -> None:
         default = Settings.starting_from(flags.peek(argv, **runs.DECIDING))
@@ -30,6 +33,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         tested = [name for name in metrics if name.startswith("test_")]
         for name in ("test_accuracy",) if settings.model is None else sorted(tested, reverse=True):
             print(f"{name.replace('_', ' ')}: {metrics[name]:f}")
+        validated = metrics.get("validation_accuracy")
+        seconds = f"{time.perf_counter() - begin:.1f} s in all"
+        same = "" if validated is None else f"validation accuracy of the same weights: {validated:.4f}; "
+        print(f"{same}{seconds}", file=sys.stderr)
         print(f"next: {'; '.join(_next(settings, folder))}", file=sys.stderr)
 
     return cli.run(command)
@@ -39,7 +46,10 @@ def _next(settings: Settings, folder: Path) -> list[str]:
     """Return commands to go on with, with the paths of this run."""
     run, logs = shlex.quote(str(folder)), shlex.quote(str(folder.parent))
     ways = [f"tensorboard --logdir {logs}", f"kerasmlp evaluate {run}"]
-    return ways if settings.model else [*ways, f"kerasmlp predict {run} PHOTO"]
+    compare = f"kerasmlp compare --data {shlex.quote(settings.data)}"
+    if settings.model:
+        return [*ways, f"{compare} --model {settings.model}"]
+    return [*ways, f"kerasmlp predict {run} PHOTO", compare]
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import datetime
 import sys
+from collections.abc import Callable, Sequence
 
 import keras
 from rich.console import Console
@@ -15,11 +16,14 @@ class ProgressLine(keras.callbacks.Callback):
     """Says what is trained; shows a live bar on a terminal, with the time that is left.
 
     `on_train_end` restores the terminal. Each epoch has a line.
+
+    Args:
+        about: returns the lines that say what is trained, when the training begins.
     """
 
-    def __init__(self, stopwatch: Stopwatch) -> None:
+    def __init__(self, stopwatch: Stopwatch, about: Callable[[], Sequence[str]]) -> None:
         super().__init__()
-        self._stopwatch = stopwatch
+        self._stopwatch, self._about = stopwatch, about
         console = Console(stderr=True)
         columns = (
             "{task.description}",
@@ -30,14 +34,8 @@ class ProgressLine(keras.callbacks.Callback):
         self._bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
-        model, steps = self.model, self.params["steps"]
-        together = (
-            f", {model.steps_per_execution:,} an execution" if model.steps_per_execution > 1 else ""
-        )
-        self._print(
-            f"{model.name}: {model.count_params():,} parameters; {self.params['epochs']:,} epochs of"
-            f" {steps:,} steps{together}{', XLA' if model.jit_compile else ''}"
-        )
+        for line in self._about():
+            self._print(line)
         self._bar.start()
         self._tells_of_tracing = True
 
@@ -76,7 +74,7 @@ class ProgressLine(keras.callbacks.Callback):
         if self._bar.disable:
             print(line, file=sys.stderr, flush=True)
         else:
-            self._bar.console.print(line, highlight=False)
+            self._bar.console.print(line, highlight=False, soft_wrap=True)
 
 
 def _formatted(logs: Logs | None) -> str:

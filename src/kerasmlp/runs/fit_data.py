@@ -30,6 +30,11 @@ class FitData(NamedTuple):
     examples: Parts | None = None
     held_out: Parts | None = None
 
+    @property
+    def name(self) -> str:
+        """What the data is called."""
+        return "a tf.data.Dataset" if self.examples is None else "arrays"
+
 
 def fit_data(
     settings: FitSettings,

@@ -1,5 +1,6 @@
 """`kerasmlp.fit`: trains any compiled Keras model, as Keras' `fit` does."""
 
+import functools
 import os
 import zlib
 from collections.abc import Mapping, Sequence
@@ -12,7 +13,7 @@ import tensorflow as tf
 from kerasmlp import callbacks as ours
 from kerasmlp.data import Examples, Parts
 from kerasmlp.loops import LOOPS, Loop, set_steps
-from kerasmlp.runs import own_loop
+from kerasmlp.runs import own_loop, summary
 from kerasmlp.runs.by_name import listed
 from kerasmlp.runs.divergence import warn_of_divergence
 from kerasmlp.runs.drive import drive, memory_errors
@@ -130,7 +131,8 @@ def fit(
         return own_loop.train(own, model, data, epochs, heard)
     if verbose:
         stopwatch = ours.Stopwatch(data.train.batch_size)
-        heard = [stopwatch, ours.ProgressLine(stopwatch), *heard]
+        about = functools.partial(summary.lines, settings, model, data.train, data.name)
+        heard = [stopwatch, ours.ProgressLine(stopwatch, about), *heard]
     first_step = initial_epoch * data.train.steps_per_epoch
     history = LOOPS[settings.loop](
         model, data.train, data.validation, epochs, heard, first_step, settings.validation_freq
@@ -200,7 +202,7 @@ def _task(model: keras.Model, data: FitData) -> Task:
         sample=_shown(data.examples, data.train.epoch(0), SAMPLE),
         shown=None if data.validation is None else _shown(data.held_out, data.validation, SHOWN),
         test=None,
-        data="a tf.data.Dataset" if data.examples is None else "arrays",
+        data=data.name,
         fingerprint=fingerprint,
         digest=zlib.crc32(fingerprint.encode()),
         validation_examples=None if data.held_out is None else data.held_out.examples,

@@ -9,7 +9,7 @@ import keras
 from kerasmlp import callbacks, tensorboard
 from kerasmlp.checkpoints import Checkpoint
 from kerasmlp.data import Batches, unpacked
-from kerasmlp.runs import run_folder
+from kerasmlp.runs import run_folder, summary
 from kerasmlp.runs.by_name import new_callbacks
 from kerasmlp.runs.record import Record
 from kerasmlp.runs.run_settings import RunSettings
@@ -34,12 +34,18 @@ def run_callbacks(
     folder = record.folder
     swaps = any(isinstance(callback, keras.callbacks.SwapEMAWeights) for callback in given)
     batch_losses = callbacks.BatchLosses()
+    about = functools.partial(
+        summary.lines,
+        *(settings, task.model, task.batches, task.data),
+        validation=task.validation_examples,
+        test=None if task.test is None else len(task.test),
+    )
     shown = _dashboards(task, record, stopwatch, batch_losses)
     others = [
         stopwatch,
         batch_losses,
         *([callbacks.EvaluateAverage()] if task.validates_average and not swaps else []),
-        *([callbacks.ProgressLine(stopwatch)] if shows_progress else []),
+        *([callbacks.ProgressLine(stopwatch, about)] if shows_progress else []),
         *([callbacks.PrintBatchLoss(batch_losses)] if settings.verbose else []),
         callbacks.StopAtNonFinite(batch_losses),
         *([callbacks.Profile(folder / "train")] if settings.profile else []),
