@@ -59,7 +59,8 @@ def test_the_run_folder_holds_what_the_contract_says(runs):
     folder, metrics = runs["graph"]
     files = {str(path.relative_to(folder)) for path in folder.rglob("*") if "events" not in path.name}
     assert files == {
-        *("config.json", "metrics.json", "history.csv", "model.keras", "train", "validation"),
+        *("config.json", "metrics.json", "history.csv", "history.png", "model.keras"),
+        *("train", "validation"),
         *("train/projector_config.pbtxt", "train/hidden.bytes", "train/labels.tsv"),
         *("train/sprite.png", "checkpoints", "checkpoints/best.keras"),
         *("checkpoints/step-000000055.npz", "checkpoints/step-000000110.npz"),

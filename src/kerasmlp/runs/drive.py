@@ -1,6 +1,8 @@
 """How a run is driven: the loop is called with the run's callbacks, and interruptions are waited for."""
 
 import contextlib
+import importlib
+import threading
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -43,6 +45,10 @@ def drive(
         heard = run_callbacks(settings, task, record, stopwatch, interruption, given, shows_progress)
         if workers is not None and shared:
             heard.insert(0, distribute.StopTogether(workers, interruption))
+        # The figure at the end needs matplotlib, which can be imported while XLA compiles.
+        threading.Thread(
+            target=importlib.import_module, args=["kerasmlp.runs.history"], daemon=True
+        ).start()
         try:
             history = loop(
                 task.model,

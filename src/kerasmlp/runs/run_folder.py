@@ -21,6 +21,7 @@ LATEST = Path("latest")
 SETTINGS = "config.json"
 METRICS = "metrics.json"
 HISTORY = "history.csv"
+FIGURE = "history.png"
 MODEL = "model.keras"
 CHECKPOINTS = "checkpoints"
 BEST = "best.keras"

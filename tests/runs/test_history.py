@@ -1,0 +1,33 @@
+from kerasmlp.runs import history
+
+CSV = """epoch,loss,accuracy,mae,val_loss,val_accuracy,val_mae,f1
+0,2.0,0.5,1,1.5,0.625,,"[0.1, 0.2]"
+1,1.0,0.75,2,1.25,0.5,3,"[0.3, 0.4]"
+"""
+
+
+def lines(axes):
+    return {line.get_label(): line.get_xydata().tolist() for line in axes.lines}
+
+
+def test_each_metric_has_a_panel_with_its_numbers(tmp_path):
+    (tmp_path / "history.csv").write_text(CSV)
+    accuracy, loss, f1, mae = history.draw(tmp_path, {"test_accuracy": 0.5, "test_loss": None}).axes
+    assert [axes.get_title() for axes in (accuracy, loss, f1, mae)] == ["accuracy", "loss", "f1", "mae"]
+    assert lines(accuracy) == {
+        "training, running mean": [[1, 0.5], [2, 0.75]],
+        "validation": [[1, 0.625], [2, 0.5]],
+        "test 0.5000": [[0, 0.5], [1, 0.5]],
+    }
+    assert set(lines(loss)) == {"training, running mean", "validation"}
+    assert lines(mae)["validation"] == [[2, 3]]
+    assert lines(f1) == {}
+    history.write(tmp_path, {})
+    assert (tmp_path / "history.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_run_without_an_epoch_has_no_figure(tmp_path):
+    for content in ("", "epoch,loss\n"):
+        (tmp_path / "history.csv").write_text(content)
+        history.write(tmp_path, {})
+    assert not (tmp_path / "history.png").exists()
