@@ -10,9 +10,7 @@ import shlex
 import sys
 from pathlib import Path
 
-import nbformat
 import pytest
-from nbclient import NotebookClient
 
 from helpers import python, series
 from kerasmlp import __main__, flags
@@ -100,17 +98,6 @@ def test_the_programs_of_a_page_run(path, tmp_path):
 def test_the_notebook_is_the_tutorial():
     made = runpy.run_path(str(ROOT / "docs/notebook.py"))
     assert text(made["NOTEBOOK"]) == made["notebook"](text(made["TUTORIAL"]))
-
-
-@pytest.mark.thorough
-def test_the_notebook_runs_and_shows_a_comparison_as_tables_and_a_figure(tmp_path):
-    notebook = nbformat.read(ROOT / "notebooks/handbook.ipynb", as_version=4)
-    NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(tmp_path)}}).execute()
-    shown = [output for cell in notebook.cells for output in cell.get("outputs", ())]
-    pages = [output.data["text/html"] for output in shown if output.output_type == "execute_result"]
-    assert len(pages) == 4
-    assert "too fast diverges" in pages[1]
-    assert all("<img" in page for page in pages)
 
 
 def test_the_chinese_readme_has_the_same_content():

@@ -1,10 +1,11 @@
 """One Keras model, trained by three loops over the same batches; and what the loops cost.
 
-Importing this package imports neither Keras nor TensorFlow: the public names are imported when they are
-first used.
+Importing this package imports neither Keras nor TensorFlow, but in a notebook: the public names are
+imported when they are first used.
 """
 
 import importlib
+import sys
 from typing import Any
 
 import lazy_loader
@@ -13,6 +14,14 @@ import wrapt
 __version__ = "0.1.0"
 
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+
+
+if "ipykernel" in sys.modules and "keras" not in sys.modules:
+    # In a notebook, what TensorFlow logs while it is imported would be red.
+    from kerasmlp import cli
+
+    with cli.quiet(verbose=False):
+        importlib.import_module("keras")
 
 
 @wrapt.when_imported("keras")

@@ -81,7 +81,7 @@ def _end(folder: Path, given: dict[str, Any]) -> str:
     """Return how a run goes on."""
     if "recipe" in given:
         return run_folder.resume_command("kerasmlp.train", folder)
-    return f"kerasmlp.fit(..., run={str(folder)!r}, resume=True)"
+    return run_folder.resume_call(folder)
 
 
 def _time(path: Path) -> str:

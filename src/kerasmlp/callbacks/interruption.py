@@ -23,6 +23,10 @@ class Interrupted(KeyboardInterrupt):
     def __reduce__(self) -> tuple[Any, ...]:  # so that it can be sent to another process
         return type(self), (self.status - 128, self.args[0], self.resume_command)
 
+    def _render_traceback_(self) -> list[str]:
+        """Return what IPython, and so a notebook, shows instead of where the training was."""
+        return [str(self)]
+
     def __str__(self) -> str:
         resume = f"; to resume: {self.resume_command}" if self.resume_command else ""
         return super().__str__() + resume

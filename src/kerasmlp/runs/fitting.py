@@ -13,7 +13,7 @@ import tensorflow as tf
 from kerasmlp import callbacks as ours
 from kerasmlp.data import Examples, Parts
 from kerasmlp.loops import LOOPS, Loop, set_steps
-from kerasmlp.runs import own_loop, summary
+from kerasmlp.runs import own_loop, run_folder, summary
 from kerasmlp.runs.by_name import listed
 from kerasmlp.runs.divergence import warn_of_divergence
 from kerasmlp.runs.drive import drive, memory_errors
@@ -179,7 +179,7 @@ def _recorded(
         if own is not None:
             measured = own_loop.train_into(record, own, model, data, settings.epochs, callbacks)
         else:
-            with ours.resumable_by("kerasmlp.fit(..., resume=True)"):
+            with ours.resumable_by(run_folder.resume_call(record.folder)):
                 measured = drive(
                     settings,
                     task,

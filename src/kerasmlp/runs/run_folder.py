@@ -89,6 +89,11 @@ def resume_command(module: str, folder: Path) -> str:
     return shlex.join(command)
 
 
+def resume_call(folder: Path) -> str:
+    """Return the call of `kerasmlp.fit` that resumes the run in a folder."""
+    return f"kerasmlp.fit(..., run={str(folder)!r}, resume=True)"
+
+
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Lock the run folder, so that no other process trains into it.
