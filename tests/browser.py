@@ -1,14 +1,15 @@
-"""TensorBoard in a real browser: opens its dashboards, and takes the pictures of the README.
+"""TensorBoard in a real browser: opens its dashboards; takes the pictures of README and documentation.
 
     python tests/browser.py --data data/mnist.npz --output docs/images
 
-This trains three runs, one of which it resumes, compares two loops, and writes the pictures. It needs
+This trains three runs, one of which it resumes, compares loops, and writes the pictures. It needs
 Chromium.
 """
 
 import contextlib
 import dataclasses
 import itertools
+import re
 import shutil
 import subprocess
 import sys
@@ -166,9 +167,31 @@ class Dashboards:
         return " ".join(map(_words, frame.locator(".numDataPoints, .dim").all()))
 
 
+COMPARED = """
+import rich.console, kerasmlp.comparison.tables
+console = rich.console.Console(record=True, width=84, file=open(os.devnull, "w"))
+agreement, *_ = kerasmlp.comparison.tables.tables(found.outcomes)
+console.print(agreement, found.diagnosis + "\\n", found.summary, sep="\\n", highlight=False)
+console.save_svg({path!r}, title="kerasmlp.compare_loops")
+"""
+
+
+def show_comparison(page: Any) -> Any:
+    """Run the comparison of the README, and show its verdicts. Return the picture."""
+    readme = Path(__file__).parents[1].joinpath("README.md").read_text("utf-8")
+    program = re.findall(r"^```python\n(.*?)^```", readme, re.MULTILINE | re.DOTALL)[0]
+    with tempfile.TemporaryDirectory() as folder:
+        script, drawn = Path(folder, "script.py"), Path(folder, "drawn.svg")
+        program = f"import os\n{program.replace('print(kerasmlp', 'found = (kerasmlp')}"
+        script.write_text(program + COMPARED.format(path=str(drawn)), encoding="utf-8")
+        subprocess.run([sys.executable, script], check=True)
+        page.set_content(drawn.read_text("utf-8"))
+    return page.locator("svg")
+
+
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """Train runs, show them in TensorBoard, and take the pictures of the README.
+    """Train runs, show them in TensorBoard, and take the pictures of README and documentation.
 
     Args:
         data: The training data, as in kerasmlp.train.
@@ -214,11 +237,16 @@ def main() -> None:
                 "projector": shown.projector,
             }.items():
                 print(f"{name}: {show()}")
-                path = settings.output / f"{name}.png"
-                page.screenshot(path=path)
-                with Image.open(path) as picture:
-                    small = picture.convert("RGB").quantize(128)
-                small.save(path, optimize=True)
+                _save(page, settings.output / f"{name}.png")
+            _save(show_comparison(page), settings.output / "comparison.png")
+
+
+def _save(shown: Any, path: Path) -> None:
+    """Save a picture of what is shown, as a small file."""
+    shown.screenshot(path=path)
+    with Image.open(path) as picture:
+        small = picture.convert("RGB").quantize(128)
+    small.save(path, optimize=True)
 
 
 def _words(element: Any) -> str:

@@ -82,17 +82,53 @@ def test_every_command_that_is_shown_is_understood(name, argv):
     flags.parse(kind, f"kerasmlp.{name}", argv, starting_from(flags.peek(argv, **DECIDING)))
 
 
+@pytest.fixture(scope="session")
+def installed(tmp_path_factory):
+    """The environment of a process that has the package from a wheel, outside of the checkout."""
+    folder = tmp_path_factory.mktemp("installed")
+    pip = ("-m", "pip", "--disable-pip-version-check")
+    made = python(*pip, "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", folder, ROOT)
+    assert made.returncode == 0, made.stderr
+    (wheel,) = folder.glob("*.whl")
+    done = python(*pip, "install", "--no-deps", "--target", folder / "packages", wheel)
+    assert done.returncode == 0, done.stderr
+    return {"PYTHONPATH": str(folder / "packages")}
+
+
 @pytest.mark.thorough
 @pytest.mark.parametrize("path", WITH_PROGRAMS, ids=lambda path: path.stem)
-def test_the_programs_of_a_page_run(path, tmp_path):
+def test_the_programs_of_a_page_run_with_the_wheel(path, installed, tmp_path):
     program = tmp_path / "page.py"
-    program.write_text("\n".join(blocks(path, "python")), encoding="utf-8")
-    done = python(program, cwd=tmp_path)
+    which = "import kerasmlp; print('package:', kerasmlp.__file__)"
+    program.write_text("\n".join([which, *blocks(path, "python")]), encoding="utf-8")
+    done = python(program, cwd=tmp_path, **installed)
     assert done.returncode == 0, done.stderr
+    assert f"package: {installed['PYTHONPATH']}" in done.stdout
     assert "1 of 2 loops agree" in done.stdout
     assert "(certain: it gives the loop's step bit for bit)" in done.stdout
     for expected in blocks(path, "text"):
         assert " ".join(expected.split()) in " ".join(done.stdout.split())
+
+
+@pytest.mark.thorough
+def test_the_commands_run_with_the_wheel(installed, tmp_path):
+    for command, printed in {
+        "train --data mnist5k --epochs 1 --name mine": "test accuracy: ",
+        "list": "mine",
+        "evaluate latest": "test accuracy: ",
+        "export latest --format keras": "100.0%",
+        "seeds --data mnist5k --epochs 1 --seeds 2": "test accuracy: ",
+        "compare --data mnist5k --loops fit graph --epochs 1 --repeats 0": "2 of 2 loops agree",
+    }.items():
+        done = python("-m", "kerasmlp", *command.split(), cwd=tmp_path, **installed)
+        assert done.returncode == 0, done.stderr
+        assert printed in done.stdout, done.stdout
+    root = Path(installed["PYTHONPATH"], "kerasmlp")
+    files, packed = (
+        {path.relative_to(each) for path in each.rglob("*") if path.suffix in (".py", ".pyi", ".typed")}
+        for each in (ROOT / "src/kerasmlp", root)
+    )
+    assert packed == files
 
 
 def test_the_notebook_is_the_tutorial():
