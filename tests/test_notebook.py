@@ -47,6 +47,8 @@ def test_the_handbook_runs_and_shows_a_comparison_as_tables_and_a_figure(tmp_pat
     assert len(pages) == 4
     assert "too fast diverges" in pages[1]
     assert all("<img" in page for page in pages)
+    others = [output for output in shown if output.output_type != "execute_result"]
+    assert not any("Agreement, within" in str(output) for output in others), "shown twice"
 
 
 def test_an_interrupted_kernel_has_saved_and_says_how_to_go_on(tmp_path):

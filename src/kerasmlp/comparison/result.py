@@ -61,16 +61,21 @@ class Comparison:
 
     def __str__(self) -> str:
         text = io.StringIO()
-        self.show(Console(file=text, width=_WIDTH, no_color=True))
+        self.show(_console(file=text, no_color=True))
         return text.getvalue()
 
     def _repr_html_(self) -> str:
         """Return the tables and the figure, which a notebook shows."""
         from kerasmlp.comparison import figure  # imports matplotlib
 
-        console = Console(record=True, file=io.StringIO(), width=_WIDTH)
+        console = _console(file=io.StringIO(), record=True)
         self.show(console)
         text = console.export_html(inline_styles=True, code_format="<pre>{code}</pre>")
         picture = base64.b64encode(figure.png(self)).decode()
         source = f"data:image/png;base64,{picture}"
         return f'<div>{text}<img alt="{self.summary}" style="max-width: 100%" src="{source}"></div>'
+
+
+def _console(**options: Any) -> Console:
+    """Return a console that a notebook does not show."""
+    return Console(width=_WIDTH, force_jupyter=False, **options)
