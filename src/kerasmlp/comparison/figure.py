@@ -30,16 +30,19 @@ def png(comparison: Comparison) -> bytes:
 
 
 def draw(comparison: Comparison) -> Figure:
-    """Return the figure."""
+    """Return the figure. It has no panel of costs if none was measured."""
     outcomes = comparison.outcomes
-    figure = Figure(figsize=(13, max(7, 3 + 0.6 * len(outcomes))), layout="constrained")
-    grid = figure.add_gridspec(2, 2, width_ratios=(3, 2))
-    losses, costs = figure.add_subplot(grid[0, 0]), figure.add_subplot(grid[:, 1])
+    measured = any(outcome.cost for outcome in outcomes)
+    size = 13 if measured else 8, max(7, 3 + 0.6 * len(outcomes))
+    figure = Figure(figsize=size, layout="constrained")
+    grid = figure.add_gridspec(2, 2, width_ratios=(3, 2)) if measured else figure.add_gridspec(2, 1)
+    losses = figure.add_subplot(grid[0, 0])
     gaps = figure.add_subplot(grid[1, 0], sharex=losses)
     styles = [_style(row, len(outcomes)) for row in range(len(outcomes))]
     _draw_losses(losses, outcomes, styles)
     _draw_gaps(gaps, outcomes, styles)
-    _draw_costs(costs, outcomes)
+    if measured:
+        _draw_costs(figure.add_subplot(grid[:, 1]), outcomes)
     _add_legend(figure, outcomes, styles)
     return figure
 
@@ -126,9 +129,7 @@ def _draw_costs(axes: Axes, outcomes: Sequence[Outcome]) -> None:
     axes.set_ylim(max(len(names), 3) - 0.4, -0.6)
     axes.margins(x=0.15)
     axes.set(title="Cost: seconds per epoch", xlabel="median, from the fastest to the slowest epoch")
-    if not any(outcome.cost for outcome in outcomes):
-        axes.set(xticks=[], xlabel="")
-    elif any(outcome.cost and not outcome.cost.by_epoch for outcome in outcomes):
+    if any(outcome.cost and not outcome.cost.by_epoch for outcome in outcomes):
         axes.set_xlabel(f"{axes.get_xlabel()}\n*: whole calls for one epoch, with tracing")
 
 
