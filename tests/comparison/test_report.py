@@ -209,7 +209,9 @@ def test_the_content_of_the_json_file():
 def test_the_report_holds_a_picture_and_a_run_for_each_row(tmp_path):
     with new_processes() as processes:
         processes.wait_until_ready()
-        report.write(Comparison(ROWS, {"epochs": 1, "steps_per_epoch": 4, "batch_size": 50}), tmp_path, processes)
+        report.write(
+            Comparison(ROWS, {"epochs": 1, "steps_per_epoch": 4, "batch_size": 50}), tmp_path, processes
+        )
     assert (tmp_path / "comparison.png").read_bytes().startswith(b"\x89PNG")
     names = {path.name for path in tmp_path.iterdir()}
     assert names == {"comparison.json", "comparison.png", "fit", "graph", "wrong", "by_call"}
