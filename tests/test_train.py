@@ -244,7 +244,7 @@ def test_on_a_terminal_the_results_still_go_to_standard_output(npz, tmp_path):
     summary += [f"data: {npz.name}, 5 batches of 8, 4 validation examples, 10 test examples"]
     summary += ["loop: eager, 1 epoch", "compilation: none, operation by operation"]
     assert "\r\n".join(summary) in shown
-    assert "validation accuracy of the same weights: 0." in shown
+    assert "validation accuracy of these weights: 0." in shown
     assert shown.rindex("\x1b[?25h") > shown.rindex("\x1b[?25l"), "the cursor is shown again"
 
 

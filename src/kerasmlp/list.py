@@ -2,7 +2,6 @@
 
 import dataclasses
 import datetime
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -42,7 +41,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             from rich.console import Console
 
             Console().print(_table(folders))
-        print(f"{len(folders)} runs in {settings.logdir}")
+        for folder in folders:
+            if not _result(folder):
+                command = run_folder.resume_command(run_folder.made_by(folder), folder)
+                print(f"{folder.name} has not ended; to go on: {command}")
+        print(f"{len(folders)} run{'s' if len(folders) != 1 else ''} in {settings.logdir}")
 
     return cli.run(command)
 
@@ -53,7 +56,7 @@ def _table(folders: Sequence[Path]) -> "Table":
     drawn = Table()
     for title in ("name", "model", "data", "loop"):
         drawn.add_column(title, overflow="fold")
-    for title in ("epochs", "test accuracy"):
+    for title in ("epochs", "validation accuracy", "test accuracy"):
         drawn.add_column(title, justify="right")
     drawn.add_column("ended", overflow="fold")
     for folder in folders:
@@ -63,38 +66,51 @@ def _table(folders: Sequence[Path]) -> "Table":
 
 def _cells(folder: Path) -> list[str]:
     """Return the row of a run."""
-    given, metrics = (_read(folder / name) for name in (run_folder.SETTINGS, run_folder.METRICS))
+    given, metrics = run_folder.read_json(folder / run_folder.SETTINGS), _result(folder)
     units = " ".join(map(str, given.get("hidden_units", ())))
-    accuracy = metrics.get("test_accuracy")
+    of_mlp = f"MLP {units}" if units else metrics.get("model", "")
+    seeds = f"{given['seeds']} seeds of " if "seeds" in given else ""
     return [
         folder.name,
-        given.get("model") or (f"MLP {units}" if units else ""),
+        f"{seeds}{given.get('model') or of_mlp}",
         Path(metrics.get("dataset") or given.get("data") or "").name,
         given.get("loop", ""),
-        str(metrics.get("epochs", given.get("epochs", ""))),
-        "" if accuracy is None else f"{accuracy:.4f}",
-        _end(folder, given) if not metrics else _time(folder / run_folder.METRICS),
+        _epochs(folder, given, metrics),
+        *(_accuracy(metrics, name) for name in ("validation_accuracy", "test_accuracy")),
+        _time(folder) if metrics else "",
     ]
 
 
-def _end(folder: Path, given: dict[str, Any]) -> str:
-    """Return how a run goes on."""
-    if "recipe" in given:
-        return run_folder.resume_command("kerasmlp.train", folder)
-    return run_folder.resume_call(folder)
+def _result(folder: Path) -> dict[str, Any]:
+    """Return the metrics of a run, of several seeds their means. Nothing if it has not ended."""
+    of_seeds = run_folder.made_by(folder) == "kerasmlp.seeds"
+    return run_folder.read_json(folder / (run_folder.SEEDS if of_seeds else run_folder.METRICS))
 
 
-def _time(path: Path) -> str:
-    return f"{datetime.datetime.fromtimestamp(path.stat().st_mtime):%Y-%m-%d %H:%M}"
-
-
-def _read(path: Path) -> dict[str, Any]:
-    """Return what a JSON file holds; nothing if there is none, or it is damaged."""
+def _epochs(folder: Path, given: dict[str, Any], metrics: dict[str, Any]) -> str:
+    """Return the number of epochs; of a run that has not ended also how many it has behind it."""
+    epochs = str(metrics.get("epochs", given.get("epochs", "")))
+    if metrics or "seeds" in given:
+        return epochs
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        lines = (folder / run_folder.HISTORY).read_text(encoding="utf-8").splitlines()
     except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
+        lines = []
+    return f"{max(0, len(lines) - 1)} of {epochs or '?'}"
+
+
+def _accuracy(metrics: dict[str, Any], name: str) -> str:
+    value = metrics.get(name)
+    if isinstance(value, dict):  # of several seeds
+        value = value.get("mean")
+    return "" if value is None else f"{value:.4f}"
+
+
+def _time(folder: Path) -> str:
+    """Return when a run has ended."""
+    names = (run_folder.SEEDS, run_folder.METRICS)
+    (path,) = (folder / name for name in names if (folder / name).exists())
+    return f"{datetime.datetime.fromtimestamp(path.stat().st_mtime):%Y-%m-%d %H:%M}"
 
 
 if __name__ == "__main__":

@@ -35,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(f"{name.replace('_', ' ')}: {metrics[name]:f}")
         validated = metrics.get("validation_accuracy")
         seconds = f"{time.perf_counter() - begin:.1f} s in all"
-        same = "" if validated is None else f"validation accuracy of the same weights: {validated:.4f}; "
+        same = "" if validated is None else f"validation accuracy of these weights: {validated:.4f}; "
         print(f"{same}{seconds}", file=sys.stderr)
         print(f"next: {'; '.join(_next(settings, folder))}", file=sys.stderr)
 

@@ -18,7 +18,7 @@ def test_the_first_signal_is_noted_and_the_second_raises(number, status, capfd):
             os.kill(os.getpid(), number)
     assert caught.value.status == status
     assert signal.getsignal(number) is before
-    assert capfd.readouterr().err == "stopping after this step; once more to stop at once\n"
+    assert capfd.readouterr().err == "stopping after this step; press Ctrl-C again to stop at once\n"
 
 
 def test_outside_the_main_thread_no_signal_is_handled():

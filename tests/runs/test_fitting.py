@@ -350,7 +350,7 @@ def test_a_run_is_not_another_one(tmp_path, capsys):
         kerasmlp.fit(small(), X, Y, batch_size=4, **again)
     other = keras.Sequential([keras.Input((4,)), keras.layers.Dense(5)])
     other.compile("adam", "sparse_categorical_crossentropy")
-    with pytest.raises(ValueError, match="the checkpoint is of another model"):
+    with pytest.raises(ValueError, match="the run was begun with another model"):
         kerasmlp.fit(other, X, Y, **again)
     capsys.readouterr()
     assert kerasmlp.fit(small(), X, Y, **again).epoch == [0, 1]

@@ -185,7 +185,7 @@ def test_one_command_line_begins_a_run_and_resumes_it(npz, whole, sent, tmp_path
     sent(signal.SIGTERM, 5)
     capsys.readouterr()
     assert command.main(again) == 143
-    begins = f"there is no run {logs / 'mine'} yet: it begins now; the newest run is whole\n"
+    begins = f"there is no run {logs / 'mine'} yet: it begins now; the newest run is called 'whole'\n"
     assert capsys.readouterr().err.startswith(begins)
     assert newest(logs / "mine").state["step"] == 10
     assert command.main(again) == 0

@@ -84,4 +84,4 @@ class Interruption:
         if not self._shared:
             self.received = number
         # Not through sys.stderr: the signal may come while something else is written to it.
-        os.write(2, b"stopping after this step; once more to stop at once\n")
+        os.write(2, b"stopping after this step; press Ctrl-C again to stop at once\n")

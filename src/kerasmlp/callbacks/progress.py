@@ -23,9 +23,12 @@ class ProgressLine(keras.callbacks.Callback):
 
     Args:
         about: returns the lines that say what is trained, when the training begins.
+        is_live: whether to show more than a line for each epoch.
     """
 
-    def __init__(self, stopwatch: Stopwatch, about: Callable[[], Sequence[str]]) -> None:
+    def __init__(
+        self, stopwatch: Stopwatch, about: Callable[[], Sequence[str]], is_live: bool = True
+    ) -> None:
         super().__init__()
         self._stopwatch, self._about = stopwatch, about
         console = Console(stderr=True)
@@ -35,8 +38,10 @@ class ProgressLine(keras.callbacks.Callback):
             MofNCompleteColumn(),
             "{task.fields[metrics]}{task.fields[left]}",
         )
-        self._bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
-        self._in_notebook = console.is_jupyter
+        self._bar = Progress(
+            *columns, console=console, transient=True, disable=not (is_live and console.is_terminal)
+        )
+        self._is_live, self._in_notebook = is_live, console.is_jupyter
         self._live, self._drawn = "", 0.0  # the line in a notebook that is not complete, and when
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
@@ -64,7 +69,7 @@ class ProgressLine(keras.callbacks.Callback):
         done, metrics = min(batch + 1, self.params["steps"]), _formatted(logs)
         if not self._bar.disable:
             self._bar.update(self._task, completed=done, metrics=metrics)
-        elif self._in_notebook and time.monotonic() > self._drawn + UPDATE_SECONDS:
+        elif self._in_notebook and self._is_live and time.monotonic() > self._drawn + UPDATE_SECONDS:
             self._draw(f"{self._title}  {done}/{self.params['steps']}  {metrics}{self._time_left}")
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:

@@ -48,8 +48,8 @@ def put_variables(model: keras.Model, arrays: Arrays, *groups: str) -> None:
         saved = [array for name, array in sorted(arrays.items()) if name.startswith(f"{group}/")]
         if len(saved) != len(variables):
             raise ValueError(
-                f"the checkpoint is of another model: expected {len(variables)} {group} variables;"
-                f" received {len(saved)}"
+                f"the run was begun with another model: expected {len(saved)} {group} variables, as in"
+                f" its checkpoint; received {len(variables)}; another model needs a run of another name"
             )
         for variable, array in zip(variables, saved, strict=True):
             dtype = variable.numpy().dtype
@@ -57,8 +57,9 @@ def put_variables(model: keras.Model, arrays: Arrays, *groups: str) -> None:
                 array = array.view(dtype)
             if array.shape != tuple(variable.shape) or array.dtype != dtype:
                 raise ValueError(
-                    f"the checkpoint is of another model: expected {variable.path} as {dtype} of shape"
-                    f" {list(variable.shape)}; received {array.dtype} of shape {list(array.shape)}"
+                    f"the run was begun with another model: expected {array.dtype} of shape"
+                    f" {list(array.shape)}, as in its checkpoint; received {variable.path}, {dtype} of"
+                    f" shape {list(variable.shape)}; another model needs a run of another name"
                 )
             pairs.append((variable, array))
     for variable, array in pairs:

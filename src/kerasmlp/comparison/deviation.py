@@ -37,9 +37,14 @@ class Deviation:
 def largest_deviation(
     paths: Iterable[str], expected: State, received: State, bounds: Iterable[Any]
 ) -> Deviation:
-    """Return where `received` differs most from `expected`, measured by the bounds of each number."""
-    largest = Deviation("", 0.0, 0.0, -1.0)
+    """Return where `received` differs most from `expected`, measured by the bounds of each number.
+
+    A counter, as the state of a seed, is it only if no number with a fraction differs by more than
+    rounding.
+    """
+    largest, rank = Deviation("", 0.0, 0.0, -1.0), (False, False, -1.0)
     for path, right, other, bound in zip(paths, expected, received, bounds, strict=False):
+        is_counter = right.dtype.kind in "iub"
         right, other, bound = (np.atleast_1d(array.astype(float)) for array in (right, other, bound))
         difference = np.where(np.isnan(right) & np.isnan(other), 0.0, np.abs(other - right))
         difference = np.nan_to_num(difference, nan=np.inf)
@@ -47,9 +52,10 @@ def largest_deviation(
             continue
         share = np.nan_to_num(shares(difference, bound), nan=np.inf, posinf=np.inf)
         at = int(share.argmax())
-        if share.flat[at] > largest.share:
-            size = float(difference.max())
-            largest = Deviation(path, size, float(bound.flat[at]), float(share.flat[at]))
+        most = float(share.flat[at])
+        if (found := (most > 1, not is_counter, most)) > rank:
+            rank = found
+            largest = Deviation(path, float(difference.max()), float(bound.flat[at]), most)
     return largest
 
 

@@ -30,17 +30,20 @@ def png(comparison: Comparison) -> bytes:
 
 
 def draw(comparison: Comparison) -> Figure:
-    """Return the figure. It has no panel of costs if none was measured."""
+    """Return the figure. It has no panel of what is not known: differences of losses, costs."""
     outcomes = comparison.outcomes
     measured = any(outcome.cost for outcome in outcomes)
-    size = 13 if measured else 8, max(7, 3 + 0.6 * len(outcomes))
-    figure = Figure(figsize=size, layout="constrained")
-    grid = figure.add_gridspec(2, 2, width_ratios=(3, 2)) if measured else figure.add_gridspec(2, 1)
+    gaps = [_gap(_losses(outcome), _losses(outcomes[0])) for outcome in outcomes]
+    compared = sum(gap.size > 0 for gap in gaps) > 1
+    rows, widths = 1 + compared, (3, 2) if measured else (3,)
+    height = max(3.5 * rows, 3 + 0.6 * len(outcomes))
+    figure = Figure(figsize=(13 if measured else 8, height), layout="constrained")
+    grid = figure.add_gridspec(rows, len(widths), width_ratios=widths)
     losses = figure.add_subplot(grid[0, 0])
-    gaps = figure.add_subplot(grid[1, 0], sharex=losses)
     styles = [_style(row, len(outcomes)) for row in range(len(outcomes))]
     _draw_losses(losses, outcomes, styles)
-    _draw_gaps(gaps, outcomes, styles)
+    if compared:
+        _draw_gaps(figure.add_subplot(grid[1, 0], sharex=losses), outcomes[0].name, gaps, styles)
     if measured:
         _draw_costs(figure.add_subplot(grid[:, 1]), outcomes)
     _add_legend(figure, outcomes, styles)
@@ -71,17 +74,18 @@ def _draw_losses(axes: Axes, outcomes: Sequence[Outcome], styles: Sequence[dict[
         axes.set_yscale("log")
 
 
-def _draw_gaps(axes: Axes, outcomes: Sequence[Outcome], styles: Sequence[dict[str, Any]]) -> None:
+def _draw_gaps(
+    axes: Axes,
+    first: str,
+    gaps: Sequence[NDArray[np.float64]],
+    styles: Sequence[dict[str, Any]],
+) -> None:
     """Draw the differences of the losses from those of the first row. The first row is the zero line."""
-    first = _losses(outcomes[0])
-    gaps = [_gap(_losses(outcome), first) for outcome in outcomes]
     all_gaps = np.concatenate(gaps)
-    title = f"Difference of the loss from {outcomes[0].name}"
+    title = f"Difference of the loss from {first}"
     axes.set_title(_fold(title), parse_math=False)
     axes.set(xlabel="step", ylabel="absolute difference")
-    if sum(gap.size > 0 for gap in gaps) < 2:
-        _say(axes, "nothing to compare")
-    elif not all_gaps.any():
+    if not all_gaps.any():
         _say(axes, "identical")
     else:
         for row, gap in enumerate(gaps):

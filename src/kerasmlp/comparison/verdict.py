@@ -197,10 +197,15 @@ def differences(one: Trajectory, other: Trajectory) -> dict[str, float | None]:
     """Return the largest absolute difference of each part; None if the shapes differ."""
     return {
         "losses": _largest([np.array(one.losses)], [np.array(other.losses)]),
-        "weights": _largest(one.weights, other.weights),
+        "weights": _largest(_floats(one.weights), _floats(other.weights)),
         "optimizer": None if other.has_own_optimizer else _largest(one.optimizer, other.optimizer),
         "predictions": _largest(one.predictions, other.predictions),
     }
+
+
+def _floats(state: State) -> State:
+    """Return the arrays of floats: the states of seeds are counters, whose difference is no distance."""
+    return [array for array in state if array.dtype.kind not in "iub"]
 
 
 def _largest(first: State, second: State) -> float | None:

@@ -29,7 +29,7 @@ def drive(
     given: Sequence[keras.callbacks.Callback] = (),
     validation_freq: int | Sequence[int] = 1,
     workers: distribute.Distribution | None = None,
-    shows_progress: bool = True,
+    verbose: int = 1,
 ) -> dict[str, Any]:
     """Run the loop, and save the best weights. Return what was measured.
 
@@ -37,12 +37,12 @@ def drive(
         given: callbacks of the user's.
         validation_freq: after which epochs to validate, as in `fit`.
         workers: what the loop is distributed over. None for nothing.
-        shows_progress: whether to show the progress on standard error.
+        verbose: 0 shows no progress; 2 a line for each epoch, and nothing live.
     """
     shared = workers is not None and workers.cluster is not None
     with callbacks.Interruption(shared=shared) as interruption:
         stopwatch = callbacks.Stopwatch(task.batches.batch_size)
-        heard = run_callbacks(settings, task, record, stopwatch, interruption, given, shows_progress)
+        heard = run_callbacks(settings, task, record, stopwatch, interruption, given, verbose)
         if workers is not None and shared:
             heard.insert(0, distribute.StopTogether(workers, interruption))
         # The figure at the end needs matplotlib, which can be imported while XLA compiles.

@@ -28,6 +28,11 @@ def load(path: str | PathLike[str]) -> keras.Model:
         ValueError: the file is not a saved Keras model.
     """
     file = Path(path)
+    if not file.exists():
+        expected = "expected the folder of a run, or a .keras file"
+        raise FileNotFoundError(
+            f"{expected}; {path} does not exist; kerasmlp list shows the runs in logs"
+        )
     if file.is_dir():
         folder, file = file, file / run_folder.MODEL
         name = model_function(folder)

@@ -65,7 +65,7 @@ def fit(
         y: targets of the examples. None with a dataset, which has them.
         sample_weight: weights of the examples. None for equal ones, and with a dataset.
         batch_size: examples in a batch; 32 by default.
-        verbose: 0 shows no progress.
+        verbose: 0 shows no progress; 2 shows a line for each epoch, and nothing live.
         shuffle: whether arrays are taken in a new order each epoch. A dataset has its own order.
         steps_per_epoch: batches in an epoch, if it has not all. The next epoch goes on where this one
             ended.
@@ -125,14 +125,15 @@ def fit(
         set_steps(model, settings.steps_per_execution, data.train)
     given = [] if callbacks is None else callbacks
     heard = listed(given, "callbacks: expected keras callbacks")
+    shown = 2 if verbose == 2 else int(bool(verbose))
     if folder is not None:
-        return _recorded(settings, model, data, own, heard, bool(verbose))
+        return _recorded(settings, model, data, own, heard, shown)
     if own is not None:
         return own_loop.train(own, model, data, epochs, heard)
-    if verbose:
+    if shown:
         stopwatch = ours.Stopwatch(data.train.batch_size)
         about = functools.partial(summary.lines, settings, model, data.train, data.name)
-        heard = [stopwatch, ours.ProgressLine(stopwatch, about), *heard]
+        heard = [stopwatch, ours.ProgressLine(stopwatch, about, shown != 2), *heard]
     first_step = initial_epoch * data.train.steps_per_epoch
     history = LOOPS[settings.loop](
         model, data.train, data.validation, epochs, heard, first_step, settings.validation_freq
@@ -169,7 +170,7 @@ def _recorded(
     data: FitData,
     own: Loop | None,
     callbacks: list[Any],
-    shows_progress: bool,
+    verbose: int,
 ) -> keras.callbacks.History:
     """Train in a run folder. Return the history of the whole run."""
     folder = settings.resumed_folder()
@@ -179,7 +180,7 @@ def _recorded(
         if own is not None:
             measured = own_loop.train_into(record, own, model, data, settings.epochs, callbacks)
         else:
-            with ours.resumable_by(run_folder.resume_call(record.folder)):
+            with ours.resumable_by(run_folder.resume_command("kerasmlp.fit", record.folder)):
                 measured = drive(
                     settings,
                     task,
@@ -187,7 +188,7 @@ def _recorded(
                     LOOPS[settings.loop],
                     given=callbacks,
                     validation_freq=settings.validation_freq,
-                    shows_progress=shows_progress,
+                    verbose=verbose,
                 )
         finish(settings, task, record, measured)
     return model.history

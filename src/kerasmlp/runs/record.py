@@ -75,7 +75,8 @@ def _restore(task: Task, resumed: Contents, epochs: int) -> int:
         print(warning, file=sys.stderr)
     build(task.model, task.batches)
     put_variables(task.model, resumed.arrays, "model", "optimizer")
-    print(f"resuming after step {state['step']:,} of {epochs * steps:,}", file=sys.stderr)
+    ended = "; all is trained, so it is only evaluated" if state["step"] >= epochs * steps else ""
+    print(f"resuming after step {state['step']:,} of {epochs * steps:,}{ended}", file=sys.stderr)
     return epochs * steps if state["stopped"] else int(state["step"])
 
 

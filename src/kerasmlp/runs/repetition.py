@@ -18,7 +18,6 @@ from kerasmlp.runs.training import train
 from kerasmlp.runs.versions import environment
 from kerasmlp.runs.workers import Start, Workers
 
-RESULT = "seeds.json"
 CONFIDENCE = 0.95
 NOT_NEGATIVE = ("accuracy", "loss", "seconds_per_epoch")
 """The ends of the names of metrics that are not below 0."""
@@ -147,7 +146,7 @@ def _finish(settings: Repetition, folder: Path, runs: Sequence[dict[str, Any]]) 
         **{name: statistics(runs, name) for name in names},
         **environment(),
     }
-    run_folder.write_json(folder / RESULT, result)
+    run_folder.write_json(folder / run_folder.SEEDS, result)
     _write_hparams(settings, folder, runs[0], result)
     return result
 

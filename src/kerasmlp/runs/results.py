@@ -51,6 +51,7 @@ def finish(
         **_evaluated("validation", model, task.validation),
         "dataset": task.data,
         "validation_examples": task.validation_examples,
+        "model": model.name,
         "parameters": sum(math.prod(weight.shape) for weight in model.weights),
         "epochs": settings.epochs,
         **measured,

@@ -25,7 +25,7 @@ def run_callbacks(
     stopwatch: callbacks.Stopwatch,
     interruption: callbacks.Interruption,
     given: Sequence[keras.callbacks.Callback] = (),
-    shows_progress: bool = True,
+    verbose: int = 1,
 ) -> list[Any]:
     """Return the callbacks of a run, with those `given`.
 
@@ -45,7 +45,7 @@ def run_callbacks(
         stopwatch,
         batch_losses,
         *([callbacks.EvaluateAverage()] if task.validates_average and not swaps else []),
-        *([callbacks.ProgressLine(stopwatch, about)] if shows_progress else []),
+        *([callbacks.ProgressLine(stopwatch, about, verbose != 2)] if verbose else []),
         *([callbacks.PrintBatchLoss(batch_losses)] if settings.verbose else []),
         callbacks.StopAtNonFinite(batch_losses),
         *([callbacks.Profile(folder / "train")] if settings.profile else []),

@@ -20,6 +20,7 @@ LATEST = Path("latest")
 """Names the newest run in `LOGS`."""
 SETTINGS = "config.json"
 METRICS = "metrics.json"
+SEEDS = "seeds.json"
 HISTORY = "history.csv"
 FIGURE = "history.png"
 MODEL = "model.keras"
@@ -66,9 +67,21 @@ def begun(logdir: Path) -> list[Path]:
     return [path.parent for path in sorted(logdir.glob(f"*/{SETTINGS}"), key=_time)]
 
 
+def made_by(folder: Path) -> str:
+    """Return what makes the run in a folder: `kerasmlp.train`, `kerasmlp.seeds` or `kerasmlp.fit`."""
+    settings = read_json(folder / SETTINGS)
+    if "seeds" in settings:
+        return "kerasmlp.seeds"
+    return "kerasmlp.train" if "recipe" in settings else "kerasmlp.fit"
+
+
 def newest(logdir: Path) -> Path | None:
-    """Return the folder of the run that was begun or resumed last; None if there is none."""
-    return next(reversed(begun(logdir)), None)
+    """Return the folder of the run that was begun or resumed last; None if there is none.
+
+    The runs of `kerasmlp.seeds`, which have a folder of their own, are not meant.
+    """
+    runs = (folder for folder in reversed(begun(logdir)) if made_by(folder) != "kerasmlp.seeds")
+    return next(runs, None)
 
 
 def named(run: Path) -> Path:
@@ -83,15 +96,12 @@ def _time(path: Path) -> float:
 
 
 def resume_command(module: str, folder: Path) -> str:
-    """Return the command of a module that resumes the run in a folder."""
+    """Return the command, or the call, that resumes the run in a folder, which `module` has made."""
+    if module == "kerasmlp.fit":
+        return f"kerasmlp.fit(..., run={str(folder)!r}, resume=True)"
     command = ["python", "-m", module, "--resume", "--name", folder.name]
     command += ["--logdir", str(folder.parent)] if folder.parent != LOGS else []
     return shlex.join(command)
-
-
-def resume_call(folder: Path) -> str:
-    """Return the call of `kerasmlp.fit` that resumes the run in a folder."""
-    return f"kerasmlp.fit(..., run={str(folder)!r}, resume=True)"
 
 
 @contextlib.contextmanager
@@ -128,6 +138,15 @@ def cut(folder: Path, lengths: dict[str, int]) -> None:
             os.truncate(path, length)
     for path in folder.rglob(f"{atomic.PART}*"):
         path.unlink()
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Return what a JSON file holds; nothing if there is none, or it is damaged."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def write_json(path: Path, content: Any) -> None:

@@ -137,7 +137,9 @@ class RunSettings:
         if not run_folder.is_begun(folder):
             newest = run_folder.newest(self.logdir)
             line = f"there is no run {folder} yet: it begins now"
-            print(f"{line}; the newest run is {newest.name}" if newest else line, file=sys.stderr)
+            print(
+                f"{line}; the newest run is called {newest.name!r}" if newest else line, file=sys.stderr
+            )
             return None
         self._check_resumes(self.read(folder / run_folder.SETTINGS))
         return folder

@@ -13,8 +13,8 @@ HYPERPARAMETERS = ("loop", "settings")
 """The columns before the metrics. TensorBoard opens with the first five of them, and then as many
 metrics as there is room for: with a column for each setting, there would be none."""
 METRICS = (
-    *("test_accuracy", "seconds_per_epoch", "accuracy", "validation_accuracy", "test_loss"),
-    *("validation_loss", "loss", "best_validation_accuracy", "best_validation_loss"),
+    *("test_accuracy", "seconds_per_epoch", "accuracy", "validation_loss", "test_loss"),
+    *("validation_accuracy", "loss", "best_validation_accuracy", "best_validation_loss"),
     *("test_accuracy_standard_deviation", "test_accuracy_low", "test_accuracy_high"),
     *("steps_per_second", "peak_megabytes"),
 )
@@ -34,8 +34,8 @@ def write(
 ) -> None:
     """Write the row of a finished run to a sub-run, at the last step.
 
-    It has those of the metrics that `final` returns. Where no metric is an accuracy, those that the run
-    has are the first columns.
+    It has those of the metrics that `final` returns. TensorBoard takes the columns of the first run that
+    it reads, so that they have the same order for every run.
 
     Args:
         name: what the row is called.
@@ -47,10 +47,7 @@ def write(
     """
     from tensorboard.plugins.hparams.summary import session_end_pb  # it imports TensorFlow
 
-    had = final(metrics)
-    columns = list(dict.fromkeys([*METRICS, *had]))
-    if not any("accuracy" in metric for metric in had):
-        columns.sort(key=lambda metric: metric not in had)
+    columns = dict.fromkeys([*METRICS, *final(metrics)])
     shown = hparams_config_pb(
         hparams=[HParam(column) for column in HYPERPARAMETERS],
         metrics=[Metric(f"trained/{column}", display_name=column) for column in columns],
