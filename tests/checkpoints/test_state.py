@@ -161,7 +161,7 @@ def test_the_state_of_another_model_or_other_callbacks_is_refused(digits):
     ):
         put_variables(wider, arrays, "model")
     deeper = compiled(lambda: [*dense(), layers.Dense(3)])
-    with pytest.raises(ValueError, match="expected 6 model variables; received 4"):
+    with pytest.raises(ValueError, match="expected 4 model variables, as in its checkpoint; received 6"):
         put_variables(deeper, arrays, "model")
     with pytest.raises(ValueError, match=r"expected, .* Mine\(wait\); received History\(epoch, hist"):
         put_callbacks([keras.callbacks.History()], arrays, [["Mine", {"wait": 1}]])

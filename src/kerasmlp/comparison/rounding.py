@@ -13,8 +13,9 @@ the bound for one step is tight. It is measured at the step itself. For each num
    error analysis").
 2. The effect of cancellation inside the step, as in p - 1 for a probability p near 1. Changes of the
    inputs do not show it, so two correct programs are compared: the gradients of TensorFlow's kernels and
-   of XLA, at weights with random relative changes of 2^-8. The step is taken with lambda times their
-   difference added to its gradients. The root mean square of the resulting change is added.
+   of XLA, at weights with random relative changes of 2^-8, with the same random numbers in both, as for
+   the masks of dropout. The step is taken with lambda times their difference added to its gradients. The
+   root mean square of the resulting change is added.
 3. The arithmetic of the update: 16 u times the absolute value of the number and of its change. An
    optimizer like Adam divides by 1 - beta_2^t, which loses digits in the first steps t:
    u / (1 - beta_2^t) times the change is added.
@@ -35,6 +36,7 @@ import numpy as np
 import tensorflow as tf
 
 from kerasmlp.comparison.deviation import TINY, Deviation, largest_deviation
+from kerasmlp.comparison.draws import recorded, replayed
 from kerasmlp.comparison.longest_sum import longest_sum
 from kerasmlp.comparison.reference import RIGHT, Batch, Reference, Step, assign, dense, restore, state
 from kerasmlp.comparison.verdict import State
@@ -79,8 +81,9 @@ class Rounding:
         )
         self._changed_step = tf.function(self._take_with_program_difference, **options)
         self._compiles = True
+        self._drawn = tf.function(self._draw_numbers, **options)
         self._programs = [
-            tf.function(lambda batch: RIGHT.gradients(model, batch), jit_compile=jit_compile, **options)
+            tf.function(self._gradients, jit_compile=jit_compile, **options)
             for jit_compile in (False, True)
         ]
 
@@ -122,9 +125,9 @@ class Rounding:
             if self._compiles:
                 try:
                     self._changed_step(batch, tf.constant([draw, number]))
-                except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError):
-                    # XLA cannot compile this model, so there is only one program. The weights may have
-                    # been changed before the error.
+                except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError, TypeError):
+                    # XLA cannot compile this model, or it draws random numbers in a loop: there is only
+                    # one program. The weights may have been changed before the error.
                     self._compiles = False
                     restore(self._model, values)
             if not self._compiles:
@@ -138,18 +141,33 @@ class Rounding:
             return
         variables = self._model.variables
         values = [tf.identity(variable.value) for variable in variables]
+        draws = self._drawn(batch)
+        assign(variables, values)
         self._perturb_weights(seed, NEARBY)
         nearby = [tf.identity(variable.value) for variable in variables]
         of_programs = []
         for program in self._programs:
             assign(variables, nearby)
-            of_programs.append(dense(program(batch)))
+            of_programs.append(dense(program(batch, draws)))
         assign(variables, values)
         gradients = [
             right if right is None else right + LAMBDA * (other - one)
-            for right, one, other in zip(dense(self._programs[0](batch)), *of_programs, strict=True)
+            for right, one, other in zip(
+                dense(self._programs[0](batch, draws)), *of_programs, strict=True
+            )
         ]
         RIGHT.apply(self._model, gradients)
+
+    def _draw_numbers(self, batch: Batch) -> list[tf.Tensor]:
+        """Return the random numbers that a step draws."""
+        with recorded() as draws:
+            RIGHT.gradients(self._model, batch)
+        return draws
+
+    def _gradients(self, batch: Batch, draws: list[tf.Tensor]) -> list[Any]:
+        """Return the gradients of a step that draws these random numbers."""
+        with replayed(draws):
+            return RIGHT.gradients(self._model, batch)
 
 
 class StepBound:
