@@ -10,7 +10,7 @@ EPOCH = 7
 """Steps of an epoch: 200 examples in batches of 32 leave a partial batch of 8."""
 
 
-def check(loop, factory, data, jit_compile=False, **options):
+def check(loop, factory, data, jit_compile=False, length=200, **options):
     """Train two epochs with `loop`, and compare its steps. Return the trajectory.
 
     Args:
@@ -18,6 +18,7 @@ def check(loop, factory, data, jit_compile=False, **options):
         factory: makes the model, and that of the reference, with `options`.
         data: a loader.
         jit_compile: whether the model of the loop is compiled with XLA.
+        length: the number of examples.
         options: for `factory`.
     """
 
@@ -27,6 +28,6 @@ def check(loop, factory, data, jit_compile=False, **options):
 
     model, reference = make(), make()
     model.jit_compile = jit_compile
-    digits = Parts((data.train_data[:200], data.train_label[:200]))
+    digits = Parts((data.train_data[:length], data.train_label[:length]))
     start = Start(make, digits, digits, 32, seed=5, are_images=True)
     return check_loop(loop, model, reference, start, epochs=2)

@@ -1,7 +1,10 @@
 """A right loop agrees; the result has its losses, metrics and predictions."""
 
+import keras
 import numpy as np
 import pytest
+import tensorflow as tf
+from keras import layers
 
 import factories
 import own_loops
@@ -19,6 +22,59 @@ def test_a_right_loop_agrees(name, mnist5k):
     assert found.divergence is None
     assert found.share <= 1
     assert found.steps > 0
+
+
+def accumulates_by_hand(model, train, validation, epochs, callbacks):
+    optimizer, sums = keras.optimizers.Adam(0.01), [0.0] * len(model.trainable_variables)
+    number = 0
+    for epoch in range(epochs):
+        for x, y in train.epoch(epoch):
+            _, _, gradients = loops.compute_gradients(model, x, y)
+            sums = [one + other for one, other in zip(sums, gradients, strict=True)]
+            number += 1
+            if number % 2 == 0:
+                optimizer.apply([each / 2 for each in sums], model.trainable_variables)
+                sums = [0.0] * len(sums)
+
+
+def test_gradients_may_be_accumulated_by_hand_and_by_the_optimizer(mnist5k):
+    def accumulating():
+        model = factories.mlp()
+        optimizer = keras.optimizers.Adam(0.01, gradient_accumulation_steps=2)
+        model.compile(optimizer, model.loss, metrics=["accuracy"])
+        return model
+
+    found = check(accumulates_by_hand, accumulating, mnist5k, length=192)
+    assert found.divergence is None and found.undecided is None
+    assert found.steps == 12 and found.share <= 1
+
+
+def forgets_penalties(model, train, validation, epochs, callbacks):
+    for epoch in range(epochs):
+        for x, y in train.epoch(epoch):
+            with tf.GradientTape() as tape:
+                loss = keras.losses.sparse_categorical_crossentropy(y, model(x, training=True))
+                loss = tf.reduce_mean(loss)
+            gradients = tape.gradient(loss, model.trainable_variables)
+            model.optimizer.apply(gradients, model.trainable_variables)
+
+
+def test_a_small_mistake_is_seen_beside_dropout(mnist5k):
+    """XLA draws other masks than TensorFlow: no bound on rounding may come of that."""
+
+    def regularised():
+        x = inputs = keras.Input((28, 28, 1))
+        penalty = keras.regularizers.L2(1e-4)
+        x = layers.Conv2D(2, 5, strides=4, activation="relu", kernel_regularizer=penalty)(x)
+        x = layers.Dropout(0.3, seed=1)(layers.Flatten()(layers.BatchNormalization()(x)))
+        model = keras.Model(inputs, layers.Dense(10, "softmax")(x))
+        model.compile("adam", "sparse_categorical_crossentropy")
+        return model
+
+    found = check(forgets_penalties, regularised, mnist5k)
+    assert found.divergence.step == 1
+    assert found.divergence.cause.startswith("regularisation losses are left out")
+    assert found.divergence.bound < found.divergence.size / 2
 
 
 @pytest.mark.thorough

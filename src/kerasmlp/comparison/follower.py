@@ -55,6 +55,9 @@ class Follower(Checker, keras.callbacks.Callback):
         super().__init__(rounding, train, initial, model, own_optimizers)
         self.is_hidden = False
         self._model, self._first_variables = model, variables(model)
+        # A loop with an optimizer of its own may accumulate gradients by hand.
+        optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
+        self._batches_an_update = getattr(optimizer, "gradient_accumulation_steps", None) or 1
         self._on_execution = on_execution
         self._draws, self._most_draws = 0, most_draws
         self._after = initial  # what the loop's last step ended in; it should start with it
@@ -139,10 +142,11 @@ class Follower(Checker, keras.callbacks.Callback):
             return
         self._begin_epoch()
         left = (self._epoch + 1) * self._train.steps_per_epoch - self._next_step
-        if drawn and taken == drawn > left:
+        steps = drawn if taken == drawn or drawn == self._batches_an_update else 1
+        if drawn and steps > left:
             self.is_hidden = True
         elif drawn:
-            self._execute(now, taken if taken == drawn else 1)
+            self._execute(now, steps)
             self._on_execution()
         elif self._agrees(self._expected, now):
             self._after = now  # a callback changed it, as that of the reference
