@@ -143,7 +143,11 @@ class Follower(Checker, keras.callbacks.Callback):
         self._begin_epoch()
         left = (self._epoch + 1) * self._train.steps_per_epoch - self._next_step
         steps = drawn if taken == drawn or drawn == self._batches_an_update else 1
-        if drawn and steps > left:
+        if drawn and steps > left and steps == self._batches_an_update:
+            self._pass(left)
+            self._begin_epoch()
+            self._execute(now, steps - left)
+        elif drawn and steps > left:
             self.is_hidden = True
         elif drawn:
             self._execute(now, steps)
@@ -226,6 +230,17 @@ class Follower(Checker, keras.callbacks.Callback):
             self._unheard, "train_batch_end", in_epoch + len(batches) - 1, logs
         )
 
+    def _pass(self, steps: int) -> None:
+        """Let the reference take steps that change nothing that can be seen, but for its sums."""
+        in_epoch = self._next_step - self._epoch * self._train.steps_per_epoch
+        before = self._reference.hear(self._expected, "train_batch_begin", in_epoch)
+        batches = list(itertools.islice(self._batches, steps))
+        self._unheard = self._reference.train(before, batches)
+        self.metrics[-1].add_execution(before, batches)
+        self._next_step += steps
+        self.steps += steps
+        self._expected = self._reference.hear(self._unheard, "train_batch_end", in_epoch + steps - 1, {})
+
     def _is_measured(self) -> bool:
         is_measured = self._next_step <= MEASURE_ALL_UNTIL or self._executions % MEASURE_EVERY == 0
         return is_measured or self._next_step % self._train.steps_per_epoch == 0
@@ -277,6 +292,9 @@ class Follower(Checker, keras.callbacks.Callback):
             self.is_hidden = not same(now, self._initial)
             return
         per_epoch = self._train.steps_per_epoch
+        if 0 < len(self._drawn) < self._batches_an_update and not self._hears_batches:
+            self._pass(len(self._drawn))
+            self._after = now
         steps = self._stops_at or epochs * per_epoch
         self.divergence = Divergence.in_number(self._next_step, steps, per_epoch)
         if self.divergence is not None:
