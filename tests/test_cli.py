@@ -1,6 +1,9 @@
 import dataclasses
 import importlib
 import re
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import tensorflow as tf
@@ -209,3 +212,15 @@ def test_a_shell_completes_commands_and_flags(capsys):
     script = capsys.readouterr().out
     assert all(f"'{command}': {{'description'" in script for command in __main__.COMMANDS)
     assert "--steps-per-execution" in script
+
+
+def test_the_command_finds_a_module_in_the_current_folder_as_python_m_does(tmp_path):
+    (tmp_path / "mine.py").write_text("def make(): return None\n")
+    script = Path(sys.executable).with_name("kerasmlp")
+    flags = ("train", "--data", "mnist5k", "--model", "mine:make")
+    ended = [
+        subprocess.run([*start, *flags], cwd=tmp_path, capture_output=True, text=True)
+        for start in ([script], [sys.executable, "-m", "kerasmlp"])
+    ]
+    assert {done.returncode for done in ended} == {2}
+    assert all("expected a compiled keras.Model" in done.stderr for done in ended), ended

@@ -5,6 +5,7 @@ import importlib
 import importlib.metadata
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 COMMANDS = ("train", "list", "compare", "evaluate", "predict", "export", "seeds", "launch")
 
@@ -15,6 +16,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run `kerasmlp COMMAND FLAGS`, and return its exit status: 2 for a command that there is not."""
     name, *flags = (sys.argv[1:] if argv is None else argv) or ["--help"]
     if name in COMMANDS:
+        here = str(Path.cwd())
+        if not sys.flags.safe_path and here not in sys.path:
+            sys.path.insert(0, here)  # as `python -m` does: `--model mine:make` finds mine.py
         status: int = importlib.import_module(f"kerasmlp.{name}").main(flags)
         return status
     if name == "--version":

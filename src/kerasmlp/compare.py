@@ -118,6 +118,9 @@ def _compare(settings: Settings) -> bool:
                 comparison.start_from(model, data, settings.batch_size, settings.seed)
             )
         print(said.getvalue(), end="", file=sys.stderr)
+        if settings.model is not None and isinstance(data, MNISTLoader):
+            name = f"note: {settings.model} is compared on the images of {data.name}"
+            print(f"{name}; --data gives it other data", file=sys.stderr)
         folder = stack.enter_context(comparison.report.folder(settings.output))
         found = comparison.compare_rows(
             start, rows, settings.epochs, settings.repeats, settings.time_limit, processes
