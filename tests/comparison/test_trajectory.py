@@ -78,6 +78,23 @@ def test_a_small_mistake_is_seen_beside_dropout(mnist5k):
     assert found.divergence.bound < found.divergence.size / 2
 
 
+def divides_by_the_weights(model, train, validation, epochs, callbacks):
+    for epoch in range(epochs):
+        for x, y, weights in train.epoch(epoch):
+            with tf.GradientTape() as tape:
+                loss = keras.losses.sparse_categorical_crossentropy(y, model(x, training=True))
+                loss = tf.reduce_sum(loss * weights) / tf.reduce_sum(weights) + sum(model.losses)
+            gradients = tape.gradient(loss, model.trainable_variables)
+            model.optimizer.apply(gradients, model.trainable_variables)
+
+
+def test_a_mean_over_the_weights_is_named(mnist5k):
+    weights = np.array([1, 2, 3, 1, 2, 3, 1, 2, 3, 4], np.float32)
+    found = check(divides_by_the_weights, factories.mlp, mnist5k, weights=weights)
+    assert found.divergence.step == 1
+    assert "divided by the sum of the sample weights" in found.divergence.cause
+
+
 @pytest.mark.thorough
 def test_the_built_in_loops_are_identical(mnist5k):
     first, second = (

@@ -43,6 +43,8 @@ def with_other_losses(evidence: Evidence) -> Iterator[WrongStep]:
     summed = "the loss is the sum over the batch, with regularisation losses"
     scaled = Step(lambda *of: [gradient * batch_size for gradient in dense(own_gradients(*of))])
     yield WrongStep("sum", summed, scaled)
+    normalised = "the loss is divided by the sum of the sample weights, not by the number of examples"
+    yield WrongStep("weights", normalised, _with_loss(_per_weight))
     broadcast = "labels are broadcast: each prediction is compared with every label"
     yield WrongStep("broadcast", broadcast, _with_loss(_broadcast))
     for option, value, name in _OPTIONS:
@@ -77,6 +79,14 @@ def _data_loss(model: keras.Model, y: Any, y_pred: Any, sample_weight: Any) -> A
     """Return the loss of the model, as Keras computes it, without the losses of layers."""
     compute_loss = type(model).compute_loss
     return compute_loss(_WithoutPenalties(model), None, y, y_pred, sample_weight, training=True)
+
+
+def _per_weight(model: keras.Model, y: Any, y_pred: Any, sample_weight: Any) -> Any:
+    """As PyTorch's cross-entropy with weights of classes."""
+    if not tf.is_tensor(sample_weight):
+        raise ValueError("there are no sample weights, or those of several outputs")
+    mean = tf.reduce_mean(tf.cast(sample_weight, y_pred.dtype))
+    return _data_loss(model, y, y_pred, sample_weight) / mean
 
 
 def _broadcast(model: keras.Model, y: Any, y_pred: Any, sample_weight: Any) -> Any:
