@@ -199,7 +199,7 @@ def test_without_network_and_cache_the_default_trains_on_mnist5k(tmp_path):
     assert done.returncode == 0, done.stderr
     data, run, accuracy = done.stdout.splitlines()
     assert data == "data: mnist5k"
-    assert "warning: training on mnist5k instead of MNIST: MNIST could not be downloaded" in done.stderr
+    assert "warning: MNIST could not be downloaded (--data mnist tells why); training on" in done.stderr
     assert float(accuracy.removeprefix("test accuracy: ")) >= 0.9
     metrics = json.loads((tmp_path / run.removeprefix("run: ") / "metrics.json").read_text())
     assert metrics["dataset"] == "mnist5k"

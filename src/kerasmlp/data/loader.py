@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from kerasmlp.data import idx_sets
 from kerasmlp.data.arrays import Arrays
 from kerasmlp.data.forms import read_any_form
-from kerasmlp.data.mnist import read_mnist, read_mnist5k
+from kerasmlp.data.mnist import DownloadError, read_mnist, read_mnist5k
 from kerasmlp.data.notes import note
 from kerasmlp.data.npz import read_npz
 from kerasmlp.data.parts import Parts
@@ -118,8 +118,10 @@ def read(data: str, *, transpose: bool = False, strict: bool = False) -> tuple[A
         try:
             return read("mnist", transpose=transpose)
         except OSError as error:
-            reached = "a test accuracy of about 0.92 is usual with its defaults"
-            print(f"warning: training on mnist5k instead of MNIST: {error}; {reached}", file=sys.stderr)
+            is_short = isinstance(error, DownloadError)
+            why = "MNIST could not be downloaded (--data mnist tells why)" if is_short else error
+            reached = "a test accuracy of about 0.92 is usual"
+            print(f"warning: {why}; training on mnist5k, 5,000 images: {reached}", file=sys.stderr)
             return read("mnist5k", transpose=transpose)
     arrays, described = _read(data, strict)
     if transpose:

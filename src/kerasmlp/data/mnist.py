@@ -26,11 +26,16 @@ DOWNLOAD_TIMEOUT = 10.0
 """A mirror that sends nothing for this many seconds is given up."""
 
 
+class DownloadError(OSError):
+    """MNIST could not be downloaded."""
+
+
 def read_mnist() -> Arrays:
     """Return MNIST from Keras' cache or a download.
 
     Raises:
-        OSError: no mirror can be reached, or the file in the cache is another one. It stays there.
+        DownloadError: no mirror can be reached.
+        OSError: the file in the cache is another one. It stays there.
     """
     cache = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras")
     if (cached := _cached(cache)) is not None:
@@ -46,7 +51,7 @@ def read_mnist() -> Arrays:
             reasons.append(str(error).partition("\n")[0].rpartition(" -- ")[2])  # without the address
         else:
             return read_npz(Path(path))
-    raise OSError(
+    raise DownloadError(
         f"MNIST could not be downloaded from {' or '.join(MNIST_URLS)}"
         f" ({'; '.join(dict.fromkeys(reasons))});"
         f" put mnist.npz into {cache / 'datasets'}, or give its path with --data"
