@@ -64,11 +64,11 @@ def finish(
         **environment(),
     }
     saved_model.save(model, folder / run_folder.MODEL)
+    run_folder.write_json(folder / run_folder.METRICS, metrics)
+    _write_events(settings, task, record, metrics)
     from kerasmlp.runs import history  # imports matplotlib
 
     history.write(folder, metrics)
-    run_folder.write_json(folder / run_folder.METRICS, metrics)
-    _write_events(settings, task, record, metrics)
     return metrics
 
 
