@@ -37,18 +37,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         seconds = f"{time.perf_counter() - begin:.1f} s in all"
         same = "" if validated is None else f"validation accuracy of these weights: {validated:.4f}; "
         print(f"{same}{seconds}", file=sys.stderr)
-        print(f"next: {'; '.join(_next(settings, folder))}", file=sys.stderr)
+        print(f"next: {'; '.join(_next(settings.model, metrics['dataset'], folder))}", file=sys.stderr)
 
     return cli.run(command)
 
 
-def _next(settings: Settings, folder: Path) -> list[str]:
+def _next(model: str | None, data: str, folder: Path) -> list[str]:
     """Return commands to go on with, with the paths of this run."""
     run, logs = shlex.quote(str(folder)), shlex.quote(str(folder.parent))
     ways = [f"tensorboard --logdir {logs}", f"kerasmlp evaluate {run}"]
-    compare = f"kerasmlp compare --data {shlex.quote(settings.data)}"
-    if settings.model:
-        return [*ways, f"{compare} --model {settings.model}"]
+    compare = f"kerasmlp compare --data {shlex.quote(data)}"
+    if model:
+        return [*ways, f"{compare} --model {model}"]
     return [*ways, f"kerasmlp predict {run} PHOTO", compare]
 
 
