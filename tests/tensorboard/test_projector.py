@@ -17,7 +17,7 @@ def test_only_as_many_images_are_written_as_fit_into_the_sprite(tmp_path):
         assert sprite.size == (5 * 1500, 4 * 2000)
         red, green, blue = sprite.getpixel((4 * 1500, 3 * 2000))
         black = sprite.getpixel((4 * 1500 + 1, 3 * 2000))
-        assert (red, green, blue) == tuple(int(each + 19 * (1 - each / 255)) for each in black)
+        assert (red, green, blue) == tuple(round(each + 19 * (1 - each / 255)) for each in black)
     assert len((tmp_path / "labels.tsv").read_text().splitlines()) == 21
 
 

@@ -59,12 +59,14 @@ def write(
 
 def _coloured(images: NDArray[np.uint8], labels: NDArray[Any]) -> NDArray[np.uint8]:
     """Return the images, `[examples, height, width, 3]`, their black as the colour of their label."""
-    names = list(dict.fromkeys(np.sort(labels).tolist()))
-    hues = np.array(
-        [
-            ImageColor.getrgb(f"hsv({number * 360 // len(names)}, 100%, 65%)")
-            for number in range(len(names))
-        ]
-    )
-    colour = hues[np.searchsorted(names, labels)][:, np.newaxis, np.newaxis]
-    return (colour + images * (1 - colour / 255)).astype(np.uint8)
+    names, index = np.unique(labels, return_inverse=True)
+    hues = [
+        ImageColor.getrgb(f"hsv({360 * each // len(names)}, 100%, 65%)") for each in range(len(names))
+    ]
+    colour = np.array(hues)[:, np.newaxis]  # [names, 1, 3]
+    brightness = np.arange(256)[:, np.newaxis]
+    shades = np.rint(colour + brightness * (1 - colour / 255)).astype(np.uint8)  # [names, 256, 3]
+    of_each = index[:, np.newaxis, np.newaxis]
+    last = images.shape[3] - 1
+    parts = [shades[of_each, images[..., min(part, last)], part] for part in range(3)]
+    return np.stack(parts, axis=-1)
