@@ -21,6 +21,12 @@ ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks/results"
 
 
+def on_config(config: Any) -> Any:
+    """Let the benchmarks be found. MkDocs takes back what a hook does to the path when it is loaded."""
+    sys.path.insert(0, str(ROOT))
+    return config
+
+
 def on_files(files: Files, config: Any) -> Files:
     """Add the figures of the benchmarks to the images of the site."""
     for path in sorted(RESULTS.glob("*.png")):
@@ -71,4 +77,3 @@ FILLED = {
     "help": _help,
     "doc": lambda name: importlib.import_module(f"kerasmlp.{name}").__doc__,
 }
-sys.path.insert(0, str(ROOT))

@@ -48,7 +48,7 @@ def test_a_row_tells_what_was_trained_and_how_it_ended_or_goes_on(logs, capsys, 
     assert main([]) == 0
     lines = capsys.readouterr().out.splitlines()
     one, two, three, *of_seeds = (
-        [cell.strip() for cell in line.strip("│").split("│")] for line in lines if line.startswith("│")
+        [cell.strip() for cell in line.strip("│").split("│")] for line in lines if "│" in line
     )
     assert one[:7] == ["one", "MLP 100 30", "mnist", "graph", "4", "0.5000", "0.9753"] and one[7]
     assert two == ["two", "mine:make", "auto", "graph", "2 of 5", "", "", ""]

@@ -53,11 +53,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _table(folders: Sequence[Path]) -> "Table":
     from rich.table import Table
 
-    drawn = Table()
+    drawn = Table(show_edge=False)  # so that it fits 80 columns
     for title in ("name", "model", "data", "loop"):
         drawn.add_column(title, overflow="fold")
-    for title in ("epochs", "validation accuracy", "test accuracy"):
-        drawn.add_column(title, justify="right")
+    drawn.add_column("epochs", justify="right")
+    for title in ("val accuracy", "test accuracy"):
+        drawn.add_column(title, justify="right", min_width=max(map(len, title.split())))
     drawn.add_column("ended", overflow="fold")
     for folder in folders:
         drawn.add_row(*_cells(folder))
