@@ -118,7 +118,7 @@ def _fields(kind: Any, default: Any) -> dict[str, tuple[str, Any, Any]]:
     }
     flags = {}
     for field in dataclasses.fields(kind):
-        hint, made = hints[field.name], field
+        hint = hints[field.name]
         if default is not None:
             made = dataclasses.field(default=getattr(default, field.name))
         elif field.default_factory is not dataclasses.MISSING:

@@ -23,13 +23,15 @@ INTERVAL = Bound(
     "a positive number and epoch, steps or s, as in 1epoch, 1000steps, 30s",
 )
 STEPS = auto_or(between(1, 1_000_000))
-NOT_OF_THE_TRAINING = frozenset(
+NOT_TRAINED = frozenset(
     {
-        *("logdir", "name", "resume", "verbose", "transpose", "data", "seeds", "jobs", "logical_cpus"),
-        *("checkpoint_every", "keep_checkpoints", "summaries", "profile"),
+        *("data", "transpose", "logdir", "name", "resume", "checkpoint_every", "keep_checkpoints"),
+        *("summaries", "profile", "verbose"),
     }
 )
-"""Settings that change nothing of what is trained, but where it comes from and what is written."""
+"""Settings that change what is written, and nothing of what is trained."""
+NOT_CHOSEN = NOT_TRAINED | {"seeds", "jobs", "logical_cpus"}
+"""Those, and settings of how a training is spread."""
 FOLDER_NAME = Bound(
     lambda value: value is None or (value not in ("", ".", "..") and not set(value) & set("/\\\0")),
     "the name of a folder, without path separators",
@@ -122,7 +124,7 @@ class RunSettings:
         return {
             name: value
             for name, value in dataclasses.asdict(self).items()
-            if name not in NOT_OF_THE_TRAINING and value != expected[name]
+            if name not in NOT_CHOSEN and value != expected[name]
         }
 
     def resumed_folder(self) -> Path | None:

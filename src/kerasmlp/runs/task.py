@@ -19,13 +19,9 @@ from kerasmlp.loops import (
 from kerasmlp.models import compiled_mlp, make_optimizer
 from kerasmlp.runs.by_name import new_model
 from kerasmlp.runs.fields import SettingError
+from kerasmlp.runs.run_settings import NOT_TRAINED
 from kerasmlp.runs.settings import Settings
 
-NOT_TRAINED = {
-    *("data", "transpose", "logdir", "name", "resume", "checkpoint_every", "keep_checkpoints"),
-    *("summaries", "profile", "verbose"),
-}
-"""Settings that change what is written, and nothing of what is trained."""
 SAMPLE = 1000
 """The first training examples, whose gradients and evaluation are shown."""
 SHOWN = 2000
