@@ -4,11 +4,14 @@ import dataclasses
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
 from kerasmlp import cli, exporting, flags, runs
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 FOLDER = "export"
 
@@ -66,8 +69,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     return cli.run(command)
 
 
-def export(settings: Settings) -> "dict[Path, exporting.Parity]":
-    """Export the model of a run. Return the parity report of each file or folder that was written.
+def export(settings: Settings) -> "dict[Path, exporting.Report]":
+    """Export the model of a run. Return the report of each file or folder that was written.
 
     Raises:
         ValueError: there is no model, or it does not fit the data, or a package is not installed; or a
@@ -93,35 +96,60 @@ def export(settings: Settings) -> "dict[Path, exporting.Parity]":
     return reports
 
 
-def _print(reports: "Sequence[exporting.Parity]") -> None:
+def _print(reports: "Sequence[exporting.Report]") -> None:
     from rich.console import Console
     from rich.table import Table
 
     table = Table("format", "bytes", "difference", "labels", "accuracy", "ms, 1", "1,000")
     for report in reports:
-        table.add_row(
-            report.format,
-            f"{report.bytes:,}",
-            f"{report.largest_difference:.1e}",
-            "-" if report.equal_labels is None else f"{report.equal_labels:.1%}",
-            "-" if report.accuracy is None else f"{report.accuracy:.4f}",
-            f"{report.milliseconds_1:.3f}",
-            f"{report.milliseconds_1000:.2f}",
-        )
+        table.add_row(report.format, f"{report.bytes:,}", *_cells(report))
     console = Console()
     console.print(table)
-    examples, accuracy = reports[0].examples, reports[0].accuracy_of_model
-    if accuracy is None:
+    for report in reports:
+        _print_notes(console, report)
+    checked = next((each for each in reports if isinstance(each, exporting.Parity)), None)
+    if checked is None:
+        return
+    if checked.accuracy_of_model is None:
         of_model = "difference: the largest difference of an output, relative to its largest value"
     else:
         of_model = (
-            f"accuracy of the model: {accuracy:.4f}; difference: the largest difference of a"
-            " probability; labels: the share of equal labels"
+            f"accuracy of the model: {checked.accuracy_of_model:.4f}; difference: the largest difference"
+            " of a probability; labels: the share of equal labels"
         )
     console.print(
-        f"{examples:,} test examples; {of_model};"
+        f"{checked.examples:,} test examples; {of_model};"
         " ms: the time of a call with 1 example, and with 1,000 examples"
     )
+
+
+def _cells(report: "exporting.Report") -> tuple[str, ...]:
+    """Return what the table says of an export, after its size."""
+    if isinstance(report, exporting.NotChecked):
+        return ("-",) * 5
+    return (
+        f"{report.largest_difference:.1e}",
+        "-" if report.equal_labels is None else f"{report.equal_labels:.1%}",
+        "-" if report.accuracy is None else f"{report.accuracy:.4f}",
+        f"{report.milliseconds_1:.3f}",
+        f"{report.milliseconds_1000:.2f}",
+    )
+
+
+def _print_notes(console: "Console", report: "exporting.Report") -> None:
+    """Print what the table does not say of an export."""
+    if isinstance(report, exporting.NotChecked):
+        note = f"not checked: {report.not_checked}"
+    elif report.drawn_certain is not None:
+        note = (
+            f"of {exporting.DRAWN_DIGITS} drawn digits, kerasmlp.predict is certain of"
+            f" {report.drawn_certain}"
+        )
+        if report.drawn_equal is not None:
+            note += f", and the page reads {report.drawn_equal:.0%} of them so"
+    else:
+        return
+    console.print(f"{report.format}: {note}", soft_wrap=True, highlight=False, markup=False)
 
 
 if __name__ == "__main__":

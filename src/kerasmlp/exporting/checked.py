@@ -17,8 +17,27 @@ from kerasmlp.models import MLP
 from kerasmlp.runs import environment, run_folder
 
 
-def write_checked(served: Served, format: FormatName, output: Path) -> tuple[Path, parity.Parity]:
+@dataclasses.dataclass(frozen=True)
+class NotChecked:
+    """What there is to say of an export that could not be run.
+
+    Attributes:
+        bytes: the size of the file.
+        not_checked: why, and what to do.
+    """
+
+    format: FormatName
+    bytes: int
+    not_checked: str
+
+
+Report = parity.Parity | NotChecked
+
+
+def write_checked(served: Served, format: FormatName, output: Path) -> tuple[Path, Report]:
     """Export a model into the folder `output`, with a report as JSON beside it. Return path and report.
+
+    Without a browser, a page is kept as it is, and the report says so.
 
     Raises:
         FormatError: the format cannot hold the model.
@@ -29,8 +48,7 @@ def write_checked(served: Served, format: FormatName, output: Path) -> tuple[Pat
     with _plain_folder(output) as folder:
         part = folder / path.name
         writers.write(served, format, part)
-        report = parity.measure(served, format, part)
-        report.check(parity.ROUNDED if _has_integers(served, format) else parity.EXACT)
+        report = _checked(served, format, part)
         with tempfile.TemporaryDirectory(dir=output, prefix=atomic.PART) as beside:
             whole = Path(shutil.move(part, beside))
             if path.is_dir():
@@ -45,6 +63,16 @@ def write_checked(served: Served, format: FormatName, output: Path) -> tuple[Pat
     content = dataclasses.asdict(report) | {"data": served.data} | environment()
     run_folder.write_json(output / f"{path.name}.json", content)
     return path, report
+
+
+def _checked(served: Served, format: FormatName, path: Path) -> Report:
+    """Return the report on an export that keeps to its bound, or could not be run."""
+    try:
+        report = parity.measure(served, format, path)
+    except parity.NotRunError as error:
+        return NotChecked(format, parity.size(path), str(error))
+    report.check(parity.ROUNDED if _has_integers(served, format) else parity.EXACT)
+    return report
 
 
 @contextlib.contextmanager

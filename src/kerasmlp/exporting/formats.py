@@ -3,7 +3,7 @@
 import importlib.util
 from typing import Literal
 
-FormatName = Literal["keras", "savedmodel", "litert", "litert-int8", "onnx"]
+FormatName = Literal["keras", "savedmodel", "litert", "litert-int8", "onnx", "html"]
 
 FILES: dict[FormatName, str] = {
     "keras": "model.keras",
@@ -11,6 +11,7 @@ FILES: dict[FormatName, str] = {
     "litert": "model.tflite",
     "litert-int8": "model-int8.tflite",
     "onnx": "model.onnx",
+    "html": "model.html",
 }
 """The name of the file, or of the folder, of each format."""
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kerasmlp.exporting import runtimes
+from kerasmlp.exporting import drawn, runtimes
 from kerasmlp.exporting.formats import FormatName
 from kerasmlp.exporting.reasons import FormatError
 from kerasmlp.exporting.served import Served
@@ -19,6 +19,10 @@ from kerasmlp.exporting.served import Served
 
 class ParityError(Exception):
     """An exported model does not predict what the model predicts."""
+
+
+class NotRunError(Exception):
+    """There is nothing to run an export with. The message says what, and how to get it."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,12 +34,14 @@ class Bound:
         equal_labels: the least that it may be.
         accuracy_loss: the most that the accuracy may be below that of the model.
         variance_loss: the most that it may be.
+        drawn_equal: the least that it may be.
     """
 
     largest_difference: float
     equal_labels: float
     accuracy_loss: float
     variance_loss: float
+    drawn_equal: float = 0.99
 
 
 EXACT = Bound(1e-5, equal_labels=1.0, accuracy_loss=0.0, variance_loss=1.0)
@@ -62,6 +68,10 @@ class Parity:
         accuracy: the accuracy of the export.
         variance_loss: the mean squared difference of an output, divided by the variance of this output:
             the largest of all outputs. None for a model that predicts classes.
+        drawn_certain: how many of the digits that were drawn on a page `kerasmlp.predict` is certain of.
+            None for the other formats.
+        drawn_equal: the share of these that the page reads as `kerasmlp.predict` does. None if there are
+            none.
         milliseconds_1: the median time of a call with one example.
         milliseconds_1000: the median time of a call with the first 1,000 examples.
     """
@@ -74,6 +84,8 @@ class Parity:
     accuracy: float | None = None
     accuracy_of_model: float | None = None
     variance_loss: float | None = None
+    drawn_certain: int | None = None
+    drawn_equal: float | None = None
     milliseconds_1: float
     milliseconds_1000: float
 
@@ -97,6 +109,10 @@ class Parity:
                 f" {bound.accuracy_loss:.0%} of accuracy lost"
             )
             received += f", {self.equal_labels:.1%} and {loss:.1%}"
+            if self.drawn_equal is not None:
+                within = within and self.drawn_equal >= bound.drawn_equal
+                expected += f"; and {bound.drawn_equal:.0%} of drawn digits read as by kerasmlp.predict"
+                received += f"; and {self.drawn_equal:.0%} of {self.drawn_certain}"
         if not within:
             raise ParityError(
                 f"{self.format}: expected {expected}; received {received}. This export is not kept."
@@ -109,24 +125,33 @@ def measure(served: Served, format: FormatName, path: Path) -> Parity:
     Raises:
         FormatError: the export does not run.
         ParityError: its outputs have other shapes.
+        NotRunError: there is nothing to run it with.
     """
     results = _run(served, format, path)
+    on_paper = [results.pop(name) for name in ("pictures", "drawn") if format == "html"]
     times = [float(results.pop(f"milliseconds_{examples}")) for examples in (1, runtimes.BATCH)]
     outputs = list(results.values())
     expected, received = ([array.shape for array in each] for each in (served.outputs, outputs))
     if received != expected:
         raise ParityError(f"{format}: expected outputs of the shapes {expected}; received {received}")
-    compared = (
+    compared: dict[str, Any] = (
         _compare_numbers(served, outputs) if served.labels is None else _compare_labels(served, outputs)
     )
+    if on_paper:
+        compared |= drawn.compared(served.model, *on_paper)
     return Parity(
         format=format,
-        bytes=sum(file.stat().st_size for file in (path, *path.rglob("*")) if file.is_file()),
+        bytes=size(path),
         examples=served.examples,
         milliseconds_1=times[0],
         milliseconds_1000=times[1],
         **compared,
     )
+
+
+def size(path: Path) -> int:
+    """Return the bytes of a file, or of all files of a folder."""
+    return sum(file.stat().st_size for file in (path, *path.rglob("*")) if file.is_file())
 
 
 def _compare_labels(served: Served, outputs: list[NDArray[Any]]) -> dict[str, float]:
@@ -157,7 +182,10 @@ def _run(served: Served, format: FormatName, path: Path) -> dict[str, NDArray[An
     is_keras, environment = format == "keras", dict(os.environ)
     with tempfile.TemporaryDirectory() as folder:
         inputs_path, output_path = Path(folder, "inputs.npz"), Path(folder, "output.npz")
-        np.savez(inputs_path, **_members(served, are_named=not is_keras))
+        members = _members(served, are_named=not is_keras)
+        if format == "html":
+            members["strokes"] = drawn.digits_as_json()
+        np.savez(inputs_path, **members)
         # -P: import nothing from the folder of the script, or from the current folder.
         command = [sys.executable, "-P", runtimes.__file__, format, path, inputs_path, output_path]
         if is_keras:  # the only format that needs the code of the model
@@ -166,6 +194,8 @@ def _run(served: Served, format: FormatName, path: Path) -> dict[str, NDArray[An
         process = subprocess.run(
             [str(part) for part in command], capture_output=True, text=True, env=environment
         )
+        if process.returncode == runtimes.UNAVAILABLE:
+            raise NotRunError(process.stderr.strip())
         if process.returncode:
             lines = process.stderr.strip().splitlines() or [f"exit status {process.returncode}"]
             raise FormatError(format, f"its runtime fails: {lines[-1]}")

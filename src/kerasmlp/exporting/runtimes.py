@@ -2,18 +2,25 @@
 
 INPUTS is an `.npz` file with the array `x`, or with an array `x/NAME` for each input. The script writes
 OUTPUT, an `.npz` file: the arrays `arr_0`, `arr_1`, ..., one for each output, and `milliseconds_1` and
-`milliseconds_1000`, the median times of a call with the first example and with the first 1,000.
+`milliseconds_1000`, the median times of a call with the first example and with the first 1,000. For a
+page, INPUTS also has `strokes`, digits drawn with a pen, as JSON; OUTPUT then has what `Page.drawn`
+returns. The script ends with status 69 if there is nothing to run the export with, and says why.
 
 It does not import kerasmlp, except for a `.keras` file, which may contain a class that kerasmlp
 registers, or MODULE.
 """
 
+import base64
+import contextlib
 import importlib
+import json
 import re
+import shutil
 import statistics
 import sys
 import time
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,6 +31,14 @@ BATCH = 1000
 """Number of examples in a call."""
 SECONDS = 0.5
 """Calls are timed for at least this long, and at least ten times."""
+UNAVAILABLE = 69
+"""The exit status if there is nothing to run the export with: EX_UNAVAILABLE of sysexits.h."""
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome", "microsoft-edge")
+HOW_TO_GET_A_BROWSER = "pip install playwright && python -m playwright install chromium"
+
+
+class UnavailableError(Exception):
+    """There is nothing to run an export with."""
 
 
 def keras(path: str, module: str) -> Call:
@@ -93,12 +108,71 @@ def onnx(path: str) -> Call:
     return lambda inputs: session.run(None, by_name(inputs, names))
 
 
+class Page:
+    """A page in a browser without a window and without a network. Its own functions are called."""
+
+    def __init__(self, path: str) -> None:
+        try:
+            from playwright.sync_api import sync_playwright
+        except ImportError:
+            raise UnavailableError(f"Playwright is not installed; {HOW_TO_GET_A_BROWSER}") from None
+        context = chromium(sync_playwright().start()).new_context(offline=True)
+        self.page = context.new_page()
+        self.page.goto(Path(path).absolute().as_uri())
+
+    def __call__(self, images: Any) -> list[Any]:
+        """Return the probabilities of images, `[batch, classes]`."""
+        pixels = images / np.float32(255) if images.dtype == np.uint8 else images
+        text = base64.b64encode(pixels.astype("<f4").tobytes()).decode("ascii")
+        script = """([text, size]) => {
+            const all = Array.from(floats(text));
+            return Array.from({ length: all.length / size }, (_, each) =>
+                forward(layers, all.slice(each * size, (each + 1) * size))[last].values);
+        }"""
+        found = self.page.evaluate(script, [text, pixels[0].size])
+        return [np.array(found, np.float32)]
+
+    def drawn(self, digits: list[Any]) -> dict[str, Any]:
+        """Draw digits on the paper of the page, and let the page read them.
+
+        Returns:
+            `pictures`: the paper, ink from 0 to 255, `[digits, side, side]`; `drawn`: the probabilities,
+            `[digits, classes]`.
+        """
+        script = """digit => {
+            const picture = inkOf(SIDE, SIDE, (context) => paint(context, digit, "black"));
+            const bytes = Array.from(picture, (ink) => String.fromCharCode(Math.round(255 * ink)));
+            const { values } = forward(layers, prepared(digit, height, width))[last];
+            return [SIDE, btoa(bytes.join("")), values];
+        }"""
+        found = [self.page.evaluate(script, digit) for digit in digits]
+        pictures = [
+            np.frombuffer(base64.b64decode(picture), np.uint8).reshape(side, side)
+            for side, picture, _ in found
+        ]
+        return {"pictures": np.stack(pictures), "drawn": np.array([each for *_, each in found])}
+
+
+def chromium(playwright: Any, **options: Any) -> Any:
+    """Start Playwright's own Chromium, or the Chrome, Edge or Chromium that the system has."""
+    paths = filter(None, map(shutil.which, BROWSERS))
+    for where in (
+        {},
+        *({"channel": name} for name in ("chrome", "msedge")),
+        *({"executable_path": path} for path in paths),
+    ):
+        with contextlib.suppress(Exception):  # Playwright has no class for a browser that there is not
+            return playwright.chromium.launch(**where, **options)
+    raise UnavailableError(f"there is no Chromium, Chrome or Edge; {HOW_TO_GET_A_BROWSER}")
+
+
 RUNTIMES: dict[str, Callable[..., Call]] = {
     "keras": keras,
     "savedmodel": savedmodel,
     "litert": litert,
     "litert-int8": litert,
     "onnx": onnx,
+    "html": Page,
 }
 
 
@@ -142,13 +216,19 @@ def main(format: str, path: str, inputs_path: str, output_path: str, *module: st
     """Run the model on all examples, time it, and write the results."""
     with np.load(inputs_path) as arrays:
         inputs = {name.removeprefix("x/"): array for name, array in arrays.items()}
-        inputs = inputs["x"] if "x" in arrays.files else inputs
+    strokes = inputs.pop("strokes", None)
+    inputs = inputs["x"] if set(inputs) == {"x"} else inputs
     call = RUNTIMES[format](path, *module)
     batches = [call(part(inputs, first, first + BATCH)) for first in range(0, size(inputs), BATCH)]
     outputs = [np.concatenate(each) for each in zip(*batches, strict=True)]
     times = {f"milliseconds_{count}": milliseconds(call, part(inputs, 0, count)) for count in (1, BATCH)}
-    np.savez(output_path, *outputs, **times)  # type: ignore[arg-type]
+    drawn = {} if strokes is None else call.drawn(json.loads(str(strokes)))  # type: ignore[attr-defined]
+    np.savez(output_path, *outputs, **times, **drawn)  # type: ignore[arg-type]
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    try:
+        main(*sys.argv[1:])
+    except UnavailableError as error:
+        print(error, file=sys.stderr)
+        sys.exit(UNAVAILABLE)

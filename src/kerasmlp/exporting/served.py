@@ -28,6 +28,7 @@ class Served:
 
     Attributes:
         model: the trained model.
+        run: the name of the run.
         data: the name of the data.
         x: the inputs of the test examples.
         outputs: what the model predicts for them, arrays `[examples, ...]`, in the order of
@@ -40,6 +41,7 @@ class Served:
     """
 
     model: keras.Model
+    run: str
     data: str
     x: Any
     outputs: list[NDArray[Any]]
@@ -67,6 +69,7 @@ class Served:
         function = model_function(folder)
         return cls(
             model=model,
+            run=folder.resolve().name,
             data=found.name,
             x=examples.x,
             outputs=tf.nest.flatten(examples.predictions(model)),

@@ -1,6 +1,7 @@
 """Writes a model in each export format."""
 
 import contextlib
+import dataclasses
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from kerasmlp.exporting.formats import FormatName
+from kerasmlp.exporting.page import write_page
 from kerasmlp.exporting.reasons import FormatError
 from kerasmlp.exporting.served import Served
 from kerasmlp.models import MLP, calibrated, plain
@@ -62,6 +64,8 @@ def _write(served: Served, model: keras.Model, format: FormatName, path: Path) -
             _write_integers(served, model, path)
         case "onnx":
             _write_onnx(served.serving(model, training=False), path)
+        case "html":
+            write_page(dataclasses.replace(served, model=model), path)
 
 
 @contextlib.contextmanager
