@@ -1,4 +1,4 @@
-"""TensorBoard in a real browser: opens its dashboards; takes the pictures of README and documentation.
+"""A real browser: opens TensorBoard's dashboards; takes the pictures of README and documentation.
 
     python tests/browser.py --data data/mnist.npz --output docs/images
 
@@ -23,7 +23,9 @@ from typing import Any
 import tyro
 from PIL import Image
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+from kerasmlp.exporting import runtimes
+
+CHROMIUM = next(filter(None, map(shutil.which, runtimes.BROWSERS)), None)
 FLAGS = (
     *("--no-sandbox", "--no-first-run", "--disable-background-networking", "--disable-sync"),
     *("--disable-component-update", "--disable-quic"),
@@ -59,13 +61,13 @@ def tensorboard(logdir: Path) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def browser() -> Iterator[Any]:
-    """Run Chromium without a window; yield a page."""
+def browser(**context: Any) -> Iterator[Any]:
+    """Run Chromium without a window; yield a page. `context` has options of Playwright's."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        page = chromium.new_page(viewport={"width": 1280, "height": 900})
+        chromium = runtimes.chromium(playwright, args=FLAGS)
+        page = chromium.new_page(**{"viewport": {"width": 1280, "height": 900}, **context})
         page.set_default_timeout(TIMEOUT)
         try:
             yield page

@@ -110,6 +110,7 @@ function choose(layer, unit) {
   const row = layer === last ? by("bars") : document.querySelectorAll(".units")[layer];
   row.children[unit].setAttribute("aria-pressed", true);
   showUnit();
+  by("status").textContent = shown.words.chosen(by("unit-title").textContent, number(computed().value));
   if (by("unit").getBoundingClientRect().top > 0.8 * window.innerHeight) by("unit").scrollIntoView();
 }
 
@@ -258,7 +259,7 @@ function build() {
     buttons(row, units, (unit) => ({ onclick: () => choose(layer, unit), children: [element("canvas")] }));
   });
   by("layers").hidden = last === 0;
-  by("terms").addEventListener("toggle", showTerms);
+  by("terms").addEventListener("toggle", () => shown.layer !== null && showTerms());
   by("pictures").addEventListener("pointermove", pickPointed);
   by("pictures").addEventListener("pointerdown", pickPointed);
   by("pictures").addEventListener("keydown", (event) => {
@@ -303,4 +304,5 @@ function showWords() {
     title.textContent = words.hidden(layer + 1, layers[layer].units);
   }
   showReading();
+  tell();
 }
