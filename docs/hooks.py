@@ -6,12 +6,14 @@ command; `{{ doc NAME }}` what a module says of itself.
 """
 
 import contextlib
+import functools
 import importlib
 import io
 import json
 import os
 import re
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +30,26 @@ def on_config(config: Any) -> Any:
 
 
 def on_files(files: Files, config: Any) -> Files:
-    """Add the figures of the benchmarks to the images of the site."""
+    """Add the figures of the benchmarks, and the page on which one draws a digit."""
     for path in sorted(RESULTS.glob("*.png")):
         files.append(File.generated(config, f"images/{path.name}", abs_src_path=str(path)))
+    files.append(File.generated(config, "digit.html", content=_digit_page()))
     return files
+
+
+@functools.cache
+def _digit_page() -> str:
+    """Train the handbook's MLP on the 5,000 images that need no network, and return its page."""
+    from kerasmlp.exporting.page import write_page
+    from kerasmlp.exporting.served import Served
+    from kerasmlp.runs import Settings, train
+
+    with tempfile.TemporaryDirectory() as folder:
+        settings = Settings(data="mnist5k", name="mnist5k", logdir=Path(folder), summaries=())
+        run, _ = train(settings)
+        path = Path(folder, "digit.html")
+        write_page(Served.of_run(run), path)
+        return path.read_text(encoding="utf-8")
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:

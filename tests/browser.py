@@ -23,7 +23,7 @@ from typing import Any
 import tyro
 from PIL import Image
 
-from kerasmlp.exporting import runtimes
+from kerasmlp.exporting import runtimes, strokes
 
 CHROMIUM = next(filter(None, map(shutil.which, runtimes.BROWSERS)), None)
 FLAGS = (
@@ -191,6 +191,32 @@ def show_comparison(page: Any) -> Any:
     return page.locator("svg")
 
 
+def draw(page: Any, digit: Any) -> None:
+    """Draw strokes with the mouse, on the paper of a page that `export --format html` wrote."""
+    page.locator("#paper").scroll_into_view_if_needed()
+    box = page.locator("#paper").bounding_box()
+    scale = box["width"] / strokes.SIDE
+    for stroke in digit:
+        first, *others = [(box["x"] + scale * x, box["y"] + scale * y) for x, y in stroke["points"]]
+        page.mouse.move(*first)
+        page.mouse.down()
+        for place in others:
+            page.mouse.move(*place)
+        page.mouse.up()
+
+
+def show_page(page: Any, run: Path) -> Any:
+    """Export a run as a page, draw a 7, and touch the unit that is lit most. Return the picture."""
+    command = [sys.executable, "-m", "kerasmlp.export", run, "--format", "html"]
+    subprocess.run([str(part) for part in command], check=True)
+    page.goto((run / "export/model.html").as_uri())
+    draw(page, strokes.drawn_digits(8, seed=1)[0][7])
+    values = page.evaluate("shown.reading[0].values")
+    page.locator(".units button").nth(values.index(max(values))).click()
+    page.evaluate("scrollTo(0, 0)")
+    return page.locator("body")
+
+
 @dataclasses.dataclass(frozen=True)
 class Settings:
     """Train runs, show them in TensorBoard, and take the pictures of README and documentation.
@@ -241,6 +267,7 @@ def main() -> None:
                 print(f"{name}: {show()}")
                 _save(page, settings.output / f"{name}.png")
             _save(show_comparison(page), settings.output / "comparison.png")
+            _save(show_page(page, logdir / "fit"), settings.output / "draw.png")
 
 
 def _save(shown: Any, path: Path) -> None:

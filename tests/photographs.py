@@ -18,6 +18,7 @@ from scipy import ndimage
 
 import scenes
 from kerasmlp import photos
+from kerasmlp.exporting.strokes import STROKES, wobbled
 
 FONTS = [
     "DejaVuSans",
@@ -31,27 +32,6 @@ FONTS = [
     "cmtt10",
 ]
 """Fonts that come with matplotlib."""
-
-
-def _arc(x, y, width, height, start, end):
-    """Points on an arc of an ellipse. Angles are in quarter turns, clockwise from the right."""
-    angles = np.linspace(start, end, 16) * np.pi / 2
-    return [(x + width * np.cos(angle), y + height * np.sin(angle)) for angle in angles]
-
-
-STROKES = [
-    [_arc(0.5, 0.5, 0.3, 0.45, -1, 3)],
-    [[(0.38, 0.2), (0.52, 0.05), (0.5, 0.95)]],
-    [[*_arc(0.5, 0.28, 0.27, 0.23, -2, 0.6), (0.25, 0.93), (0.8, 0.93)]],
-    [[*_arc(0.47, 0.27, 0.25, 0.22, -1.8, 1), *_arc(0.47, 0.71, 0.29, 0.23, -1, 1.8)]],
-    [[(0.55, 0.05), (0.2, 0.6), (0.82, 0.6)], [(0.65, 0.35), (0.62, 0.97)]],
-    [[(0.75, 0.07), (0.33, 0.07), (0.28, 0.45), *_arc(0.47, 0.68, 0.28, 0.26, -1.3, 1.7)]],
-    [[*_arc(0.72, 0.45, 0.46, 0.4, -1.1, -2), *_arc(0.5, 0.7, 0.25, 0.24, -2, 2)]],
-    [[(0.2, 0.08), (0.78, 0.08), (0.42, 0.95)]],
-    [[*_arc(0.5, 0.27, 0.21, 0.21, 1, -3), *_arc(0.5, 0.72, 0.26, 0.24, -1, 3)]],
-    [[*_arc(0.48, 0.3, 0.24, 0.24, 0, 4), (0.72, 0.3), (0.62, 0.95)]],
-]
-"""For each digit, the strokes of a pen: points (x, y) in a square of side 1, with y downwards."""
 
 
 def from_font(digit, random, side=400):
@@ -74,11 +54,7 @@ def from_strokes(digit, random, side=400):
     width = round(size * random.uniform(0.03, 0.14))
     lean = random.uniform(-0.15, 0.25)
     for stroke in STROKES[digit]:
-        points = np.array(stroke) - 0.5
-        wobble = ndimage.gaussian_filter1d(
-            random.normal(0, 0.06, points.shape), 3, axis=0, mode="nearest"
-        )
-        points = points + wobble
+        points = wobbled(np.array(stroke) - 0.5, random)
         points[:, 0] -= lean * points[:, 1]
         xy = [tuple(point) for point in side / 2 + size * points]
         draw.line(xy, 255, width, joint="curve")

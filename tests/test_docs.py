@@ -126,7 +126,7 @@ def test_the_commands_run_with_the_wheel(installed, tmp_path):
         assert printed in done.stdout, done.stdout
     root = Path(installed["PYTHONPATH"], "kerasmlp")
     files, packed = (
-        {path.relative_to(each) for path in each.rglob("*") if path.suffix in (".py", ".pyi", ".typed")}
+        {path.relative_to(each) for path in each.rglob("*.*") if path.suffix != ".pyc"}
         for each in (ROOT / "src/kerasmlp", root)
     )
     assert packed == files

@@ -29,6 +29,9 @@ class Settings:
     of the largest output, and of integers at most 1 % of the variance of an output may be lost. An
     export that differs more is an error, and is not kept; so is a model that a format cannot hold.
 
+    html is one file that opens in any browser, to draw a digit and see the handbook's MLP read it. It is
+    run in a Chromium; without one it is kept unchecked, and the report says so.
+
     Args:
         run: The run folder, as logs/NAME, or latest for the newest one in logs.
         format: One format or several. litert-int8 computes with integers, whose ranges are found on
@@ -146,7 +149,7 @@ def _print_notes(console: "Console", report: "exporting.Report") -> None:
             f" {report.drawn_certain}"
         )
         if report.drawn_equal is not None:
-            note += f", and the page reads {report.drawn_equal:.0%} of them so"
+            note += f"; the page reads {report.drawn_equal:.0%} of these as it does"
     else:
         return
     console.print(f"{report.format}: {note}", soft_wrap=True, highlight=False, markup=False)

@@ -58,23 +58,11 @@ def window(path, **context):
     assert {url.partition(":")[0] for url in requests} <= {"file", "data"}
 
 
-def places(shown, digit):
-    """For each stroke, the places in the window that a pointer goes to."""
-    shown.locator("#paper").scroll_into_view_if_needed()
+def places(shown, stroke):
+    """The places in the window that a pointer goes to along a stroke."""
     box = shown.locator("#paper").bounding_box()
     scale = box["width"] / SIDE
-    return [
-        [(box["x"] + scale * x, box["y"] + scale * y) for x, y in stroke["points"]] for stroke in digit
-    ]
-
-
-def draw(shown, digit):
-    for first, *others in places(shown, digit):
-        shown.mouse.move(*first)
-        shown.mouse.down()
-        for place in others:
-            shown.mouse.move(*place)
-        shown.mouse.up()
+    return [(box["x"] + scale * x, box["y"] + scale * y) for x, y in stroke["points"]]
 
 
 def pixels(shown):
@@ -110,7 +98,7 @@ def test_the_page_predicts_what_the_model_predicts(exported):
 
 def test_a_stroke_is_read_while_it_is_drawn(opened):
     assert pixels(opened) is None
-    first, *others = places(opened, SEVEN)[0]
+    first, *others = places(opened, SEVEN[0])
     opened.mouse.move(*first)
     opened.mouse.down()
     seen = []
@@ -129,7 +117,7 @@ def test_a_stroke_is_read_while_it_is_drawn(opened):
 
 
 def test_the_image_is_that_of_mnist_in_size_and_place(opened):
-    draw(opened, SEVEN)
+    browser.draw(opened, SEVEN)
     image = pixels(opened)
     rows, columns = (np.flatnonzero(image.any(axis=axis)) for axis in (1, 0))
     assert max(np.ptp(rows), np.ptp(columns)) + 1 == 20
@@ -139,7 +127,7 @@ def test_the_image_is_that_of_mnist_in_size_and_place(opened):
 
 
 def test_a_finger_draws_as_the_mouse_does(opened):
-    draw(opened, SEVEN)
+    browser.draw(opened, SEVEN)
     by_mouse = pixels(opened)
     opened.locator("#clear").click()
     touch = opened.context.new_cdp_session(opened)
@@ -148,7 +136,7 @@ def test_a_finger_draws_as_the_mouse_does(opened):
         points = [{"x": x, "y": y, "id": number} for number, (x, y) in enumerate(points)]
         touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
 
-    for first, *others in places(opened, SEVEN):
+    for first, *others in (places(opened, stroke) for stroke in SEVEN):
         send("touchStart", first)
         for place in others:
             send("touchMove", place)
@@ -157,7 +145,7 @@ def test_a_finger_draws_as_the_mouse_does(opened):
     assert label(opened) == "7"
     # a second finger draws nothing
     strokes = opened.evaluate("drawn.strokes.length")
-    first, *_, other = places(opened, SEVEN)[0]
+    first, *_, other = places(opened, SEVEN[0])
     send("touchStart", first)
     send("touchStart", first, other)
     send("touchEnd")
@@ -168,14 +156,14 @@ def test_undo_and_clear(opened):
     undo, clear = opened.locator("#undo"), opened.locator("#clear")
     assert undo.is_disabled() and clear.is_disabled()
     four = drawn_digits(5, seed=3)[0][4]
-    draw(opened, four[:1])
+    browser.draw(opened, four[:1])
     one = pixels(opened)
-    draw(opened, four[1:])
+    browser.draw(opened, four[1:])
     both = pixels(opened)
     assert not np.array_equal(one, both)
     undo.click()
     np.testing.assert_array_equal(pixels(opened), one)
-    draw(opened, four[1:])
+    browser.draw(opened, four[1:])
     clear.click()
     assert pixels(opened) is None and opened.locator("#answer b").count() == 0
     undo.click()
@@ -189,14 +177,14 @@ def test_thickness_changes_the_strokes_that_follow(opened):
     ink = []
     for thickness in ("12", "34"):
         opened.locator("#thickness").fill(thickness)
-        draw(opened, SEVEN)
+        browser.draw(opened, SEVEN)
         ink.append(pixels(opened).sum())
         opened.locator("#clear").click()
     assert ink[1] > 1.3 * ink[0]
 
 
 def test_a_test_image_is_taken_as_it_is(opened, served):
-    draw(opened, SEVEN)
+    browser.draw(opened, SEVEN)
     chosen = page._chosen(served.labels, served.outputs[0].argmax(axis=1))
     examples = opened.locator("#examples button")
     assert examples.count() == len(chosen) > 12
@@ -213,7 +201,7 @@ def test_a_test_image_is_taken_as_it_is(opened, served):
 
 
 def test_the_numbers_of_a_unit_are_those_of_numpy(opened, served):
-    draw(opened, SEVEN)
+    browser.draw(opened, SEVEN)
     x = pixels(opened).ravel()
     kernels, biases = (
         [np.asarray(variable, float) for variable in served.model.trainable_variables[one::2]]
@@ -265,14 +253,14 @@ def test_units_are_lit_by_their_activations(opened):
     tiles = opened.locator(".units:nth-of-type(1) button")
     lit = "tiles => tiles.map(tile => Number(tile.style.getPropertyValue('--value')))"
     assert set(tiles.evaluate_all(lit)) == {0}
-    draw(opened, SEVEN)
+    browser.draw(opened, SEVEN)
     values = np.array(opened.evaluate("shown.reading[0].values"))
     np.testing.assert_allclose(tiles.evaluate_all(lit), values / values.max(), atol=1e-6)
     assert tiles.nth(3).get_attribute("aria-label") == f"unit 3, activation {values[3]:.4f}"
 
 
 def test_a_pixel_is_pointed_at(opened, served):
-    draw(opened, SEVEN)
+    browser.draw(opened, SEVEN)
     opened.locator(".units button").nth(5).click()
     picture = opened.locator("#unit-weights")
     picture.scroll_into_view_if_needed()
@@ -319,7 +307,7 @@ def test_all_words_are_there_in_both_languages(exported):
         assert shown.evaluate("Object.keys(WORDS.zh)") == shown.evaluate("Object.keys(WORDS.en)")
         named = shown.locator("[data-word]").evaluate_all("all => all.map(each => each.dataset.word)")
         assert set(named) <= set(shown.evaluate("Object.keys(WORDS.en)"))
-        draw(shown, SEVEN)
+        browser.draw(shown, SEVEN)
         shown.locator(".units button").first.click()
         assert shown.locator("html").get_attribute("lang") == "zh-CN"
         assert shown.locator("h1").text_content() == "写一个数字"
@@ -334,7 +322,7 @@ def test_all_words_are_there_in_both_languages(exported):
 def test_the_page_fits_the_window(scheme, width, exported):
     size = {"viewport": {"width": width, "height": 844}}
     with window(exported[0], color_scheme=scheme, locale="en-US", **size) as shown:
-        draw(shown, SEVEN)
+        browser.draw(shown, SEVEN)
         assert shown.evaluate("document.documentElement.scrollWidth") == width
         lowest = shown.locator(".bar").last.bounding_box()
         assert lowest["y"] + lowest["height"] < 844  # paper and bars are seen at once
@@ -386,7 +374,7 @@ def test_a_model_with_no_hidden_layer_has_a_page(served, tmp_path):
     model.build((None, 28, 28, 1))
     page.write_page(dataclasses.replace(served, model=model), tmp_path / "page.html")
     with window(tmp_path / "page.html", locale="en-US") as shown:
-        draw(shown, SEVEN)
+        browser.draw(shown, SEVEN)
         shown.locator(".bar").nth(3).click()
         assert shown.locator("#unit-title").text_content() == "The unit of the digit 3"
         assert not shown.locator("#layers").is_visible()
