@@ -54,14 +54,14 @@ function undo() {
   Object.assign(drawn, past.pop());
   pen.isDown = false;
   update();
-  tell();
+  say(sentence());
 }
 
 function clear() {
   if (!drawn.image && !drawn.strokes.length) return;
   pen.isDown = false;
   change([]);
-  tell();
+  say(sentence());
 }
 
 /* A stroke begins, goes on, and ends. What was there before is kept by `change`, so strokes are copied. */
@@ -101,7 +101,7 @@ for (const name of ["pointerup", "pointercancel"]) {
   paper.addEventListener(name, (event) => {
     if (event.pointerId !== pointer) return;
     pointer = null;
-    tell();
+    say(sentence());
   });
 }
 
@@ -132,9 +132,8 @@ function movePen(right, down) {
 function lowerPen() {
   pen.isDown = !pen.isDown;
   if (pen.isDown) begin(pen.x, pen.y);
-  else tell();
   showPaper();
-  by("status").textContent = `${pen.isDown ? shown.words.penDown : shown.words.penUp}. ${pen.isDown ? "" : by("status").textContent}`;
+  say(pen.isDown ? shown.words.penDown : `${shown.words.penUp}. ${sentence()}`);
 }
 
 /* ---- The page ---- */
@@ -145,7 +144,7 @@ function buildExamples() {
     const { label, pixels } = content.examples[each];
     const canvas = element("canvas");
     picture(canvas, pixels, [height, width], grey);
-    const onclick = () => { change([], pixels); tell(); };
+    const onclick = () => { change([], pixels); say(sentence()); };
     return { className: readOf(pixels) === label ? "" : "wrong", onclick, children: [canvas] };
   });
 }

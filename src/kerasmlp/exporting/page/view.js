@@ -84,11 +84,14 @@ function showReading() {
   showUnit();
 }
 
-/** Tells a screen reader what is read. This is done when a stroke has ended. */
-function tell() {
+/** Lets a screen reader say something. */
+const say = (text) => { by("status").textContent = text; };
+
+/** Returns what is read, as a sentence. It is said when a stroke has ended, or undo or clear was used. */
+function sentence() {
   const values = shown.reading?.[last].values;
   const best = values?.indexOf(Math.max(...values));
-  by("status").textContent = values ? shown.words.read(best, percent(values[best])) : shown.words.nothing;
+  return values ? shown.words.read(best, percent(values[best])) : shown.words.nothing;
 }
 
 function showTiles(tiles, layer) {
@@ -110,7 +113,7 @@ function choose(layer, unit) {
   const row = layer === last ? by("bars") : document.querySelectorAll(".units")[layer];
   row.children[unit].setAttribute("aria-pressed", true);
   showUnit();
-  by("status").textContent = shown.words.chosen(by("unit-title").textContent, number(computed().value));
+  say(shown.words.chosen(by("unit-title").textContent, number(computed().value)));
   if (by("unit").getBoundingClientRect().top > 0.8 * window.innerHeight) by("unit").scrollIntoView();
 }
 
@@ -304,5 +307,5 @@ function showWords() {
     title.textContent = words.hidden(layer + 1, layers[layer].units);
   }
   showReading();
-  tell();
+  say(sentence());
 }
