@@ -20,6 +20,7 @@ class FailedError(Exception):
 
 def run(command: Callable[[], None]) -> int:
     """Run a command and return its exit status. Print an error as one line, `error: ...`."""
+    _open_streams()
     try:
         command()
     except (FailedError, FloatingPointError, MemoryError, ConnectionError) as error:
@@ -30,6 +31,17 @@ def run(command: Callable[[], None]) -> int:
         print(str(error) or "interrupted", file=sys.stderr)
         return getattr(error, "status", 130)
     return 0
+
+
+def _open_streams() -> None:
+    """Let what is printed go nowhere, if whoever started the process has closed its standard streams.
+
+    Otherwise a file that is opened next would have their place, and get what TensorFlow logs.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            lowest = os.open(os.devnull, os.O_RDWR)  # of the numbers that are free
+            setattr(sys, name, os.fdopen(lowest, mode))
 
 
 def failed(error: Exception, status: int) -> int:

@@ -1,4 +1,3 @@
-import fcntl
 import functools
 import json
 import os
@@ -201,10 +200,8 @@ def test_resume_needs_a_name(train, capsys):
 
 def test_a_second_process_on_a_run_is_refused(train, copied, tmp_path, capsys):
     copied()
-    descriptor = os.open(tmp_path / "logs/mine", os.O_RDONLY)
-    fcntl.flock(descriptor, fcntl.LOCK_EX)
-    assert train("--resume", "--name", "mine") == 2
-    os.close(descriptor)
+    with run_folder.locked(tmp_path / "logs/mine"):
+        assert train("--resume", "--name", "mine") == 2
     assert "another process is training this run" in capsys.readouterr().err
     assert train("--resume", "--name", "mine") == 0
 

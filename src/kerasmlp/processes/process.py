@@ -7,7 +7,6 @@ import os
 import pickle
 import pkgutil
 import re
-import resource
 import select
 import signal
 import subprocess
@@ -267,5 +266,7 @@ def peak_megabytes() -> float:
     """
     if _STATUS.exists():  # getrusage would include the peak of the process that started this one
         return in_status("VmHWM") + max(0.0, libraries_before_fork - in_status("RssFile"))
+    import resource  # here, because Windows has none
+
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (2**20 if sys.platform == "darwin" else 2**10)

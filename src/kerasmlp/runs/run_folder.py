@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import datetime
-import fcntl
 import itertools
 import json
 import os
@@ -27,6 +26,8 @@ MODEL = "model.keras"
 CHECKPOINTS = "checkpoints"
 BEST = "best.keras"
 EVENTS = "**/events.out.tfevents.*"
+LOCK = ".lock"
+"""An empty file that is locked while a process trains into the folder, and then removed."""
 
 
 def create(logdir: Path, name: str | None, default_name: str, resume: bool = False) -> Path:
@@ -42,7 +43,7 @@ def create(logdir: Path, name: str | None, default_name: str, resume: bool = Fal
     logdir.mkdir(parents=True, exist_ok=True)
     if name is not None:
         folder = logdir / name
-        if resume and folder.is_dir() and not any(path.is_file() for path in folder.rglob("*")):
+        if resume and folder.is_dir() and not _has_files(folder):
             return folder
         if os.path.lexists(folder):
             raise FileExistsError(f"--name: expected the name of a new run; {folder} exists")
@@ -55,6 +56,10 @@ def create(logdir: Path, name: str | None, default_name: str, resume: bool = Fal
             folder.mkdir()
             break
     return folder
+
+
+def _has_files(folder: Path) -> bool:
+    return any(path.is_file() and path.name != LOCK for path in folder.rglob("*"))
 
 
 def is_begun(folder: Path) -> bool:
@@ -111,15 +116,18 @@ def locked(folder: Path) -> Iterator[None]:
     Raises:
         BlockingIOError: another process has locked it.
     """
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+    import filelock  # here, because most commands lock nothing
+
+    with contextlib.ExitStack() as stack:
+        try:  # the end of the process, however it ends, unlocks it too
+            stack.enter_context(filelock.FileLock(folder / LOCK, timeout=0))
+        except filelock.Timeout:
             raise BlockingIOError(f"{folder}: another process is training this run") from None
-        yield
-    finally:
-        os.close(descriptor)  # this unlocks it; so does the end of the process, however it ends
+        try:
+            yield
+        finally:  # while it is locked: who waits for a file that is gone, does not get the lock
+            with contextlib.suppress(OSError):  # Windows removes it later
+                (folder / LOCK).unlink()
 
 
 def lengths(folder: Path) -> dict[str, int]:
