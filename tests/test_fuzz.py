@@ -3,21 +3,31 @@
 `python -m pytest tests/test_fuzz.py --hypothesis-profile thorough` tries more than 10,000 files.
 """
 
+import contextlib
 import dataclasses
+import functools
 import gzip
+import importlib.util
 import io
 import json
+import shutil
 import struct
 import tracemalloc
 import zipfile
 
+import keras
 import numpy as np
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import assume, given, strategies as st
 
+import kerasmlp
+import photographs
 from helpers import idx
+from kerasmlp import list as list_command, photos
 from kerasmlp.data import idx as idx_files, loader, npz as npz_files
 from kerasmlp.data.idx_sets import IDX_FILES
+from kerasmlp.distribute.cluster import Cluster
+from kerasmlp.runs import load_with_data, new_model
 from kerasmlp.runs.settings import Settings
 
 MEMORY = 2**23
@@ -178,3 +188,138 @@ def test_a_header_that_claims_two_billion_images_is_refused(root):
     assert_read_or_refused(lambda: loader.read(str(folder)), folder)
     with pytest.raises(ValueError, match=r"claims \[2147483648, 28, 28\], more than the file can hold"):
         loader.read(str(folder))
+
+
+# Files that others may have made: photos, models, run folders; and what the environment says.
+
+
+@functools.cache
+def picture(format):
+    """A small image of a 7 as a file of that format."""
+    image = photographs.plain_seven(40)
+    return photographs.file(image, format).getvalue()
+
+
+@pytest.mark.parametrize("format", ["PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP"])
+def test_a_damaged_image_is_read_or_refused(format):
+    @given(content=st.one_of(damaged(picture(format)), st.binary(max_size=200)))
+    def check(content):
+        try:
+            grey = photos.read(io.BytesIO(content))
+        except (ValueError, OSError):
+            return
+        assert grey.dtype == np.float32 and max(grey.shape) <= 2000
+        assert 0 <= grey.min() <= grey.max() <= 1
+
+    check()
+
+
+def test_a_damaged_model_is_loaded_or_refused(finished, root):
+    (run, _), _ = finished
+    path, whole = root / "model.keras", (run / "model.keras").read_bytes()
+
+    @given(data=st.data())
+    def check(data):
+        path.write_bytes(data.draw(st.one_of(damaged(whole), st.binary(max_size=200))))
+        with contextlib.suppress(ValueError, OSError):
+            kerasmlp.load(path)
+
+    check()
+
+
+def test_a_model_runs_no_code(root):
+    """Neither of a Lambda layer, nor of a class that the file names."""
+    ran = root / "ran"
+    touch = eval(f"lambda x: (__import__('pathlib').Path({str(ran)!r}).touch(), x)[1]")
+    layer = keras.layers.Lambda(touch, output_shape=(1,))
+    keras.Sequential([keras.Input((1,)), layer]).save(root / "lambda.keras")
+    keras.models.load_model(root / "lambda.keras", safe_mode=False)(np.ones((1, 1)))
+    ran.unlink()  # so it would run
+    with pytest.raises(ValueError, match=r"[Ll]ambda"):
+        kerasmlp.load(root / "lambda.keras")
+    config = {
+        "module": "pathlib",
+        "class_name": "Path.touch",
+        "config": {"self": str(ran)},
+        "registered_name": None,
+    }
+    with zipfile.ZipFile(root / "other.keras", "w") as archive:
+        archive.writestr("metadata.json", "{}")
+        archive.writestr("config.json", json.dumps(config))
+    with pytest.raises((ValueError, OSError)):
+        kerasmlp.load(root / "other.keras")
+    assert not ran.exists()
+
+
+SETTINGS_OF_A_RUN = ("hidden_units", "seeds", "model", "data", "loop", "epochs", "recipe")
+METRICS_OF_A_RUN = ("model", "dataset", "epochs", "validation_accuracy", "test_accuracy", "inputs")
+
+
+@given(
+    settings=st.one_of(st.dictionaries(st.sampled_from(SETTINGS_OF_A_RUN), JSON), JSON),
+    metrics=st.one_of(st.none(), st.dictionaries(st.sampled_from(METRICS_OF_A_RUN), JSON), JSON),
+    history=st.binary(max_size=60),
+)
+def test_any_run_folder_is_listed(settings, metrics, history, root):
+    folder = root / "logs/any"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "config.json").write_text(json.dumps(settings))
+    for name in ("metrics.json", "seeds.json"):
+        (folder / name).unlink(missing_ok=True)
+        if metrics is not None:
+            (folder / name).write_text(json.dumps(metrics))
+    (folder / "history.csv").write_bytes(history)
+    assert list_command.main([str(folder.parent)]) == 0
+
+
+@given(
+    settings=st.dictionaries(st.sampled_from(SETTINGS_OF_A_RUN), JSON),
+    metrics=st.one_of(st.dictionaries(st.sampled_from(METRICS_OF_A_RUN), JSON), JSON),
+)
+def test_any_run_folder_is_evaluated_or_refused(settings, metrics, finished, root):
+    (run, _), _ = finished
+    folder = root / "evaluated"
+    folder.mkdir(exist_ok=True)
+    shutil.copy(run / "model.keras", folder)
+    settings = {key: value for key, value in settings.items() if key != "model"}
+    for name, content in (("config", settings), ("metrics", metrics)):
+        (folder / f"{name}.json").write_text(json.dumps(content))
+    with pytest.raises((ValueError, OSError)):  # the data are not there
+        load_with_data(folder)
+
+
+@given(name=st.one_of(st.text(max_size=30), st.from_regex(r"[a-z.]{1,6}:?[\w.]{0,6}", fullmatch=True)))
+def test_any_name_of_a_model_function_is_refused(name):
+    assume(importlib.util.find_spec(name.partition(":")[0].partition(".")[0] or "_") is None)
+    with pytest.raises(ValueError):
+        new_model(name)
+
+
+ADDRESSES = st.one_of(st.lists(st.sampled_from(["localhost:1", "x", 3, None]), max_size=3), JSON)
+TF_CONFIGS = st.fixed_dictionaries(
+    {},
+    optional={
+        "cluster": st.one_of(
+            JSON, st.dictionaries(st.sampled_from(["worker", "chief", "ps"]), ADDRESSES, max_size=2)
+        ),
+        "task": st.one_of(
+            JSON,
+            st.fixed_dictionaries(
+                {}, optional={"type": st.sampled_from(["worker", "chief", "x", 1]), "index": JSON}
+            ),
+        ),
+    },
+)
+
+
+@given(config=st.one_of(TF_CONFIGS.map(json.dumps), JSON.map(json.dumps), st.text(max_size=40)))
+def test_any_cluster_is_read_or_refused(config):
+    with pytest.MonkeyPatch.context() as patch:
+        assume("\0" not in config and config.isprintable())
+        patch.setenv("TF_CONFIG", config)
+        try:
+            cluster = Cluster.from_environment()
+        except ValueError as error:
+            assert str(error).startswith("TF_CONFIG: expected")
+        else:
+            assert 0 <= cluster.worker < len(cluster.addresses)

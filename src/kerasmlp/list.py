@@ -29,6 +29,79 @@ class Settings:
     logdir: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="LOGDIR")] = run_folder.LOGS
 
 
+@dataclasses.dataclass(frozen=True)
+class _Run:
+    """A run, as its files tell of it. They may be damaged, or of another version.
+
+    Attributes:
+        made_by: the module that makes it.
+        settings: what was asked for.
+        metrics: what it reached, of several seeds their means. Nothing if it has not ended.
+    """
+
+    folder: Path
+    made_by: str
+    settings: dict[str, Any]
+    metrics: dict[str, Any]
+
+    @classmethod
+    def read(cls, folder: Path) -> "_Run":
+        made_by = run_folder.made_by(folder)
+        result = run_folder.SEEDS if made_by == "kerasmlp.seeds" else run_folder.METRICS
+        files = (run_folder.SETTINGS, result)
+        return cls(folder, made_by, *(run_folder.read_json(folder / file) for file in files))
+
+    @property
+    def cells(self) -> list[str]:
+        """Its row in the table."""
+        given, metrics = self.settings, self.metrics
+        hidden_units = given.get("hidden_units")
+        units = " ".join(map(_text, hidden_units)) if isinstance(hidden_units, list) else ""
+        of_mlp = f"MLP {units}" if units else _text(metrics.get("model"))
+        seeds = f"{_text(given['seeds'])} seeds of " if "seeds" in given else ""
+        cells = [
+            self.folder.name,
+            f"{seeds}{_text(given.get('model')) or of_mlp}",
+            Path(_text(metrics.get("dataset")) or _text(given.get("data"))).name,
+            _text(given.get("loop")),
+            self._epochs,
+            *(_accuracy(metrics.get(name)) for name in ("validation_accuracy", "test_accuracy")),
+            self._ended if metrics else "",
+        ]
+        return list(map(_text, cells))
+
+    @property
+    def _epochs(self) -> str:
+        """The number of epochs; of a run that has not ended also how many it has behind it."""
+        epochs = _text(self.metrics.get("epochs", self.settings.get("epochs")))
+        if self.metrics or "seeds" in self.settings:
+            return epochs
+        try:
+            lines = (self.folder / run_folder.HISTORY).read_text(encoding="utf-8").splitlines()
+        except (OSError, ValueError):
+            lines = []
+        return f"{max(0, len(lines) - 1)} of {epochs or '?'}"
+
+    @property
+    def _ended(self) -> str:
+        """The time at which it has ended."""
+        names = (run_folder.SEEDS, run_folder.METRICS)
+        ends = [path.stat().st_mtime for name in names if (path := self.folder / name).exists()]
+        return f"{datetime.datetime.fromtimestamp(max(ends)):%Y-%m-%d %H:%M}"
+
+
+def _text(value: Any) -> str:
+    """Return a text or a number as a text that a terminal can show. Nothing for anything else."""
+    text = str(value) if isinstance(value, str | int | float) else ""
+    return "".join(each if each.isprintable() else "?" for each in text)
+
+
+def _accuracy(value: Any) -> str:
+    if isinstance(value, dict):  # of several seeds
+        value = value.get("mean")
+    return f"{value:.4f}" if isinstance(value, int | float) else ""
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command, and return its exit status."""
 
@@ -36,22 +109,23 @@ def main(argv: Sequence[str] | None = None) -> int:
         settings = flags.parse(Settings, "kerasmlp.list", argv)
         if not settings.logdir.is_dir():
             raise ValueError(f"expected a folder of run folders; {settings.logdir} is none")
-        folders = run_folder.begun(settings.logdir)
-        if folders:
+        runs = list(map(_Run.read, run_folder.begun(settings.logdir)))
+        if runs:
             from rich.console import Console
 
-            Console().print(_table(folders))
-        for folder in folders:
-            if not _result(folder):
-                command = run_folder.resume_command(run_folder.made_by(folder), folder)
-                print(f"{folder.name} has not ended; to go on: {command}")
-        print(f"{len(folders)} run{'s' if len(folders) != 1 else ''} in {settings.logdir}")
+            Console().print(_table(runs))
+        for run in runs:
+            if not run.metrics:
+                command = run_folder.resume_command(run.made_by, run.folder)
+                print(f"{run.folder.name} has not ended; to go on: {command}")
+        print(f"{len(runs)} run{'s' if len(runs) != 1 else ''} in {settings.logdir}")
 
     return cli.run(command)
 
 
-def _table(folders: Sequence[Path]) -> "Table":
+def _table(runs: Sequence[_Run]) -> "Table":
     from rich.table import Table
+    from rich.text import Text
 
     drawn = Table(show_edge=False)  # so that it fits 80 columns
     for title in ("name", "model", "data", "loop"):
@@ -60,58 +134,9 @@ def _table(folders: Sequence[Path]) -> "Table":
     for title in ("val accuracy", "test accuracy"):
         drawn.add_column(title, justify="right", min_width=max(map(len, title.split())))
     drawn.add_column("ended", overflow="fold")
-    for folder in folders:
-        drawn.add_row(*_cells(folder))
+    for run in runs:
+        drawn.add_row(*map(Text, run.cells))
     return drawn
-
-
-def _cells(folder: Path) -> list[str]:
-    """Return the row of a run."""
-    given, metrics = run_folder.read_json(folder / run_folder.SETTINGS), _result(folder)
-    units = " ".join(map(str, given.get("hidden_units", ())))
-    of_mlp = f"MLP {units}" if units else metrics.get("model", "")
-    seeds = f"{given['seeds']} seeds of " if "seeds" in given else ""
-    return [
-        folder.name,
-        f"{seeds}{given.get('model') or of_mlp}",
-        Path(metrics.get("dataset") or given.get("data") or "").name,
-        given.get("loop", ""),
-        _epochs(folder, given, metrics),
-        *(_accuracy(metrics, name) for name in ("validation_accuracy", "test_accuracy")),
-        _time(folder) if metrics else "",
-    ]
-
-
-def _result(folder: Path) -> dict[str, Any]:
-    """Return the metrics of a run, of several seeds their means. Nothing if it has not ended."""
-    of_seeds = run_folder.made_by(folder) == "kerasmlp.seeds"
-    return run_folder.read_json(folder / (run_folder.SEEDS if of_seeds else run_folder.METRICS))
-
-
-def _epochs(folder: Path, given: dict[str, Any], metrics: dict[str, Any]) -> str:
-    """Return the number of epochs; of a run that has not ended also how many it has behind it."""
-    epochs = str(metrics.get("epochs", given.get("epochs", "")))
-    if metrics or "seeds" in given:
-        return epochs
-    try:
-        lines = (folder / run_folder.HISTORY).read_text(encoding="utf-8").splitlines()
-    except (OSError, ValueError):
-        lines = []
-    return f"{max(0, len(lines) - 1)} of {epochs or '?'}"
-
-
-def _accuracy(metrics: dict[str, Any], name: str) -> str:
-    value = metrics.get(name)
-    if isinstance(value, dict):  # of several seeds
-        value = value.get("mean")
-    return "" if value is None else f"{value:.4f}"
-
-
-def _time(folder: Path) -> str:
-    """Return when a run has ended."""
-    names = (run_folder.SEEDS, run_folder.METRICS)
-    (path,) = (folder / name for name in names if (folder / name).exists())
-    return f"{datetime.datetime.fromtimestamp(path.stat().st_mtime):%Y-%m-%d %H:%M}"
 
 
 if __name__ == "__main__":

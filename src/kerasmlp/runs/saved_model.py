@@ -1,8 +1,10 @@
 """The trained model of a run in its file: whole, or where Keras cannot save it, its weights."""
 
+import contextlib
 import json
 import sys
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -49,13 +51,23 @@ def load(path: Path) -> keras.Model:
         OSError: the file cannot be read.
         ValueError: it holds no Keras model, or one of classes that are not known here.
     """
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), _value_errors(path):
         warnings.filterwarnings("ignore", "Skipping variable loading for optimizer")
-        try:
-            return keras.models.load_model(path, safe_mode=True)
-        except TypeError as error:
-            reason = str(error).partition("Full object config")[0]
-            raise ValueError(f"{path}: {reason}") from error
+        return keras.models.load_model(path, safe_mode=True)
+
+
+@contextlib.contextmanager
+def _value_errors(path: Path) -> Iterator[None]:
+    """Turn errors of Keras into a `ValueError`. On a damaged file, it raises any class."""
+    try:
+        yield
+    except (OSError, ValueError, MemoryError):
+        raise
+    except TypeError as error:
+        reason = str(error).partition("Full object config")[0]
+        raise ValueError(f"{path}: {reason}") from error
+    except Exception as error:
+        raise ValueError(f"{path}: expected a saved Keras model; the file is damaged") from error
 
 
 def described(inputs: Any) -> Any:
@@ -77,7 +89,9 @@ def load_into_new(name: str, path: Path, inputs: Any) -> keras.Model:
         model(keras.tree.map_structure(_symbolic, inputs))
     if not model.optimizer.built:
         model.optimizer.build(model.trainable_variables)
-    model.load_weights(path if path.is_file() else path.with_suffix(WEIGHTS))
+    file = path if path.is_file() else path.with_suffix(WEIGHTS)
+    with _value_errors(file):
+        model.load_weights(file)
     return model
 
 
