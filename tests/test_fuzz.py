@@ -1,6 +1,6 @@
 """Damaged files are read, or refused with an error that names the file, in limited memory.
 
-`python -m pytest tests/test_fuzz.py --hypothesis-profile thorough` tries more than 10,000 files.
+`python -m pytest tests/test_fuzz.py --hypothesis-profile thorough` tries 10,000 inputs for each reader.
 """
 
 import contextlib
