@@ -1,12 +1,16 @@
 """What the tests of processes run in them. It imports no TensorFlow, which takes seconds."""
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
 import time
+import types
 
+from kerasmlp.callbacks import Interrupted, Interruption
 from kerasmlp.processes import peak_megabytes
+from kerasmlp.runs import SettingError
 
 
 def doubles(talk, times):
@@ -54,3 +58,38 @@ def uses_numpy(talk):
 
 def calls(talk, function, *arguments):
     return function(*arguments)
+
+
+@contextlib.contextmanager
+def without_keras():
+    """What a process imports as Keras within this context is an empty module."""
+    sys.modules["keras"] = types.ModuleType("keras")
+    yield
+
+
+def cores():
+    return sorted(os.sched_getaffinity(0)), os.environ["TF_NUM_INTRAOP_THREADS"]
+
+
+def says(text):
+    print(text)
+    return 2 * text
+
+
+def waits_for_a_signal(began, saved):
+    with Interruption() as interruption:
+        began.touch()
+        while interruption.received is None:
+            time.sleep(0.01)
+        saved.touch()
+        raise Interrupted(interruption.received, "interrupted after step 3", "this call alone")
+
+
+def fails_once_there_is(path):
+    while not path.exists():
+        time.sleep(0.01)
+    raise SettingError("epochs", "at least 3", 2)
+
+
+def dies():
+    os.kill(os.getpid(), signal.SIGKILL)
