@@ -93,3 +93,15 @@ def fails_once_there_is(path):
 
 def dies():
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def trains_long(settings, folder, seed):
+    """In the place of a run of `kerasmlp.seeds`: has a checkpoint at once, and waits for a signal."""
+    saved = folder / f"seed{seed}/checkpoints"
+    saved.mkdir(parents=True)
+    waits_for_a_signal(saved / "step-0", saved / "step-1")
+
+
+def diverges(settings, folder, seed):
+    """In the place of such a run."""
+    raise FloatingPointError("the loss is nan at step 2")

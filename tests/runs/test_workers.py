@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import process_work
-from helpers import finished, python
+from helpers import cases, finished, python
 from kerasmlp import seeds as command
 from kerasmlp.processes import RemoteError
 from kerasmlp.runs import SettingError
@@ -70,7 +70,7 @@ def seeds(tmp_path, *flags):
 
 
 def test_the_results_do_not_depend_on_the_jobs(tmp_path):
-    """With layers so large that threads share their sums."""
+    """With layers so large that threads share their sums; without XLA they share none of these."""
     random = np.random.default_rng(1)
     images, labels = random.integers(256, size=(600, 28, 28), dtype=np.uint8), np.arange(600) % 10
     np.savez(tmp_path / "noise.npz", x_train=images, y_train=labels, x_test=images, y_test=labels)
@@ -92,16 +92,42 @@ def test_the_results_do_not_depend_on_the_jobs(tmp_path):
     assert side["test_loss"] == after["test_loss"]
 
 
+STUBBED = """
+import sys
+import process_work
+from kerasmlp import cli, seeds
+from kerasmlp.runs import repetition
+
+cli.quiet_start = lambda verbose: process_work.without_keras()
+repetition._run = process_work.{}
+sys.exit(seeds.main(sys.argv[1:]))
+"""
+"""The command with real processes, which import no TensorFlow and do something else than to train."""
+
+
+def stubbed(instead):
+    return ["-c", STUBBED.format(instead)]
+
+
 @pytest.fixture
 def start(npz, tmp_path):
-    """Starts two long runs side by side; returns the command's process, and the numbers of theirs."""
+    """Starts two long runs side by side; returns the command's process, and the numbers of theirs.
+
+    The runs are real ones, or what the processes do `instead`.
+    """
     started = []
 
-    def begin():
+    def begin(instead=None):
         command = seeds(tmp_path, *LONG.split(), "--data", npz, "--name", "mine", "--jobs", 5)
         command += ["--checkpoint-every", "5steps"]
+        if instead:
+            command[:2] = stubbed(instead)
         process = subprocess.Popen(
-            [sys.executable, *command], stderr=subprocess.PIPE, text=True, start_new_session=True
+            [sys.executable, *command],
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
         )
         started.append(process)
         end = time.monotonic() + PATIENCE
@@ -164,15 +190,12 @@ def test_after_one_ctrl_c_all_runs_are_resumed_by_any_number_of_jobs(start, npz,
         assert finished(tmp_path / "mine" / seed) == finished(tmp_path / "whole" / seed)
 
 
+@pytest.mark.parametrize("instead", cases(["trains_long", None], default=["trains_long"]))
 @pytest.mark.parametrize(
-    "signals, status",
-    [
-        ([signal.SIGTERM] * 2, 143),
-        pytest.param([signal.SIGKILL], -signal.SIGKILL, marks=pytest.mark.thorough),
-    ],
+    "signals, status", [([signal.SIGTERM] * 2, 143), ([signal.SIGKILL], -signal.SIGKILL)]
 )
-def test_no_process_outlives_the_command(start, signals, status):
-    process, numbers = start()
+def test_no_process_outlives_the_command(start, signals, status, instead):
+    process, numbers = start(instead)
     assert len(numbers) == 2  # not five: there are two seeds
     for number in signals:
         process.send_signal(number)
@@ -182,9 +205,13 @@ def test_no_process_outlives_the_command(start, signals, status):
     assert all(map(ends, numbers))
 
 
-def test_an_error_of_a_run_is_one_line(npz, tmp_path):
+@pytest.mark.parametrize("instead", cases(["diverges", None], default=["diverges"]))
+def test_an_error_of_a_run_is_one_line(instead, npz, tmp_path):
     flags = ("--learning-rate", "1e30", "--name", "mine", "--jobs", 2)
-    done = python(*seeds(tmp_path, *LONG.split(), "--data", npz, *flags))
+    command = seeds(tmp_path, *LONG.split(), "--data", npz, *flags)
+    if instead:
+        command[:2] = stubbed(instead)
+    done = python(*command, PYTHONPATH=os.pathsep.join(sys.path))
     assert done.returncode == 1, done.stderr
     error = done.stderr.splitlines()[-1]
     assert error.startswith("error: ") and "loss" in error
