@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
@@ -13,11 +14,14 @@ from kerasmlp import train as command
 from kerasmlp.callbacks import ProgressLine
 from kerasmlp.checkpoints import files
 from kerasmlp.runs import run_folder
+from kerasmlp.runs.run_settings import SummaryName
 from kerasmlp.runs.settings import Settings
 
 FLAGS = (
     "--batch-size 7 --validation-size 0 --epochs 3 --loop graph --no-jit-compile --steps-per-execution 2"
+    " --summaries scalars"
 )
+ALL = ("--summaries", *get_args(SummaryName))
 STEPS = 6  # 40 images by 7
 
 
@@ -78,9 +82,11 @@ def sent(monkeypatch):
 @pytest.mark.parametrize(
     "number, status, execution, step, flags",
     [
-        (signal.SIGINT, 130, 5, 10, ("--quantize", "int8")),
-        pytest.param(signal.SIGINT, 130, 5, 10, ("--recipe", "accurate"), marks=pytest.mark.thorough),
-        pytest.param(signal.SIGTERM, 143, 6, 12, (), marks=pytest.mark.thorough),
+        (signal.SIGINT, 130, 5, 10, ("--quantize", "int8", *ALL)),
+        pytest.param(
+            signal.SIGINT, 130, 5, 10, ("--recipe", "accurate", *ALL), marks=pytest.mark.thorough
+        ),
+        pytest.param(signal.SIGTERM, 143, 6, 12, ALL, marks=pytest.mark.thorough),
     ],
     ids=["within an epoch", "augmented", "at its end"],
 )

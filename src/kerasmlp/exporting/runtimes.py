@@ -8,6 +8,7 @@ It does not import kerasmlp, except for a `.keras` file, which may contain a cla
 registers, or MODULE.
 """
 
+import gc
 import importlib
 import re
 import statistics
@@ -140,6 +141,7 @@ def milliseconds(call: Call, inputs: Any) -> float:
 
 def main(format: str, path: str, inputs_path: str, output_path: str, *module: str) -> None:
     """Run the model on all examples, time it, and write the results."""
+    gc.disable()  # the imports make very many objects and no garbage, and a collection is no call
     with np.load(inputs_path) as arrays:
         inputs = {name.removeprefix("x/"): array for name, array in arrays.items()}
         inputs = inputs["x"] if "x" in arrays.files else inputs
