@@ -122,8 +122,6 @@ def test_more_epochs_can_be_asked_for(train, whole, copied):
     assert train("--resume", "--name", "mine", "--epochs", 3) == 0
     assert finished(folder) == finished(whole())
     assert json.loads((folder / "config.json").read_text())["epochs"] == 3
-    assert train("--resume", "--name", "mine") == 0  # nothing is left to do
-    assert finished(folder) == finished(whole())
 
 
 def test_a_run_that_was_given_no_name_has_one(train, tmp_path):

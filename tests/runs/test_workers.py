@@ -14,7 +14,7 @@ import pytest
 
 import process_work
 from helpers import cases, finished, python
-from kerasmlp import seeds as command
+from kerasmlp import seeds as command, train
 from kerasmlp.processes import RemoteError
 from kerasmlp.runs import SettingError
 from kerasmlp.runs.workers import Workers
@@ -82,14 +82,14 @@ def test_the_results_do_not_depend_on_the_jobs(tmp_path):
     assert done.returncode == 0, done.stderr
     assert "seed 0: epoch 1/1" in done.stderr
     assert "seed 1: epoch 1/1" in done.stderr
-    assert command.main(seeds(tmp_path, *flags, "--jobs", 1, "--name", "after")[2:]) == 0
-    for seed in ("seed0", "seed1"):
-        assert finished(tmp_path / "side" / seed) == finished(tmp_path / "after" / seed)
-    side, after = (
-        json.loads((tmp_path / name / "seeds.json").read_text()) for name in ("side", "after")
-    )
-    assert side["seeds"] == after["seeds"] == [0, 1]
-    assert side["test_loss"] == after["test_loss"]
+    alone = [*map(str, flags[: flags.index("--seeds")]), *("--seed", "1", "--summaries", "scalars")]
+    assert train.main([*alone, "--logdir", str(tmp_path), "--name", "alone"]) == 0
+    assert finished(tmp_path / "side/seed1") == finished(tmp_path / "alone")
+    side = json.loads((tmp_path / "side/seeds.json").read_text())
+    assert side["seeds"] == [0, 1]
+    for run, seed in zip(side["runs"], ("seed0", "seed1"), strict=True):
+        metrics = json.loads((tmp_path / "side" / seed / "metrics.json").read_text())
+        assert run["test_loss"] == metrics["test_loss"]
 
 
 STUBBED = """
