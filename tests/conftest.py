@@ -28,11 +28,20 @@ def pytest_collection_modifyitems(config, items):
         items[:] = [item for item in items if item not in left]
 
 
-def pytest_collection_finish():
-    """What has been imported stays, and a trace makes many objects: garbage is looked for less often."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(200_000, 20, 100)
+@pytest.hookimpl(wrapper=True)
+def pytest_collection():
+    """The imports make very many objects and no garbage; what they leave is never looked at again.
+
+    A trace makes many objects too: after the imports, garbage is looked for less often.
+    """
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(200_000, 20, 100)
+        gc.enable()
 
 
 @pytest.fixture(scope="session")
@@ -67,6 +76,21 @@ def finished(tmp_path_factory, digits):
     settings = Settings(loop="graph", data=str(data), **trained)
     settings = Settings(**{**vars(settings), "jit_compile": False, "logdir": folder})
     return train(settings), data
+
+
+@pytest.fixture(scope="session")
+def timed_shortly(tmp_path_factory):
+    """Exports are timed for a moment. Their times are as good as any: no test looks at them."""
+    from kerasmlp.exporting import runtimes
+
+    script = Path(runtimes.__file__).read_text()
+    shorter = script.replace("\nSECONDS = 0.5\n", "\nSECONDS = 0.01\n")
+    assert shorter != script
+    path = tmp_path_factory.mktemp("script") / "runtimes.py"
+    path.write_text(shorter)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(runtimes, "__file__", str(path))
+        yield
 
 
 @pytest.fixture(scope="session")

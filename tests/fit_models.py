@@ -118,7 +118,7 @@ class Steps(keras.callbacks.Callback):
 def compiled(name, **compilation):
     """The model of that name, compiled, with an average of its weights; and the arguments of `fit`."""
     keras.utils.set_random_seed(5)
-    keras.backend.clear_session()
+    keras.utils.clear_session(free_memory=False)
     model, loss, arguments = MODELS[name]()
     optimizer = keras.optimizers.Adam(0.01, use_ema=True, ema_momentum=0.9)
     model.compile(optimizer, loss, **{"jit_compile": False, **compilation})

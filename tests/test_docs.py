@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from helpers import python, series
+from helpers import python, save_npz, series
 from kerasmlp import __main__, flags
 from kerasmlp.runs import DECIDING
 from kerasmlp.runs.settings import Settings
@@ -177,10 +177,11 @@ def test_the_site_is_built_without_a_network(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory, mnist5k):
-    """Of a run."""
-    settings = Settings(epochs=2, translation=1.0, logdir=tmp_path_factory.mktemp("logs"), name="x")
-    return train(settings, mnist5k)[0]
+def folder(tmp_path_factory, digits):
+    """Of a run of 108 steps: every hundredth loss is written."""
+    logs = tmp_path_factory.mktemp("logs")
+    small = {"data": str(save_npz(logs, digits)), "batch_size": 1, "epochs": 3, "jit_compile": False}
+    return train(Settings(**small, translation=1.0, logdir=logs, name="x"))[0]
 
 
 def test_the_glossary_is_what_a_run_writes_and_tensorboard_says(folder):

@@ -18,6 +18,8 @@ from kerasmlp.exporting import formats, parity
 from kerasmlp.runs import Settings
 from kerasmlp.train import train
 
+pytestmark = pytest.mark.usefixtures("timed_shortly")
+
 
 def test_an_export_that_predicts_something_else_is_an_error(finished, tmp_path, monkeypatch, capsys):
     (run, _), _ = finished

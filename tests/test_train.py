@@ -195,7 +195,8 @@ def test_without_network_and_cache_the_default_trains_on_mnist5k(tmp_path):
     refused = dict.fromkeys(
         ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), "http://127.0.0.1:9"
     )
-    done = python("-m", "kerasmlp.train", cwd=tmp_path, KERAS_HOME=str(tmp_path / "keras"), **refused)
+    refused |= {"KERAS_HOME": str(tmp_path / "keras")}
+    done = python("-m", "kerasmlp.train", "--summaries", cwd=tmp_path, **refused)
     assert done.returncode == 0, done.stderr
     data, run, accuracy = done.stdout.splitlines()
     assert data == "data: mnist5k"

@@ -11,7 +11,8 @@ from small_models import dense
 def test_the_first_line_has_the_times_to_trace_and_to_compile(loop, digits, capsys):
     stopwatch = Stopwatch(7)
     model = compiled(dense, jit_compile=True, steps_per_execution=4)
-    run(loop, model, digits, callbacks=[stopwatch, ProgressLine(stopwatch, lambda: ["a model"])])
+    callbacks = [stopwatch, ProgressLine(stopwatch, lambda: ["a model"])]
+    run(loop, model, digits, validation=False, callbacks=callbacks)
     to_trace, to_compile = stopwatch.seconds_to_trace, stopwatch.seconds_to_compile
     assert 0 < to_trace + to_compile < stopwatch.seconds_to_first_step
     about, line, *_ = capsys.readouterr().err.splitlines()

@@ -81,7 +81,7 @@ def train(
 ):
     """Begin a training or go on with it, up to `step`; return its model, History and callbacks."""
     images, labels = digits
-    keras.backend.clear_session()
+    keras.utils.clear_session(free_memory=False)
     model = make(**options)
     batches = Batches(images, labels, 10, seed=5)
     build(model, batches)

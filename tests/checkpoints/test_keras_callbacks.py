@@ -159,7 +159,8 @@ def stateful():
         keras.layers.Dense(3, "softmax"),
     ]
     model = keras.Sequential(parts)
-    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    loss = "sparse_categorical_crossentropy"
+    model.compile("adam", loss, metrics=["accuracy"], jit_compile=False)
     return model
 
 

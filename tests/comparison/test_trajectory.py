@@ -116,11 +116,16 @@ def test_a_loop_with_xla_is_equal_and_measured(mnist5k):
     assert 0 < xla.share <= 1
 
 
-def test_a_loop_that_returns_nothing_is_compared_by_what_it_trains(mnist5k):
+@pytest.fixture(scope="module")
+def of_graph(mnist5k):
+    """The trajectory of a built-in loop."""
+    return check(loops.LOOPS["graph"], factories.mlp, mnist5k)
+
+
+def test_a_loop_that_returns_nothing_is_compared_by_what_it_trains(of_graph, mnist5k):
     found = check(own_loops.returns_nothing, factories.mlp, mnist5k)
-    first = check(loops.LOOPS["graph"], factories.mlp, mnist5k)
     assert not found.reports_metrics
-    assert judge("nothing", found, first).verdict == "identical"
+    assert judge("nothing", found, of_graph).verdict == "identical"
 
 
 def test_a_loop_that_returns_something_else_is_an_error(mnist5k):
@@ -132,7 +137,6 @@ def test_a_loop_that_returns_something_else_is_an_error(mnist5k):
         check(loop, factories.mlp, mnist5k)
 
 
-def test_predictions_are_those_of_the_trained_model(mnist5k):
-    found = check(loops.LOOPS["graph"], factories.mlp, mnist5k)
-    assert found.predictions[0].shape == (200, 10)
-    assert np.allclose(found.predictions[0].sum(axis=1), 1, atol=1e-5)
+def test_predictions_are_those_of_the_trained_model(of_graph):
+    assert of_graph.predictions[0].shape == (200, 10)
+    assert np.allclose(of_graph.predictions[0].sum(axis=1), 1, atol=1e-5)

@@ -91,7 +91,8 @@ def normalised_images():
             layers.Dense(3, activation="softmax"),
         ]
     )
-    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    loss = "sparse_categorical_crossentropy"
+    model.compile("adam", loss, metrics=["accuracy"], jit_compile=False)
     return model, RANDOM.random((40, 6, 6, 3), np.float32), RANDOM.integers(3, size=40), None
 
 
@@ -104,7 +105,8 @@ def masked_tokens():
             layers.Dense(1, activation="sigmoid"),
         ]
     )
-    model.compile("adam", "binary_crossentropy", metrics=["accuracy", keras.metrics.AUC()])
+    metrics = ["accuracy", keras.metrics.AUC()]
+    model.compile("adam", "binary_crossentropy", metrics=metrics, jit_compile=False)
     tokens = RANDOM.integers(20, size=(40, 5)).astype(np.int32)
     tokens[:, 0] = np.maximum(tokens[:, 0], 1)
     return model, tokens, RANDOM.integers(2, size=(40, 1)), RANDOM.random(40, np.float32)
@@ -235,7 +237,7 @@ def padded():
 @pytest.mark.parametrize("dataset", [lengths_differ, padded])
 def test_batches_that_cannot_be_joined_stay_batches(dataset):
     model = keras.Sequential([layers.Embedding(20, 4), layers.GlobalAveragePooling1D(), layers.Dense(1)])
-    model.compile("adam", "mse")
+    model.compile("adam", "mse", jit_compile=False)
     model.fit(padded(), shuffle=False, verbose=0)
     examples = Examples.of(dataset(), 3)
     assert examples.x is None

@@ -5,6 +5,11 @@ import pytest
 from kerasmlp.exporting import Served, write_checked
 
 
+@pytest.fixture(scope="session", autouse=True)
+def shortly(timed_shortly):
+    """All exports are timed for a moment."""
+
+
 @pytest.fixture(scope="session")
 def served(finished):
     (folder, _), _ = finished

@@ -27,7 +27,7 @@ def test_the_integer_file_has_no_floats_and_no_operations_of_tensorflow(exported
 
 def test_the_integer_file_has_the_integers_of_the_training(served, digits, tmp_path):
     model = mlp("int8")
-    run("fit", model, digits)
+    run("fit", model, digits, validation=False)
     writers.write(dataclasses.replace(served, model=model), "litert-int8", tmp_path / "x.tflite")
     interpreter, tensors, _ = details(tmp_path / "x.tflite")
     (weights,) = (tensor for tensor in tensors if tuple(tensor["shape"]) == (8, 36))

@@ -84,6 +84,6 @@ def test_auto_leaves_what_compile_has_set():
     data = np.zeros((40, 3), np.float32), np.zeros(40, np.float32)
     for of_compile, asked, expected in ((1, None, 1), (1, "auto", 10), (3, "auto", 3), (3, 5, 5)):
         model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
-        model.compile("sgd", "mse", steps_per_execution=of_compile)
+        model.compile("sgd", "mse", jit_compile=False, steps_per_execution=of_compile)
         kerasmlp.fit(model, *data, batch_size=4, steps_per_execution=asked, verbose=0)
         assert model.steps_per_execution == expected

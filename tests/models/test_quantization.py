@@ -70,7 +70,7 @@ def test_the_program_of_many_steps_equals_keras_own_xla_step(loop, digits):
 
 def test_a_saved_model_predicts_the_same(digits, tmp_path):
     model = mlp("int4")
-    run("fit", model, digits)
+    run("fit", model, digits, validation=False)
     model.save(tmp_path / "model.keras")
     x = digits[0] / np.float32(255)
     loaded = kerasmlp.load(tmp_path / "model.keras")
@@ -80,7 +80,7 @@ def test_a_saved_model_predicts_the_same(digits, tmp_path):
 
 def test_post_training_quantization_keeps_the_weights_and_finds_the_ranges(digits):
     model = mlp("none")
-    run("fit", model, digits)
+    run("fit", model, digits, validation=False)
     x = digits[0] / np.float32(255)
     quantized = calibrated(model, x, "int8")
     for one, other in zip(quantized.trainable_variables, model.trainable_variables, strict=True):

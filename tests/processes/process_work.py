@@ -1,12 +1,16 @@
 """What the tests of processes run in them. It imports no TensorFlow, which takes seconds."""
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
 import time
+import types
 
+from kerasmlp.callbacks import Interrupted, Interruption
 from kerasmlp.processes import peak_megabytes
+from kerasmlp.runs import SettingError
 
 
 def doubles(talk, times):
@@ -54,3 +58,58 @@ def uses_numpy(talk):
 
 def calls(talk, function, *arguments):
     return function(*arguments)
+
+
+@contextlib.contextmanager
+def without_keras():
+    """What a process imports as Keras within this context is an empty module."""
+    sys.modules["keras"] = types.ModuleType("keras")
+    yield
+
+
+def cores():
+    return sorted(os.sched_getaffinity(0)), os.environ["TF_NUM_INTRAOP_THREADS"]
+
+
+def says(text):
+    print(text)
+    return 2 * text
+
+
+def waits_for_a_signal(began, saved):
+    with Interruption() as interruption:
+        began.touch()
+        while interruption.received is None:
+            time.sleep(0.01)
+        saved.touch()
+        raise Interrupted(interruption.received, "interrupted after step 3", "this call alone")
+
+
+def fails_once_there_is(path):
+    while not path.exists():
+        time.sleep(0.01)
+    raise SettingError("epochs", "at least 3", 2)
+
+
+def dies():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def trains_long(settings, folder, seed):
+    """In the place of a run of `kerasmlp.seeds`: has a checkpoint at once, and waits for a signal.
+
+    Then it takes its time, so that a second signal comes before it has ended.
+    """
+    saved = folder / f"seed{seed}/checkpoints"
+    saved.mkdir(parents=True)
+    with Interruption() as interruption:
+        (saved / "step-0").touch()
+        while interruption.received is None:
+            time.sleep(0.01)
+        time.sleep(2)
+        raise Interrupted(interruption.received)
+
+
+def diverges(settings, folder, seed):
+    """In the place of such a run."""
+    raise FloatingPointError("the loss is nan at step 2")

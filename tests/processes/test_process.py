@@ -206,6 +206,8 @@ def test_a_function_without_a_file_is_sent_with_its_source():
 def test_what_is_imported_before_a_fork_uses_no_tensorflow():
     """TensorFlow does not work on in a process that was forked after it has been used."""
     program = """
+import gc
+gc.disable()  # the imports make no garbage, and so take a second less
 import kerasmlp.comparison.trajectory, kerasmlp.comparison.timing, kerasmlp.comparison.runs
 import tensorflow as tf
 tf.config.threading.set_inter_op_parallelism_threads(1)  # an error once TensorFlow has been used

@@ -102,7 +102,7 @@ def test_sparse_and_text_data_are_taken():
     vectorize.adapt(texts)
     inputs = keras.Input((), dtype="string")
     model = keras.Model(inputs, keras.layers.Dense(1)(vectorize(inputs)))
-    model.compile("sgd", "mse")
+    model.compile("sgd", "mse", jit_compile=False)
     before = model.get_weights()[-2]
     kerasmlp.fit(model, texts, np.ones(4), verbose=0)
     assert not np.array_equal(model.get_weights()[-2], before)
@@ -300,7 +300,7 @@ def test_a_train_step_with_optimizers_of_its_own_is_resumed_exactly(loop, tmp_pa
     def train(name, *others):
         keras.utils.set_random_seed(1)
         model = Two()
-        model.compile(loss="mse")
+        model.compile(loss="mse", jit_compile=False)
         arguments = {"batch_size": 4, "epochs": 3, "run": tmp_path / name, "resume": True, "verbose": 0}
         kerasmlp.fit(model, X, Y.astype(np.float32), loop=loop, callbacks=list(others), **arguments)
         return [np.asarray(each) for each in (*model.variables, model.mean)]
@@ -379,7 +379,7 @@ def test_a_cross_entropy_above_that_of_guessing_is_a_warning(run, tmp_path, caps
     def model(loss, rate, units=3, **layer):
         keras.utils.set_random_seed(1)
         made = keras.Sequential([keras.Input((4,)), keras.layers.Dense(units, **layer)])
-        made.compile(keras.optimizers.SGD(rate), loss)
+        made.compile(keras.optimizers.SGD(rate), loss, jit_compile=False)
         return made
 
     def only_two(shape, dtype=None):
@@ -391,10 +391,10 @@ def test_a_cross_entropy_above_that_of_guessing_is_a_warning(run, tmp_path, caps
         (line,) = told(model(loss, 1e6), y, epochs=2)
         assert "the training has diverged: the loss of the last epoch is " in line
         assert "with a learning rate of 1e+06; guessing one of 3 classes gives 1.099; try" in line
-        assert told(model(loss, 0.1), y, epochs=20) == []
+        assert told(model(loss, 0.1), y, epochs=2) == []
     assert told(model(sparse, 1e6), Y, sample_weight=np.ones(20), epochs=2) == []
     assert told(model(sparse, 1e6, kernel_regularizer="l2"), Y, epochs=2) == []
     assert told(model("mse", 0.1, 1), Y + 100.0) == []
-    for epochs, count in ((1, 0), (100, 1)):  # a loss that is a little above that of guessing
+    for epochs, count in ((4, 0), (5, 1)):  # of 20 steps, with a loss a little above that of guessing
         frozen = model(sparse, 1e-9, kernel_initializer="zeros", bias_initializer=only_two)
-        assert len(told(frozen, Y, epochs=epochs)) == count
+        assert len(told(frozen, Y, epochs=epochs, batch_size=1)) == count

@@ -1,16 +1,18 @@
+import contextlib
+import io
 import json
 import signal
 
 import numpy as np
 import pytest
 
-from helpers import events
+from helpers import events, save_npz
 from kerasmlp import runs, seeds, train
 from kerasmlp.callbacks.interruption import Interrupted
 from kerasmlp.runs import repetition
 
 FLAGS = (
-    "--epochs 2 --batch-size 7 --validation-size 15 --loop graph --no-jit-compile --summaries hparams"
+    "--epochs 1 --batch-size 7 --validation-size 15 --loop graph --no-jit-compile --summaries hparams"
     " --seeds 3 --seed 4"
 )
 
@@ -72,13 +74,20 @@ def test_few_seeds_say_little(count, told, monkeypatch, capsys):
     assert (f"note: {count} seeds say little of the mean" in capsys.readouterr().err) == told
 
 
-def test_each_seed_is_a_run_and_together_they_are_a_row(repeat, npz, tmp_path, capsys):
-    assert repeat() == 0
-    output = capsys.readouterr().out
-    runs = {
-        seed: json.loads((tmp_path / f"mine/seed{seed}/metrics.json").read_text()) for seed in (4, 5, 6)
-    }
-    result = json.loads((tmp_path / "mine/seeds.json").read_text())
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory, digits):
+    """The folder of three seeds that were not interrupted, and what the command printed."""
+    logs = tmp_path_factory.mktemp("logs")
+    flags = ["--data", save_npz(logs, digits), *FLAGS.split(), "--logdir", logs, "--name", "whole"]
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        assert seeds.main([*map(str, flags)]) == 0
+    return logs / "whole", printed.getvalue()
+
+
+def test_each_seed_is_a_run_and_together_they_are_a_row(whole, npz, tmp_path):
+    folder, output = whole
+    runs = {seed: json.loads((folder / f"seed{seed}/metrics.json").read_text()) for seed in (4, 5, 6)}
+    result = json.loads((folder / "seeds.json").read_text())
     accuracies = [metrics["test_accuracy"] for metrics in runs.values()]
     assert [metrics["seed"] for metrics in runs.values()] == result["seeds"] == [4, 5, 6]
     assert result["test_accuracy"]["mean"] == pytest.approx(np.mean(accuracies))
@@ -90,7 +99,7 @@ def test_each_seed_is_a_run_and_together_they_are_a_row(repeat, npz, tmp_path, c
     alone = json.loads((tmp_path / "one/metrics.json").read_text())
     assert alone["test_loss"] == runs[5]["test_loss"]
 
-    written = events(tmp_path / "mine")
+    written = events(folder)
     mean = result["test_accuracy"]["mean"]
     assert written[".", "trained/test_accuracy"] == {alone["steps"]: np.float32(mean)}
     assert written["seed4/train", "trained/test_accuracy"][alone["steps"]] == np.float32(accuracies[0])
@@ -98,8 +107,7 @@ def test_each_seed_is_a_run_and_together_they_are_a_row(repeat, npz, tmp_path, c
     assert high == np.float32(result["test_accuracy"]["high"])
 
 
-def test_what_is_interrupted_goes_on(repeat, tmp_path, monkeypatch, capsys):
-    assert repeat("--name", "whole", "--seeds", 2) == 0
+def test_what_is_interrupted_goes_on(repeat, whole, tmp_path, monkeypatch, capsys):
     trained, calls = repetition.train, []
 
     def interrupted(settings):
@@ -116,12 +124,13 @@ def test_what_is_interrupted_goes_on(repeat, tmp_path, monkeypatch, capsys):
     assert not (tmp_path / "mine/seeds.json").exists()
     assert repeat("--resume") == 0
     assert calls == [4, 5, 5]  # the first is not trained again
-    once, whole = (
-        json.loads((tmp_path / name / "seeds.json").read_text()) for name in ("mine", "whole")
-    )
-    assert once["test_accuracy"] == whole["test_accuracy"]
     assert repeat("--resume", "--seeds", 3) == 0
     assert calls == [4, 5, 5, 6]
+    once, at_once = (
+        json.loads((folder / "seeds.json").read_text()) for folder in (tmp_path / "mine", whole[0])
+    )
+    assert once["test_accuracy"] == at_once["test_accuracy"]
+    assert once["test_loss"] == at_once["test_loss"]
     assert len(events(tmp_path / "mine")[".", "trained/test_accuracy"]) == 1
 
 

@@ -1,6 +1,5 @@
 """Seeds that are trained side by side, with real processes and real signals."""
 
-import contextlib
 import functools
 import json
 import os
@@ -10,10 +9,12 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from helpers import finished, python
-from kerasmlp.callbacks import Interrupted, Interruption
+import process_work
+from helpers import cases, finished, python
+from kerasmlp import seeds as command, train
 from kerasmlp.processes import RemoteError
 from kerasmlp.runs import SettingError
 from kerasmlp.runs.workers import Workers
@@ -24,42 +25,15 @@ LONG += " --summaries scalars"
 SAVED = "mine/seed*/checkpoints/step-*"
 
 
-def cores():
-    return sorted(os.sched_getaffinity(0)), os.environ["TF_NUM_INTRAOP_THREADS"]
-
-
-def says(text):
-    print(text)
-    return 2 * text
-
-
-def waits_for_a_signal(began, saved):
-    with Interruption() as interruption:
-        began.touch()
-        while interruption.received is None:
-            time.sleep(0.01)
-        saved.touch()
-        raise Interrupted(interruption.received, "interrupted after step 3", "this call alone")
-
-
-def fails_once_there_is(path):
-    while not path.exists():
-        time.sleep(0.01)
-    raise SettingError("epochs", "at least 3", 2)
-
-
-def dies():
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
-@pytest.fixture(scope="module")
+@pytest.fixture
 def workers():
-    with Workers(2, start=contextlib.nullcontext) as started:
+    """Two processes that import no TensorFlow: their calls need none."""
+    with Workers(2, start=process_work.without_keras) as started:
         yield started
 
 
 def test_workers_share_the_cores_and_have_all_threads(workers):
-    both = workers.run({"one": cores, "two": cores}).values()
+    both = workers.run({"one": process_work.cores, "two": process_work.cores}).values()
     shares = [share for share, _ in both]
     everything = sorted(os.sched_getaffinity(0))
     assert sorted({core for share in shares for core in share}) == everything
@@ -68,33 +42,27 @@ def test_workers_share_the_cores_and_have_all_threads(workers):
 
 
 def test_what_a_call_prints_is_printed_with_its_name(workers, capsys):
-    calls = {f"call {text}": functools.partial(says, text) for text in "abc"}
+    calls = {f"call {text}": functools.partial(process_work.says, text) for text in "abc"}
     assert workers.run(calls) == {"call a": "aa", "call b": "bb", "call c": "cc"}
     assert sorted(capsys.readouterr().err.splitlines()) == ["call a: a", "call b: b", "call c: c"]
 
 
-def test_if_one_call_fails_the_others_save(tmp_path, capsys):
+def test_if_one_call_fails_the_others_save(workers, tmp_path, capsys):
     began, saved = tmp_path / "began", tmp_path / "saved"
     calls = {
-        "long": functools.partial(waits_for_a_signal, began, saved),
-        "wrong": functools.partial(fails_once_there_is, began),
+        "long": functools.partial(process_work.waits_for_a_signal, began, saved),
+        "wrong": functools.partial(process_work.fails_once_there_is, began),
     }
-    with (
-        Workers(2, start=contextlib.nullcontext) as workers,
-        pytest.raises(SettingError, match=r"^epochs: expected at least 3; received 2$") as caught,
-    ):
+    with pytest.raises(SettingError, match=r"^epochs: expected at least 3; received 2$") as caught:
         workers.run(calls)
     assert caught.value.setting == "epochs"
     assert saved.exists()
     assert capsys.readouterr().err == "wrong: failed\nlong: interrupted after step 3\n"
 
 
-def test_a_process_that_dies_is_named():
-    with (
-        Workers(1, start=contextlib.nullcontext) as workers,
-        pytest.raises(RemoteError, match=r"^seed 7: its process was killed by signal 9"),
-    ):
-        workers.run({"seed 7": dies})
+def test_a_process_that_dies_is_named(workers):
+    with pytest.raises(RemoteError, match=r"^seed 7: its process was killed by signal 9"):
+        workers.run({"seed 7": process_work.dies})
 
 
 def seeds(tmp_path, *flags):
@@ -102,36 +70,64 @@ def seeds(tmp_path, *flags):
 
 
 def test_the_results_do_not_depend_on_the_jobs(tmp_path):
-    """With layers so large that threads share their sums."""
-    flags = ["--data", "mnist5k", "--epochs", "1", "--seeds", "2", "--jobs", "2", "--name", "side"]
-    flags += ["--summaries", "scalars"]
+    """With layers so large that threads share their sums; without XLA they share none of these."""
+    random = np.random.default_rng(1)
+    images, labels = random.integers(256, size=(600, 28, 28), dtype=np.uint8), np.arange(600) % 10
+    np.savez(tmp_path / "noise.npz", x_train=images, y_train=labels, x_test=images, y_test=labels)
+    flags = ["--data", tmp_path / "noise.npz", "--validation-size", "100", "--epochs", "1"]
+    flags += ["--seeds", "2", "--jobs", "2", "--name", "side", "--summaries", "scalars"]
     program = "import sys\nfrom kerasmlp.seeds import main\nassert main(sys.argv[1:]) == 0\n"
     program += "assert 'tensorflow' not in sys.modules\n"
     done = python("-c", program, *seeds(tmp_path, *flags)[2:])
     assert done.returncode == 0, done.stderr
     assert "seed 0: epoch 1/1" in done.stderr
     assert "seed 1: epoch 1/1" in done.stderr
-    done = python(*seeds(tmp_path, *flags, "--jobs", 1, "--name", "after"))
-    assert done.returncode == 0, done.stderr
-    for seed in ("seed0", "seed1"):
-        assert finished(tmp_path / "side" / seed) == finished(tmp_path / "after" / seed)
-    side, after = (
-        json.loads((tmp_path / name / "seeds.json").read_text()) for name in ("side", "after")
-    )
-    assert side["seeds"] == after["seeds"] == [0, 1]
-    assert side["test_loss"] == after["test_loss"]
+    alone = [*map(str, flags[: flags.index("--seeds")]), *("--seed", "1", "--summaries", "scalars")]
+    assert train.main([*alone, "--logdir", str(tmp_path), "--name", "alone"]) == 0
+    assert finished(tmp_path / "side/seed1") == finished(tmp_path / "alone")
+    side = json.loads((tmp_path / "side/seeds.json").read_text())
+    assert side["seeds"] == [0, 1]
+    for run, seed in zip(side["runs"], ("seed0", "seed1"), strict=True):
+        metrics = json.loads((tmp_path / "side" / seed / "metrics.json").read_text())
+        assert run["test_loss"] == metrics["test_loss"]
+
+
+STUBBED = """
+import sys
+import process_work
+from kerasmlp import cli, seeds
+from kerasmlp.runs import repetition
+
+cli.quiet_start = lambda verbose: process_work.without_keras()
+repetition._run = process_work.{}
+sys.exit(seeds.main(sys.argv[1:]))
+"""
+"""The command with real processes, which import no TensorFlow and do something else than to train."""
+
+
+def stubbed(instead):
+    return ["-c", STUBBED.format(instead)]
 
 
 @pytest.fixture
 def start(npz, tmp_path):
-    """Starts two long runs side by side; returns the command's process, and the numbers of theirs."""
+    """Starts two long runs side by side; returns the command's process, and the numbers of theirs.
+
+    The runs are real ones, or what the processes do `instead`.
+    """
     started = []
 
-    def begin():
+    def begin(instead=None):
         command = seeds(tmp_path, *LONG.split(), "--data", npz, "--name", "mine", "--jobs", 5)
         command += ["--checkpoint-every", "5steps"]
+        if instead:
+            command[:2] = stubbed(instead)
         process = subprocess.Popen(
-            [sys.executable, *command], stderr=subprocess.PIPE, text=True, start_new_session=True
+            [sys.executable, *command],
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
         )
         started.append(process)
         end = time.monotonic() + PATIENCE
@@ -194,15 +190,12 @@ def test_after_one_ctrl_c_all_runs_are_resumed_by_any_number_of_jobs(start, npz,
         assert finished(tmp_path / "mine" / seed) == finished(tmp_path / "whole" / seed)
 
 
+@pytest.mark.parametrize("instead", cases(["trains_long", None], default=["trains_long"]))
 @pytest.mark.parametrize(
-    "signals, status",
-    [
-        ([signal.SIGTERM] * 2, 143),
-        pytest.param([signal.SIGKILL], -signal.SIGKILL, marks=pytest.mark.thorough),
-    ],
+    "signals, status", [([signal.SIGTERM] * 2, 143), ([signal.SIGKILL], -signal.SIGKILL)]
 )
-def test_no_process_outlives_the_command(start, signals, status):
-    process, numbers = start()
+def test_no_process_outlives_the_command(start, signals, status, instead):
+    process, numbers = start(instead)
     assert len(numbers) == 2  # not five: there are two seeds
     for number in signals:
         process.send_signal(number)
@@ -212,9 +205,13 @@ def test_no_process_outlives_the_command(start, signals, status):
     assert all(map(ends, numbers))
 
 
-def test_an_error_of_a_run_is_one_line(npz, tmp_path):
+@pytest.mark.parametrize("instead", cases(["diverges", None], default=["diverges"]))
+def test_an_error_of_a_run_is_one_line(instead, npz, tmp_path):
     flags = ("--learning-rate", "1e30", "--name", "mine", "--jobs", 2)
-    done = python(*seeds(tmp_path, *LONG.split(), "--data", npz, *flags))
+    command = seeds(tmp_path, *LONG.split(), "--data", npz, *flags)
+    if instead:
+        command[:2] = stubbed(instead)
+    done = python(*command, PYTHONPATH=os.pathsep.join(sys.path))
     assert done.returncode == 1, done.stderr
     error = done.stderr.splitlines()[-1]
     assert error.startswith("error: ") and "loss" in error
@@ -222,7 +219,6 @@ def test_an_error_of_a_run_is_one_line(npz, tmp_path):
     assert ": failed" in done.stderr
 
 
-def test_there_is_at_least_one_job(npz, tmp_path):
-    done = python(*seeds(tmp_path, "--data", npz, "--jobs", 0))
-    assert done.returncode == 2
-    assert done.stderr == "error: --jobs: expected at least 1; received 0\n"
+def test_there_is_at_least_one_job(npz, tmp_path, capsys):
+    assert command.main(seeds(tmp_path, "--data", npz, "--jobs", 0)[2:]) == 2
+    assert capsys.readouterr().err == "error: --jobs: expected at least 1; received 0\n"

@@ -79,7 +79,7 @@ def test_a_convolutional_classifier_with_batch_normalisation(tmp_path):
     convolution = [layers.Conv2D(2, 3), layers.BatchNormalization(), layers.Flatten(), layers.Dense(3)]
     model = keras.Sequential([keras.Input((6, 6, 3)), *convolution])
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile("sgd", loss, metrics=["accuracy"])
+    model.compile("sgd", loss, metrics=["accuracy"], jit_compile=False)
     written = train_on_arrays(model, tmp_path, x, y)
     pictured = {"pictures/confusion", "pictures/mistakes", *(f"pr/{n}/pr_curves" for n in range(3))}
     metrics = of_metrics("loss", "accuracy")
@@ -104,7 +104,8 @@ def test_a_masked_binary_classifier_of_tokens(tmp_path):
     recurrent = [layers.Embedding(9, 4, mask_zero=True), layers.LSTM(3), layers.Dense(1, "sigmoid")]
     model = keras.Sequential([keras.Input((5,), dtype="int64"), *recurrent])
     of_each_class = keras.metrics.F1Score(threshold=0.5)  # an array, which is not shown
-    model.compile("sgd", "binary_crossentropy", metrics=["accuracy", of_each_class])
+    metrics = ["accuracy", of_each_class]
+    model.compile("sgd", "binary_crossentropy", metrics=metrics, jit_compile=False)
     written = train_on_arrays(model, tmp_path, x, y)
     pictured = {"pictures/confusion", "pr/0/pr_curves", "pr/1/pr_curves"}
     metrics = of_metrics("loss", "accuracy")
@@ -143,7 +144,8 @@ def test_two_inputs_and_outputs_with_weights(tmp_path):
     outputs = {"c": layers.Dense(1, name="c")(joined), "d": layers.Dense(3, "softmax", name="d")(joined)}
     model = keras.Model({"a": a, "b": b}, outputs)
     losses = {"c": "mse", "d": "sparse_categorical_crossentropy"}
-    model.compile("sgd", losses, metrics={"c": ["mae"], "d": ["accuracy"]})
+    metrics = {"c": ["mae"], "d": ["accuracy"]}
+    model.compile("sgd", losses, metrics=metrics, jit_compile=False)
     x = {"a": RANDOM.random((24, 4), np.float32), "b": RANDOM.random((24, 2), np.float32)}
     y = {"c": RANDOM.random((24, 1), np.float32), "d": RANDOM.integers(3, size=24)}
     weights = {name: RANDOM.random(24, np.float32) for name in "cd"}
@@ -171,7 +173,7 @@ def test_a_dataset_of_batches_with_other_lengths_and_inputs_alone(tmp_path):
     tokens = tf.ragged.constant([[1, 2], [3, 4], [5, 6, 7], [8, 0, 1]])
     dataset = tf.data.Dataset.from_tensor_slices(tokens).batch(2).map(lambda x: x.to_tensor())
     model = Sizes()
-    model.compile("sgd")
+    model.compile("sgd", jit_compile=False)
     batches = DatasetBatches.of(dataset)
     examples = Examples.of(dataset, 4)
     written = train(model, tmp_path / "run", batches, examples, examples)
@@ -218,7 +220,7 @@ def test_what_a_model_cannot_give_is_left_out_and_noted_once(tmp_path, capsys):
 def test_many_classes_have_no_matrix_and_only_the_first_curves(tmp_path):
     x, y = RANDOM.random((24, 4), np.float32), RANDOM.integers(120, size=24)
     model = keras.Sequential([keras.Input((4,)), layers.Dense(120, "softmax")])
-    model.compile("sgd", "sparse_categorical_crossentropy")
+    model.compile("sgd", "sparse_categorical_crossentropy", jit_compile=False)
     files = Events(tmp_path)
     batches = Batches(x, y, 8, are_images=False)
     stopwatch = Stopwatch(8)

@@ -6,17 +6,18 @@ from tensorboard.plugins.projector.projector_config_pb2 import ProjectorConfig
 from kerasmlp.tensorboard import projector
 
 
-def test_only_as_many_images_are_written_as_fit_into_the_sprite(tmp_path):
-    images = np.zeros((40, 2000, 1500, 3), np.uint8)
+def test_only_as_many_images_are_written_as_fit_into_the_sprite(tmp_path, monkeypatch):
+    monkeypatch.setattr(projector, "SPRITE_SIDE", 81)
+    images = np.zeros((40, 20, 15, 3), np.uint8)
     images[:, 0, 0] = np.arange(40)[:, None]
     labels = np.arange(40)
     projector.write(tmp_path, np.ones((40, 2), np.float32), images, labels, labels)
     config = text_format.Parse((tmp_path / "projector_config.pbtxt").read_text(), ProjectorConfig())
     assert list(config.embeddings[0].tensor_shape) == [20, 2]
     with Image.open(tmp_path / "sprite.png") as sprite:
-        assert sprite.size == (5 * 1500, 4 * 2000)
-        red, green, blue = sprite.getpixel((4 * 1500, 3 * 2000))
-        black = sprite.getpixel((4 * 1500 + 1, 3 * 2000))
+        assert sprite.size == (5 * 15, 4 * 20)
+        red, green, blue = sprite.getpixel((4 * 15, 3 * 20))
+        black = sprite.getpixel((4 * 15 + 1, 3 * 20))
         assert (red, green, blue) == tuple(round(each + 19 * (1 - each / 255)) for each in black)
     assert len((tmp_path / "labels.tsv").read_text().splitlines()) == 21
 

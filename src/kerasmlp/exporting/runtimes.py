@@ -12,6 +12,7 @@ registers, or MODULE.
 
 import base64
 import contextlib
+import gc
 import importlib
 import json
 import re
@@ -214,6 +215,7 @@ def milliseconds(call: Call, inputs: Any) -> float:
 
 def main(format: str, path: str, inputs_path: str, output_path: str, *module: str) -> None:
     """Run the model on all examples, time it, and write the results."""
+    gc.disable()  # the imports make very many objects and no garbage
     with np.load(inputs_path) as arrays:
         inputs = {name.removeprefix("x/"): array for name, array in arrays.items()}
     strokes = inputs.pop("strokes", None)

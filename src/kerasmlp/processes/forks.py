@@ -1,6 +1,7 @@
 """Processes that have imported TensorFlow when they start: a server imports it once, and forks."""
 
 import contextlib
+import gc
 import importlib
 import os
 import signal
@@ -94,9 +95,12 @@ class _Forked:
 def serve(descriptor: int, modules: Sequence[str]) -> None:
     """Import modules, and fork whenever `ForkServer` asks; the program of the server."""
     with socket.socket(fileno=descriptor) as requests:
+        gc.disable()  # the imports make very many objects and no garbage
         for module in modules:
             with contextlib.suppress(Exception):  # the row that needs it says so
                 importlib.import_module(module)
+        gc.freeze()  # no process looks at them again, and so copies their pages
+        gc.enable()
         process.libraries_before_fork = process.in_status("RssFile")
         os.setsid()  # Ctrl-C and a terminal that closes end the other side, which ends this process
         connection = _fork_on_request(requests)
