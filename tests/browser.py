@@ -274,7 +274,7 @@ def _save(shown: Any, path: Path) -> None:
     """Save a picture of what is shown, as a small file."""
     shown.screenshot(path=path)
     with Image.open(path) as picture:
-        small = picture.convert("RGB").quantize(128)
+        small = picture.convert("RGB").quantize(256, Image.Quantize.FASTOCTREE)
     small.save(path, optimize=True)
 
 

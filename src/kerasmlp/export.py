@@ -145,11 +145,10 @@ def _print_notes(console: "Console", report: "exporting.Report") -> None:
         note = f"not checked: {report.not_checked}"
     elif report.drawn_certain is not None:
         note = (
-            f"of {exporting.DRAWN_DIGITS} drawn digits, kerasmlp.predict is certain of"
-            f" {report.drawn_certain}"
+            f"of {exporting.DRAWN_DIGITS} drawn digits, the page reads {report.drawn_equal} as"
+            f" kerasmlp.predict does; of the {report.drawn_certain} that predict is certain of,"
+            f" {report.drawn_alike}"
         )
-        if report.drawn_equal is not None:
-            note += f"; the page reads {report.drawn_equal:.0%} of these as it does"
     else:
         return
     console.print(f"{report.format}: {note}", soft_wrap=True, highlight=False, markup=False)

@@ -135,7 +135,7 @@ def test_other_models_are_refused(served, tmp_path):
     sequential = keras.Sequential([keras.Input((6, 6, 1)), keras.layers.Flatten()])
     for other, said in (
         (dataclasses.replace(served, model=sequential), r"this is Sequential .* \(6, 6, 1\)"),
-        (of_mlp(served, (6, 6, 3), classes=3), r"for grey images; this is MLP .* \(6, 6, 3\)"),
+        (of_mlp(served, (6, 6, 3), classes=3), r"on grey images, .* this is MLP .* \(6, 6, 3\)"),
     ):
         with pytest.raises(FormatError, match=rf"html: this format cannot hold .*{said}"):
             page.write_page(other, tmp_path / "model.html")

@@ -66,8 +66,8 @@ def _content(served: Served) -> dict[str, Any]:
     if not isinstance(served.model, MLP) or served.labels is None or not is_grey:
         raise FormatError(
             "html",
-            "it shows the handbook's MLP, for grey images; this is"
-            f" {type(served.model).__name__} for inputs of shape {shape or 'by name'}",
+            "it shows the handbook's MLP on grey images, as kerasmlp.train makes it; this is"
+            f" {type(served.model).__name__} on inputs {f'of shape {shape}' if shape else 'by name'}",
         )
     weights = _weights(served.model)
     by_model = served.probabilities(served.outputs).argmax(axis=1)

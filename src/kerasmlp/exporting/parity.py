@@ -34,14 +34,14 @@ class Bound:
         equal_labels: the least that it may be.
         accuracy_loss: the most that the accuracy may be below that of the model.
         variance_loss: the most that it may be.
-        drawn_equal: the least that it may be.
+        drawn_alike: the least share of `drawn_certain` that it may be.
     """
 
     largest_difference: float
     equal_labels: float
     accuracy_loss: float
     variance_loss: float
-    drawn_equal: float = 0.99
+    drawn_alike: float = 0.99
 
 
 EXACT = Bound(1e-5, equal_labels=1.0, accuracy_loss=0.0, variance_loss=1.0)
@@ -68,10 +68,10 @@ class Parity:
         accuracy: the accuracy of the export.
         variance_loss: the mean squared difference of an output, divided by the variance of this output:
             the largest of all outputs. None for a model that predicts classes.
-        drawn_certain: how many of the digits that were drawn on a page `kerasmlp.predict` is certain of.
-            None for the other formats.
-        drawn_equal: the share of these that the page reads as `kerasmlp.predict` does. None if there are
-            none.
+        drawn_equal: how many digits that were drawn on a page it reads as `kerasmlp.predict` does. This,
+            and the next two, are None for the other formats.
+        drawn_certain: how many of all drawn digits `kerasmlp.predict` is certain of.
+        drawn_alike: how many of these are read alike, if a pixel more or less to a side is the same.
         milliseconds_1: the median time of a call with one example.
         milliseconds_1000: the median time of a call with the first 1,000 examples.
     """
@@ -84,8 +84,9 @@ class Parity:
     accuracy: float | None = None
     accuracy_of_model: float | None = None
     variance_loss: float | None = None
+    drawn_equal: int | None = None
     drawn_certain: int | None = None
-    drawn_equal: float | None = None
+    drawn_alike: int | None = None
     milliseconds_1: float
     milliseconds_1000: float
 
@@ -109,10 +110,10 @@ class Parity:
                 f" {bound.accuracy_loss:.0%} of accuracy lost"
             )
             received += f", {self.equal_labels:.1%} and {loss:.1%}"
-            if self.drawn_equal is not None:
-                within = within and self.drawn_equal >= bound.drawn_equal
-                expected += f"; and {bound.drawn_equal:.0%} of drawn digits read as by kerasmlp.predict"
-                received += f"; and {self.drawn_equal:.0%} of {self.drawn_certain}"
+            if self.drawn_certain is not None and self.drawn_alike is not None:
+                within = within and self.drawn_alike >= bound.drawn_alike * self.drawn_certain
+                expected += f"; and {bound.drawn_alike:.0%} of drawn digits read as by kerasmlp.predict"
+                received += f"; and {self.drawn_alike} of {self.drawn_certain}"
         if not within:
             raise ParityError(
                 f"{self.format}: expected {expected}; received {received}. This export is not kept."

@@ -110,16 +110,10 @@ def onnx(path: str) -> Call:
 
 
 class Page:
-    """A page in a browser without a window and without a network. Its own functions are called."""
+    """A page in a browser, as Playwright has it. Its own functions are called."""
 
-    def __init__(self, path: str) -> None:
-        try:
-            from playwright.sync_api import sync_playwright
-        except ImportError:
-            raise UnavailableError(f"Playwright is not installed; {HOW_TO_GET_A_BROWSER}") from None
-        context = chromium(sync_playwright().start()).new_context(offline=True)
-        self.page = context.new_page()
-        self.page.goto(Path(path).absolute().as_uri())
+    def __init__(self, page: Any) -> None:
+        self.page = page
 
     def __call__(self, images: Any) -> list[Any]:
         """Return the probabilities of images, `[batch, classes]`."""
@@ -154,6 +148,17 @@ class Page:
         return {"pictures": np.stack(pictures), "drawn": np.array([each for *_, each in found])}
 
 
+def html(path: str) -> Page:
+    """Return a page in a browser without a window and without a network."""
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        raise UnavailableError(f"Playwright is not installed; {HOW_TO_GET_A_BROWSER}") from None
+    page = chromium(sync_playwright().start()).new_context(offline=True).new_page()
+    page.goto(Path(path).absolute().as_uri())
+    return Page(page)
+
+
 def chromium(playwright: Any, **options: Any) -> Any:
     """Start Playwright's own Chromium, or the Chrome, Edge or Chromium that the system has."""
     paths = filter(None, map(shutil.which, BROWSERS))
@@ -173,7 +178,7 @@ RUNTIMES: dict[str, Callable[..., Call]] = {
     "litert": litert,
     "litert-int8": litert,
     "onnx": onnx,
-    "html": Page,
+    "html": html,
 }
 
 

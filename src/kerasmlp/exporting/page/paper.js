@@ -3,9 +3,10 @@
 /* The paper: strokes by mouse, pen, finger and keyboard; undo, clear, test images. */
 
 const paper = by("paper");
-const drawn = { strokes: [], image: null }; // one of the two: strokes, or the pixels of a test image
+const drawn = { strokes: [], example: null }; // one of the two: strokes, or a test image
 const past = []; // what was there before each change
 const pen = { x: SIDE / 2, y: SIDE / 2, isDown: false }; // of the keyboard
+let pointer = null; // the mouse, pen or finger that draws; another one does nothing
 
 function showPaper() {
   const style = getComputedStyle(document.documentElement);
@@ -14,7 +15,7 @@ function showPaper() {
   const context = paper.getContext("2d");
   context.scale(fine, fine);
   const ink = style.getPropertyValue("--ink");
-  if (drawn.image) paintImage(context, ink);
+  if (drawn.example) paintImage(context, ink);
   paint(context, drawn.strokes, ink);
   if (document.activeElement === paper && paper.matches(":focus-visible")) {
     context.lineWidth = 2;
@@ -27,7 +28,7 @@ function showPaper() {
 
 function paintImage(context, ink) {
   context.fillStyle = ink;
-  drawn.image.forEach((value, at) => {
+  drawn.example.pixels.forEach((value, at) => {
     context.globalAlpha = value;
     context.fillRect((SIDE / width) * (at % width), (SIDE / height) * Math.floor(at / width), SIDE / width, SIDE / height);
   });
@@ -37,29 +38,37 @@ function paintImage(context, ink) {
 /** Shows what is drawn, and what the network makes of it. */
 function update() {
   showPaper();
-  read(drawn.image ?? (drawn.strokes.length ? prepared(drawn.strokes, height, width) : null));
+  const { strokes, example } = drawn;
+  read(example ? example.pixels : strokes.length ? prepared(strokes, height, width) : null, example);
   by("undo").disabled = !past.length;
-  by("clear").disabled = !drawn.image && !drawn.strokes.length;
+  by("clear").disabled = !example && !strokes.length;
+  for (const [each, button] of [...by("examples").children].entries()) {
+    button.setAttribute("aria-pressed", content.examples[each] === example);
+  }
+}
+
+/** Puts something else on the paper. A stroke that is being drawn has ended. */
+function put(other) {
+  pointer = null;
+  pen.isDown = false;
+  Object.assign(drawn, other);
+  update();
 }
 
 /** Changes what is drawn, so that undo brings back what was there. */
-function change(strokes, image = null) {
+function change(strokes, example = null) {
   past.push({ ...drawn });
-  Object.assign(drawn, { strokes, image });
-  update();
+  put({ strokes, example });
 }
 
 function undo() {
   if (!past.length) return;
-  Object.assign(drawn, past.pop());
-  pen.isDown = false;
-  update();
+  put(past.pop());
   say(sentence());
 }
 
 function clear() {
-  if (!drawn.image && !drawn.strokes.length) return;
-  pen.isDown = false;
+  if (!drawn.example && !drawn.strokes.length) return;
   change([]);
   say(sentence());
 }
@@ -78,19 +87,18 @@ function goOn(points) {
 
 /* ---- Mouse, pen and finger ---- */
 
-let pointer = null; // the one that draws; another finger does nothing
+const within = (value) => Math.min(Math.max(value, 0), SIDE); // what is not on the paper is not drawn
 
 function placeOn({ clientX, clientY }) {
   const box = paper.getBoundingClientRect();
-  return [((clientX - box.left) / box.width) * SIDE, ((clientY - box.top) / box.height) * SIDE];
+  return [((clientX - box.left) / box.width) * SIDE, ((clientY - box.top) / box.height) * SIDE].map(within);
 }
 
 paper.addEventListener("pointerdown", (event) => {
   if (pointer !== null || event.button !== 0) return;
-  pointer = event.pointerId;
-  pen.isDown = false;
-  paper.setPointerCapture(pointer);
   begin(...placeOn(event));
+  pointer = event.pointerId;
+  paper.setPointerCapture(pointer);
 });
 paper.addEventListener("pointermove", (event) => {
   if (event.pointerId !== pointer) return;
@@ -112,6 +120,7 @@ const MOVES = { ArrowLeft: [-STEP, 0], ArrowRight: [STEP, 0], ArrowUp: [0, -STEP
 
 paper.addEventListener("keydown", (event) => {
   const { key } = event;
+  if (event.ctrlKey || event.metaKey) return; // undo, see below
   if (MOVES[key]) movePen(...MOVES[key]);
   else if (key === " ") lowerPen();
   else if (key.toLowerCase() === "z") undo();
@@ -119,46 +128,48 @@ paper.addEventListener("keydown", (event) => {
   else return;
   event.preventDefault();
 });
+document.addEventListener("keydown", (event) => {
+  if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "z") undo();
+});
 paper.addEventListener("focus", showPaper);
 paper.addEventListener("blur", showPaper);
 
 function movePen(right, down) {
-  const within = (value) => Math.min(Math.max(value, 0), SIDE);
   Object.assign(pen, { x: within(pen.x + right), y: within(pen.y + down) });
   if (pen.isDown) goOn([[pen.x, pen.y]]);
   else showPaper();
 }
 
 function lowerPen() {
-  pen.isDown = !pen.isDown;
-  if (pen.isDown) begin(pen.x, pen.y);
+  const isDown = !pen.isDown;
+  if (isDown) begin(pen.x, pen.y);
+  pen.isDown = isDown;
   showPaper();
   say(pen.isDown ? shown.words.penDown : `${shown.words.penUp}. ${sentence()}`);
 }
 
 /* ---- The page ---- */
 
-/** Shows the test images. Those that are read wrongly have a frame. */
+/** Shows the test images. Those that are read incorrectly have a frame. */
 function buildExamples() {
+  for (const example of content.examples) {
+    const { values } = forward(layers, example.pixels)[last];
+    example.read = values.indexOf(Math.max(...values));
+  }
   buttons(by("examples"), content.examples.length, (each) => {
-    const { label, pixels } = content.examples[each];
+    const example = content.examples[each];
     const canvas = element("canvas");
-    picture(canvas, pixels, [height, width], grey);
-    const onclick = () => { change([], pixels); say(sentence()); };
-    return { className: readOf(pixels) === label ? "" : "wrong", onclick, children: [canvas] };
+    picture(canvas, example.pixels, [height, width], grey);
+    const onclick = () => { change([], example); say(sentence()); };
+    return { className: example.read === example.label ? "" : "wrong", onclick, children: [canvas] };
   });
 }
 
-function readOf(pixels) {
-  const { values } = forward(layers, pixels)[last];
-  return values.indexOf(Math.max(...values));
-}
-
-function showExamples() {
+function nameExamples() {
   for (const [each, button] of [...by("examples").children].entries()) {
-    const { label, pixels } = content.examples[each];
-    button.setAttribute("aria-label", shown.words.example(label, readOf(pixels)));
-    button.removeAttribute("aria-pressed"); // it does something; it is not on or off
+    const { label, read } = content.examples[each];
+    button.title = shown.words.example(label, read);
+    button.setAttribute("aria-label", button.title);
   }
 }
 
@@ -167,7 +178,7 @@ by("clear").addEventListener("click", clear);
 by("language").addEventListener("click", () => {
   shown.words = shown.words === WORDS.en ? WORDS.zh : WORDS.en;
   showWords();
-  showExamples();
+  nameExamples();
 });
 window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
   paintTiles();
@@ -178,5 +189,5 @@ build();
 buildExamples();
 paintTiles();
 showWords();
-showExamples();
+nameExamples();
 update();

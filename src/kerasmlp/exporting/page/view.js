@@ -7,6 +7,7 @@ const { layers, height, width } = content;
 const shown = {
   pixels: null, // what the network takes; null if nothing is drawn
   reading: null, // what `forward` returned for it
+  example: null, // the test image that it is
   layer: null, // the unit that was touched
   unit: null,
   picked: null, // the input that is pointed at
@@ -23,7 +24,7 @@ function element(tag, { attributes = {}, ...properties } = {}, ...children) {
   return made;
 }
 
-const percent = (share) => `${(100 * share).toFixed(1)} %`;
+const percent = (share) => `${(100 * share).toFixed(1)}\u00a0%`; // the space breaks no line
 const number = (value) => (value === undefined ? "–" : value.toFixed(4).replace(/^-(0\.0+)$/, "$1"));
 const largestOf = (values) => values.reduce((most, value) => Math.max(most, Math.abs(value)), 0) || 1;
 
@@ -61,20 +62,21 @@ const weightsOf = ({ units, kernel }, unit) => Array.from({ length: kernel.lengt
 
 /* ---- What is read ---- */
 
-/** Shows what the network makes of an image; null for none. */
-function read(pixels) {
-  shown.pixels = pixels;
-  shown.reading = pixels && forward(layers, pixels);
+/** Shows what the network makes of an image; null for none. `example` is the test image that it is. */
+function read(pixels, example = null) {
+  Object.assign(shown, { pixels, example, reading: pixels && forward(layers, pixels) });
   showReading();
 }
 
 function showReading() {
-  const { words, pixels, reading } = shown;
+  const { words, pixels, reading, example } = shown;
   picture(by("seen"), pixels ?? new Array(height * width).fill(0), [height, width], grey);
   const values = reading?.[last].values;
   const best = values?.indexOf(Math.max(...values));
   const share = values && percent(values[best]);
   by("answer").replaceChildren(...(values ? [element("b", { textContent: best }), share] : [words.nothing]));
+  by("of-example").textContent = example ? words.example(example.label, example.read) : "";
+  by("seen-help").textContent = (example ? words.seenExample : words.seenHelp)(height, width);
   for (const [digit, bar] of [...by("bars").children].entries()) {
     bar.style.setProperty("--share", values?.[digit] ?? 0);
     bar.lastChild.textContent = values ? percent(values[digit]) : "";
@@ -114,7 +116,8 @@ function choose(layer, unit) {
   row.children[unit].setAttribute("aria-pressed", true);
   showUnit();
   say(shown.words.chosen(by("unit-title").textContent, number(computed().value)));
-  if (by("unit").getBoundingClientRect().top > 0.8 * window.innerHeight) by("unit").scrollIntoView();
+  const { top } = by("unit-title").getBoundingClientRect();
+  if (top < 0 || top > 0.8 * window.innerHeight) by("unit").scrollIntoView();
 }
 
 /** Returns weights, inputs and products of the chosen unit, and its numbers. */
@@ -131,11 +134,13 @@ function showUnit() {
   const none = layer === null;
   by("no-unit").hidden = !none;
   by("computed").hidden = none;
+  by("unit-title").hidden = none;
   by("unit-title").textContent = none ? "" : layer === last ? words.digitUnit(unit) : words.unit(words.layer(layer + 1), unit);
   if (none) return;
   const { weights, inputs, products } = computed();
   const zeros = weights.map(() => 0);
   const shape = shapeOf(layer);
+  by("picture-help").textContent = layer ? words.unitHelp : words.pixelHelp;
   picture(by("unit-weights"), weights, shape, signed(largestOf(weights)));
   const most = layer && inputs ? largestOf(inputs) : 1;
   picture(by("unit-inputs"), (inputs ?? zeros).map((input) => input / most), shape, grey);
@@ -192,7 +197,8 @@ const cells = (...values) => values.map((value) => element("td", { textContent: 
 function showTerms() {
   const { words, layer } = shown;
   const { weights, inputs, products } = computed();
-  const [list, table] = by("terms").children;
+  const list = by("terms").querySelector("summary");
+  const table = by("terms").querySelector("table");
   by("terms").hidden = !products;
   if (!products) return;
   const some = products.map((product, at) => ({ at, product })).filter(({ at }) => inputs[at] !== 0);
@@ -215,7 +221,7 @@ function showPicked() {
   const { weights, inputs, products } = computed();
   const where = layer ? words.ofInput(picked) : words.position(...placeOf(picked));
   const terms = inputs ? ` × ${number(inputs[picked])} = ${number(products[picked])}` : "";
-  by("picked").textContent = `${where}: ${number(weights[picked])}${terms}`;
+  by("picked").textContent = `${where}${number(weights[picked])}${terms}`;
 }
 
 /** Picks an input by its row and its column in the pictures of the unit. */
@@ -301,7 +307,6 @@ function showWords() {
   const sizes = [height * width, ...layers.map(({ units }) => units)].join("-");
   by("about").textContent = words.about(content.run, sizes, content.data);
   by("accuracy").textContent = words.accuracy(percent(content.accuracy), content.images.toLocaleString("en"));
-  by("seen-help").textContent = words.seenHelp(height, width);
   by("footer").textContent = words.footer(content.version);
   for (const [layer, title] of [...document.querySelectorAll(".layer")].entries()) {
     title.textContent = words.hidden(layer + 1, layers[layer].units);
