@@ -46,7 +46,8 @@ def _digit_page() -> str:
 
     with tempfile.TemporaryDirectory() as folder:
         settings = Settings(data="mnist5k", name="mnist5k", logdir=Path(folder), summaries=())
-        run, _ = train(settings)
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+            run, _ = train(settings)
         path = Path(folder, "digit.html")
         write_page(Served.of_run(run), path)
         return path.read_text(encoding="utf-8")
