@@ -40,13 +40,16 @@ def on_files(files: Files, config: Any) -> Files:
 @functools.cache
 def _digit_page() -> str:
     """Train the handbook's MLP on the 5,000 images that need no network, and return its page."""
-    from kerasmlp.exporting.page import write_page
-    from kerasmlp.exporting.served import Served
-    from kerasmlp.runs import Settings, train
+    from kerasmlp import cli
+
+    with cli.quiet_start(verbose=False):
+        from kerasmlp.exporting.page import write_page
+        from kerasmlp.exporting.served import Served
+        from kerasmlp.runs import Settings, train
 
     with tempfile.TemporaryDirectory() as folder:
         settings = Settings(data="mnist5k", name="mnist5k", logdir=Path(folder), summaries=())
-        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        with cli.quiet(verbose=False), contextlib.redirect_stdout(io.StringIO()):
             run, _ = train(settings)
         path = Path(folder, "digit.html")
         write_page(Served.of_run(run), path)

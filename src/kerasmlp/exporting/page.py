@@ -5,6 +5,7 @@ network is stands in it as JSON.
 """
 
 import base64
+import importlib.metadata
 import json
 import re
 from importlib import resources
@@ -18,7 +19,6 @@ from numpy.typing import NDArray
 from kerasmlp.exporting.reasons import FormatError
 from kerasmlp.exporting.served import Served
 from kerasmlp.models import MLP, plain
-from kerasmlp.runs.versions import versions
 
 FIRST, WRONG = 20, 10
 """The page shows the first test image of so many classes, and so many that the network reads wrongly."""
@@ -74,7 +74,7 @@ def _content(served: Served) -> dict[str, Any]:
     return {
         "run": served.run,
         "data": PurePath(served.data).name,  # without the folders of whoever trained it
-        "version": versions()["kerasmlp"],
+        "version": importlib.metadata.version("kerasmlp"),
         "height": shape[0],
         "width": shape[1],
         "accuracy": float(np.mean(by_model == served.labels)),
