@@ -12,7 +12,7 @@ import tensorflow as tf
 from kerasmlp.callbacks import handled
 from kerasmlp.distribute.cluster import Cluster
 from kerasmlp.distribute.step import as_train_step, check, distributed, packed, unpacked
-from kerasmlp.loops import LOOPS, History, ResumableLoop, Training, traced
+from kerasmlp.loops import LOOPS, History, ResumableLoop, Training, build, traced
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -54,6 +54,9 @@ class Distribution:
                 if self.cluster is not None:
                     initial_step = self.exchange(training.initial_step)[0]
                     training = dataclasses.replace(training, initial_step=initial_step)
+                    # It gets variables with the first step, but of a resumed run the chief has them.
+                    if self.exchange(int(model.optimizer.built))[0]:
+                        build(model, training.train)
                     self._take_from_chief([*model.variables, *model.optimizer.variables])
                 if name == "fit":
                     with as_train_step(model, step):
