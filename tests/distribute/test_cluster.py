@@ -1,8 +1,12 @@
 """The cluster that the environment describes."""
 
+import socket
+
 import pytest
 
+from helpers import python
 from kerasmlp import train
+from kerasmlp.distribute import cluster, slurm
 
 
 @pytest.mark.parametrize(
@@ -27,3 +31,75 @@ def test_a_cluster_that_is_not_described_as_it_should_be(config, capsys, monkeyp
     assert error.startswith("error: TF_CONFIG: expected {") and error.endswith(
         f"received {config}".strip()
     )
+
+
+def job_step(job=7, step=0, **variables):
+    """The variables of a step of two tasks on a node, as Slurm sets them."""
+    ids = {"SLURM_JOB_ID": str(job), "SLURM_STEP_ID": str(step), "SLURM_PROCID": "1"}
+    step = {"SLURM_STEP_NODELIST": "node", "SLURM_STEP_TASKS_PER_NODE": "2"}
+    return ids | step | {f"SLURM_{name}": value for name, value in variables.items()}
+
+
+@pytest.mark.parametrize(
+    "nodes, tasks, distribution, hosts",
+    [
+        ("n[9-10]", "1(x2)", "cyclic", "n9 n10"),  # by their names, n10 is before n9
+        ("n[9-10]", "3,2", "block", "n9 n9 n9 n10 n10"),
+        ("n[9-10]", "3,2", "cyclic:block", "n9 n10 n9 n10 n9"),
+        ("b,a[08-09,11]x[1-2],c", "2,1(x7)", "block", "b b a08x1 a08x2 a09x1 a09x2 a11x1 a11x2 c"),
+    ],
+)
+def test_the_hosts_of_a_slurm_job_step_are_in_the_order_of_its_tasks(nodes, tasks, distribution, hosts):
+    variables = job_step(STEP_NODELIST=nodes, STEP_TASKS_PER_NODE=tasks, DISTRIBUTION=distribution)
+    found = [address.rpartition(":") for address in slurm.addresses(variables)]
+    assert [host for host, _, _ in found] == hosts.split()
+    assert [int(port) - int(found[0][2]) for _, _, port in found] == list(range(len(found)))
+
+
+def test_slurm_jobs_and_their_steps_that_share_a_node_have_other_ports():
+    found = [slurm.addresses(job_step(job, step)) for job in range(70, 90) for step in range(3)]
+    both = {address for addresses in found for address in addresses}
+    assert len(both) == 2 * 20 * 3
+    ports = [int(address.rpartition(":")[2]) for address in both]
+    assert min(ports) > 1024 and max(ports) < 32768
+
+
+def test_a_slurm_job_step_is_a_cluster(monkeypatch):
+    monkeypatch.delenv("TF_CONFIG", raising=False)
+    for name, value in job_step().items():
+        monkeypatch.setenv(name, value)
+    found = cluster.Cluster.from_environment()
+    assert (found.worker, found.tasks) == (1, (("worker", 0), ("worker", 1)))
+    assert [address.split(":")[0] for address in found.addresses] == ["node", "node"]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"STEP_NODELIST": "n[9-"},
+        {"STEP_TASKS_PER_NODE": "1(x2)"},
+        {"DISTRIBUTION": "plane"},
+        {"PROCID": "2"},
+        {"JOB_ID": ""},
+    ],
+)
+def test_a_slurm_job_step_that_is_not_understood(wrong, capsys, monkeypatch):
+    monkeypatch.delenv("TF_CONFIG", raising=False)
+    variables = job_step(**wrong)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert train.main(["--data", "mnist5k", "--strategy", "multiworker"]) == 2
+    nodes = variables["SLURM_STEP_NODELIST"]
+    expected = f"error: SLURM_STEP_NODELIST: expected {cluster.OF_SLURM}; received {nodes}"
+    assert capsys.readouterr().err.splitlines()[-1] == expected
+
+
+def test_an_address_that_is_taken_is_named():
+    with socket.create_server(("", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        config = cluster.tf_config([address, *cluster.free_addresses(1)], 0)
+        flags = ("--data", "mnist5k", "--strategy", "multiworker")
+        done = python("-m", "kerasmlp.train", *flags, TF_CONFIG=config)
+    assert done.returncode == 2
+    expected = "error: worker 0: expected an address to listen at; received "
+    assert done.stderr.splitlines()[1:] == [f"{expected}{address}, whose port another process may have"]

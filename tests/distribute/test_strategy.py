@@ -54,6 +54,15 @@ def test_workers_end_where_one_process_does(cluster, noise, workers, flags, caps
     assert {path.name for path in cluster.logs.iterdir()} == {"alone", "spread"}
 
 
+def test_workers_go_on_where_one_process_would(cluster):
+    assert cluster.run(0, "alone", "--no-jit-compile", "--epochs", "2").returncode == 0
+    assert cluster.run(2, "spread", "--loop", "graph", "--epochs", "1").returncode == 0
+    resumed = cluster.run(2, "spread", "--resume", "--epochs", "2")
+    assert resumed.returncode == 0, resumed.stderr
+    assert "resuming after step 72 of 144" in resumed.stderr
+    cluster.assert_alike("spread", "alone")
+
+
 @pytest.fixture(scope="module")
 def on_mnist(tmp_path_factory, mnist_path):
     """A cluster on all of MNIST, and runs of an epoch of one process."""

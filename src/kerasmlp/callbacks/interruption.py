@@ -58,7 +58,10 @@ def handled(handler: Any, *numbers: int) -> Iterator[None]:
 
 
 class Interruption:
-    """A context that notes a first SIGINT or SIGTERM, and raises `Interrupted` at a second one.
+    """A context that notes a first SIGINT or SIGTERM, and raises `Interrupted` at a SIGINT after it.
+
+    A SIGTERM after it changes nothing: Slurm sends two within milliseconds when a job's time is over,
+    and who wants an end at once has SIGKILL.
 
     `noted` is the number of the first signal to this process, or None. `received` is the signal to act
     on: `noted`, or if `shared` what several processes agreed on, see `distribute.StopTogether`.
@@ -79,7 +82,9 @@ class Interruption:
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         if self.noted is not None:
-            raise Interrupted(number)
+            if number == signal.SIGINT:
+                raise Interrupted(number)
+            return
         self.noted = number
         if not self._shared:
             self.received = number

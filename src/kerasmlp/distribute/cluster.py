@@ -8,15 +8,18 @@ import dataclasses
 import json
 import os
 import re
-import shutil
 import socket
 from typing import Any, Self
+
+from kerasmlp.distribute import slurm
 
 OF_TF_CONFIG = (
     '{"cluster": {"worker": ["host:port", ...]}, "task": {"type": "worker", "index": 0}}'
     " with the number of this worker as its index"
 )
 """The expected value of the variable `TF_CONFIG`."""
+OF_SLURM = "the nodes of a Slurm job step whose tasks are distributed as block or cyclic"
+"""The expected value of the variable `SLURM_STEP_NODELIST`."""
 PROBE_SECONDS = 1.0
 """How long to wait for a worker to accept a connection, when looking for the one that died."""
 
@@ -44,10 +47,11 @@ class Cluster:
         Raises:
             ValueError: there is neither, or its description is wrong.
         """
-        name, expected = "TF_CONFIG", OF_TF_CONFIG
-        if name not in os.environ:
-            name, expected = "SLURM_STEP_NODELIST", "the nodes of a Slurm job step"
-        if name not in os.environ:
+        if "TF_CONFIG" in os.environ:
+            name, expected = "TF_CONFIG", OF_TF_CONFIG
+        elif "SLURM_STEP_NODELIST" in os.environ:
+            name, expected = "SLURM_STEP_NODELIST", OF_SLURM
+        else:
             raise ValueError(
                 "--strategy multiworker: expected the variable TF_CONFIG or a Slurm job step, which name"
                 " the workers; received neither (python -m kerasmlp.launch starts some on this machine)"
@@ -102,13 +106,9 @@ def _resolver() -> Any:
     resolvers = tf.distribute.cluster_resolver
     if "TF_CONFIG" in os.environ:
         return resolvers.TFConfigClusterResolver()
-    if shutil.which("nvidia-smi"):
-        return resolvers.SlurmClusterResolver()
-    # Without that program the resolver cannot count GPUs, and would leave out tasks without one.
-    tasks = int(os.environ["SLURM_STEP_NUM_TASKS"])
-    slurm = resolvers.SlurmClusterResolver(gpus_per_node=tasks, gpus_per_task=1, auto_set_gpu=False)
-    cluster, (job, task) = slurm.cluster_spec(), slurm.get_task_info()
-    return resolvers.SimpleClusterResolver(cluster, task_type=job, task_id=task, rpc_layer="grpc")
+    cluster = tf.train.ClusterSpec({"worker": slurm.addresses(os.environ)})
+    task = int(os.environ["SLURM_PROCID"])
+    return resolvers.SimpleClusterResolver(cluster, task_type="worker", task_id=task, rpc_layer="grpc")
 
 
 def free_addresses(number: int) -> list[str]:

@@ -12,7 +12,7 @@ import tensorflow as tf
 from kerasmlp.callbacks import handled
 from kerasmlp.distribute.cluster import Cluster
 from kerasmlp.distribute.step import as_train_step, check, distributed, packed, unpacked
-from kerasmlp.loops import LOOPS, History, ResumableLoop, Training, traced
+from kerasmlp.loops import LOOPS, History, ResumableLoop, Training, build, traced
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -54,6 +54,9 @@ class Distribution:
                 if self.cluster is not None:
                     initial_step = self.exchange(training.initial_step)[0]
                     training = dataclasses.replace(training, initial_step=initial_step)
+                    # It gets variables with the first step, but of a resumed run the chief has them.
+                    if self.exchange(int(model.optimizer.built))[0]:
+                        build(model, training.train)
                     self._take_from_chief([*model.variables, *model.optimizer.variables])
                 if name == "fit":
                     with as_train_step(model, step):
@@ -137,14 +140,15 @@ def distribution(strategy: str, logical_cpus: int = 1) -> Distribution:
         logical_cpus: the number of devices that `mirrored` splits the CPU into. Above 1, no GPU is used.
 
     Raises:
-        ValueError: there is no cluster, or its description is wrong, or TensorFlow has been used.
+        ValueError: there is no cluster, or its description is wrong, or its address is taken, or
+            TensorFlow has been used.
     """
     if strategy == "none":
         return Distribution()
     if strategy == "multiworker":
         cluster = Cluster.from_environment()
         # TensorFlow may wait for long, and Python does not see Ctrl-C meanwhile.
-        with handled(signal.SIG_DFL, signal.SIGINT):
+        with handled(signal.SIG_DFL, signal.SIGINT), _naming_the_port(cluster):
             workers = tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=cluster.resolver)
         return Distribution(workers, cluster)
     if logical_cpus == 1:
@@ -152,6 +156,19 @@ def distribution(strategy: str, logical_cpus: int = 1) -> Distribution:
     _split_cpu(logical_cpus)
     names = [f"CPU:{number}" for number in range(logical_cpus)]
     return Distribution(tf.distribute.MirroredStrategy(names))
+
+
+@contextlib.contextmanager
+def _naming_the_port(cluster: Cluster) -> Iterator[None]:
+    """Turn the error of a server that does not start into a `ValueError` that names its address."""
+    try:
+        yield
+    except tf.errors.UnknownError as error:  # all that TensorFlow says of it
+        address = cluster.addresses[cluster.worker]
+        raise ValueError(
+            f"worker {cluster.worker}: expected an address to listen at; received {address},"
+            " whose port another process may have"
+        ) from error
 
 
 def _split_cpu(logical_cpus: int) -> None:
