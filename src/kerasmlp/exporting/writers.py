@@ -100,7 +100,8 @@ def _write_integers(served: Served, model: keras.Model, path: Path) -> None:
             yield {name: array[one : one + 1] for name, array in inputs.items()}
 
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", r"\s*Warning: tf.lite.Interpreter is deprecated")
+        warnings.filterwarnings("ignore", r"\s*Warning: (tf.lite.Interpreter is|Please use the LiteRT)")
+        warnings.filterwarnings("ignore", "Statistics for quantized inputs")  # of TensorFlow 2.18
         _export(
             served.serving(model, training=False),
             path,
