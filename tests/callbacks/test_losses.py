@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from helpers import cases, compiled, run
-from kerasmlp.callbacks.losses import BatchLosses, PrintBatchLoss, StopAtNonFinite
+from kerasmlp.callbacks.losses import BatchLosses, PrintBatchLoss, StepLoss, StopAtNonFinite
 from kerasmlp.loops.builtin import LOOPS
 from small_models import dense
 
@@ -69,6 +69,17 @@ def test_a_train_step_that_computes_no_loss_or_several_has_none_recorded(times, 
     callbacks = [collector.batch_losses, collector]
     run("graph", model, digits, validation=False, callbacks=callbacks)
     assert collector.losses == []
+
+
+@pytest.mark.parametrize("loss", [math.inf, -math.inf, math.nan])
+def test_a_loss_that_is_infinite_or_no_number_stops_and_a_large_one_does_not(loss):
+    batch_losses = BatchLosses()
+    stop = StopAtNonFinite(batch_losses)
+    batch_losses.latest = [StepLoss(1, 3e38, 3e38), StepLoss(2, 0.0, 0.0)]
+    stop.on_train_batch_end(1)
+    batch_losses.latest = [StepLoss(3, 1.0, 1.0), StepLoss(4, loss, loss)]
+    with pytest.raises(FloatingPointError, match=f"the loss is {loss} at step 4; training stopped"):
+        stop.on_train_batch_end(3)
 
 
 @pytest.mark.parametrize("loop", cases(LOOPS, default=("fit", "eager")))

@@ -1,11 +1,13 @@
 import json
+import os
 import resource
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
-from kerasmlp.checkpoints import files
+from kerasmlp.checkpoints import atomic, files
 from kerasmlp.checkpoints.files import Checkpoints, Contents
 
 
@@ -119,3 +121,25 @@ def test_a_failed_write_names_the_file_and_keeps_the_checkpoint_before_it(tmp_pa
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert [path.name for path in tmp_path.iterdir()] == ["step-000000001.npz"]
     assert checkpoints.newest().state["step"] == 1
+
+
+def test_a_file_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch):
+    """Or a power cut could leave the name of a checkpoint with nothing behind it."""
+    calls, replace = [], Path.replace
+
+    def flush(descriptor):
+        of = Path(f"/proc/self/fd/{descriptor}").readlink()
+        calls.append(("flush", of.name, of.is_dir() or of.read_bytes()))
+
+    def named(part, path):
+        calls.append(("name", part.name, path.name))
+        return replace(part, path)
+
+    monkeypatch.setattr(os, "fsync", flush)
+    monkeypatch.setattr(Path, "replace", named)
+    atomic.write(tmp_path / "model.npz", b"content")
+    assert calls == [
+        ("flush", ".part-model.npz", b"content"),
+        ("name", ".part-model.npz", "model.npz"),
+        ("flush", tmp_path.name, True),
+    ]

@@ -24,6 +24,27 @@ def test_a_right_loop_agrees(name, mnist5k):
     assert found.steps > 0
 
 
+@pytest.mark.parametrize("error, agrees", [(1e-6, True), (1e-4, False)])
+def test_the_bound_on_rounding_lies_between_a_rate_that_is_wrong_by(error, agrees, mnist5k):
+    """A millionth of a learning rate may be rounding, a ten-thousandth is a mistake."""
+
+    def descends():
+        model = factories.mlp()
+        model.compile(keras.optimizers.SGD(0.01), model.loss, metrics=["accuracy"])
+        return model
+
+    def with_another_rate(model, train, validation, epochs, callbacks):
+        optimizer = keras.optimizers.SGD(0.01 * (1 + error))
+        for epoch in range(epochs):
+            for x, y in train.epoch(epoch):
+                _, _, gradients = loops.compute_gradients(model, x, y)
+                optimizer.apply(gradients, model.trainable_variables)
+
+    found = check(with_another_rate, descends, mnist5k)
+    assert (found.divergence is None) == agrees
+    assert agrees or found.divergence.step == 1
+
+
 def accumulates_by_hand(model, train, validation, epochs, callbacks):
     optimizer, sums = keras.optimizers.Adam(0.01), [0.0] * len(model.trainable_variables)
     number = 0

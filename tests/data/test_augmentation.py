@@ -130,6 +130,13 @@ def test_an_augmented_batch_depends_only_on_the_seed_and_the_step(digits, sampli
     assert not np.array_equal(expected[0], expected[batches.steps_per_epoch])
 
 
+def test_the_same_image_is_distorted_otherwise_in_each_step():
+    images = np.repeat(np.arange(36, dtype=np.uint8).reshape(1, 6, 6, 1), 20, axis=0)
+    batches = Batches(images, np.zeros(20, np.uint8), 5, seed=3, augment=AUGMENTATION)
+    found = [x.numpy().tobytes() for epoch in range(2) for x, _ in batches.epoch(epoch)]
+    assert len(set(found)) == len(found) == 8
+
+
 ALL = (("fit", 1), ("fit", 3), ("graph", 3), ("graph", 1), ("eager", 1))
 WAYS = {"plain": (False, ALL), "XLA": (True, ALL[:3:2]), "XLA, all": (True, ALL[:4])}
 

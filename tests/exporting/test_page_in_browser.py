@@ -246,6 +246,7 @@ def test_a_test_image_is_taken_as_it_is(opened, served):
         told = opened.locator("#of-example").text_content()
         assert told.startswith("test image of a") and str(served.labels[chosen[each]]) in told
         assert ("read as" in told) == is_wrong
+        opened.locator(".units button").first.click()
         assert examples.nth(each).get_attribute("aria-pressed") == "true"
         assert ("wrong" in examples.nth(each).get_attribute("class")) == is_wrong == (each == 11)
     opened.locator("#undo").click()

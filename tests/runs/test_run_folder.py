@@ -39,3 +39,22 @@ def test_the_environment_names_versions_and_machine():
     found = environment()
     assert found["versions"]["tensorflow"] == tf.__version__
     assert found["machine"]["cores"] >= 1
+
+
+def test_what_a_killed_run_has_half_written_is_removed_and_what_it_appended_is_cut(tmp_path):
+    history, events = tmp_path / "history.csv", tmp_path / "train/events.out.tfevents.1"
+    for path in (history, events):
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"kept")
+    kept = run_folder.lengths(tmp_path)
+    assert kept == {"history.csv": 4, "train/events.out.tfevents.1": 4}
+    for path in (history, events):
+        path.write_bytes(b"kept and more")
+    later = tmp_path / "train/events.out.tfevents.2"
+    for half in (".part-model.keras", "checkpoints/.part-step-1.npz", "train/events.out.tfevents.2"):
+        (tmp_path / half).parent.mkdir(exist_ok=True)
+        (tmp_path / half).write_bytes(b"half")
+    run_folder.cut(tmp_path, kept)
+    assert history.read_bytes() == events.read_bytes() == b"kept"
+    assert not later.exists()
+    assert not [path for path in tmp_path.rglob("*") if path.name.startswith(".part-")]

@@ -37,6 +37,8 @@ def write(path: Path, content: bytes) -> None:
 
 
 def _flush_folder(folder: Path) -> None:
+    if os.name == "nt":  # Windows opens no folder, and so flushes none
+        return
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -21,7 +21,7 @@ from kerasmlp.exporting.served import Served
 from kerasmlp.models import MLP, plain
 
 FIRST, WRONG = 20, 10
-"""The page shows the first test image of so many classes, and so many that the network reads wrongly."""
+"""The page shows the first test image of so many classes, and so many that it reads incorrectly."""
 
 
 def write_page(served: Served, path: Path) -> None:
@@ -62,7 +62,7 @@ def _json(content: dict[str, Any]) -> str:
 def _content(served: Served) -> dict[str, Any]:
     """Return what the page is about: the model, what it was trained on, and some test images."""
     shape: tuple[int, ...] = () if isinstance(served.x, dict) else served.x.shape[1:]
-    is_grey = len(shape) in (2, 3) and shape[2:] in ((), (1,))
+    is_grey = len(shape) == 3 and shape[-1] == 1
     if not isinstance(served.model, MLP) or served.labels is None or not is_grey:
         raise FormatError(
             "html",

@@ -30,6 +30,12 @@ function softmax(totals) {
   return exps.map((exp) => exp / sum);
 }
 
+/** Returns what a network reads: the unit of its last layer that has the largest value. */
+function labelOf(reading) {
+  const { values } = reading.at(-1);
+  return values.indexOf(Math.max(...values));
+}
+
 /** Returns the numbers that a text in base64 holds, 32 bits each, the lowest byte first. */
 function floats(text) {
   const view = new DataView(bytes(text).buffer);

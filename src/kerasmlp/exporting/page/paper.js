@@ -145,17 +145,14 @@ function lowerPen() {
   if (isDown) begin(pen.x, pen.y);
   pen.isDown = isDown;
   showPaper();
-  say(pen.isDown ? shown.words.penDown : `${shown.words.penUp}. ${sentence()}`);
+  say(pen.isDown ? shown.words.penDown : shown.words.penUp(sentence()));
 }
 
 /* ---- The page ---- */
 
 /** Shows the test images. Those that are read incorrectly have a frame. */
 function buildExamples() {
-  for (const example of content.examples) {
-    const { values } = forward(layers, example.pixels)[last];
-    example.read = values.indexOf(Math.max(...values));
-  }
+  for (const example of content.examples) example.read = labelOf(forward(layers, example.pixels));
   buttons(by("examples"), content.examples.length, (each) => {
     const example = content.examples[each];
     const canvas = element("canvas");

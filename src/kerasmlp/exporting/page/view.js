@@ -72,9 +72,8 @@ function showReading() {
   const { words, pixels, reading, example } = shown;
   picture(by("seen"), pixels ?? new Array(height * width).fill(0), [height, width], grey);
   const values = reading?.[last].values;
-  const best = values?.indexOf(Math.max(...values));
-  const share = values && percent(values[best]);
-  by("answer").replaceChildren(...(values ? [element("b", { textContent: best }), share] : [words.nothing]));
+  const answer = values ? [element("b", { textContent: labelOf(reading) }), percent(values[labelOf(reading)])] : [words.nothing];
+  by("answer").replaceChildren(...answer);
   by("of-example").textContent = example ? words.example(example.label, example.read) : "";
   by("seen-help").textContent = (example ? words.seenExample : words.seenHelp)(height, width);
   for (const [digit, bar] of [...by("bars").children].entries()) {
@@ -91,9 +90,8 @@ const say = (text) => { by("status").textContent = text; };
 
 /** Returns what is read, as a sentence. It is said when a stroke has ended, or undo or clear was used. */
 function sentence() {
-  const values = shown.reading?.[last].values;
-  const best = values?.indexOf(Math.max(...values));
-  return values ? shown.words.read(best, percent(values[best])) : shown.words.nothing;
+  const { words, reading } = shown;
+  return reading ? words.read(labelOf(reading), percent(reading[last].values[labelOf(reading)])) : words.nothing;
 }
 
 function showTiles(tiles, layer) {
@@ -111,7 +109,7 @@ function showTiles(tiles, layer) {
 /** Chooses a unit. Its layer is the last one for the bar of a digit. */
 function choose(layer, unit) {
   Object.assign(shown, { layer, unit, picked: null });
-  for (const pressed of document.querySelectorAll("[aria-pressed=true]")) pressed.setAttribute("aria-pressed", false);
+  for (const pressed of document.querySelectorAll(":is(#bars, .units) [aria-pressed=true]")) pressed.setAttribute("aria-pressed", false);
   const row = layer === last ? by("bars") : document.querySelectorAll(".units")[layer];
   row.children[unit].setAttribute("aria-pressed", true);
   showUnit();
