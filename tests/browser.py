@@ -191,13 +191,18 @@ def show_comparison(page: Any) -> Any:
     return page.locator("svg")
 
 
-def draw(page: Any, digit: Any) -> None:
-    """Draw strokes with the mouse, on the paper of a page that `export --format html` wrote."""
-    page.locator("#paper").scroll_into_view_if_needed()
+def places(page: Any, stroke: Any) -> list[tuple[float, float]]:
+    """Return where a pointer goes along a stroke, on the paper that `export --format html` wrote."""
     box = page.locator("#paper").bounding_box()
     scale = box["width"] / strokes.SIDE
+    return [(box["x"] + scale * x, box["y"] + scale * y) for x, y in stroke["points"]]
+
+
+def draw(page: Any, digit: Any) -> None:
+    """Draw strokes with the mouse, on that paper."""
+    page.locator("#paper").scroll_into_view_if_needed()
     for stroke in digit:
-        first, *others = [(box["x"] + scale * x, box["y"] + scale * y) for x, y in stroke["points"]]
+        first, *others = places(page, stroke)
         page.mouse.move(*first)
         page.mouse.down()
         for place in others:

@@ -46,10 +46,10 @@ class _Run:
 
     @classmethod
     def read(cls, folder: Path) -> "_Run":
-        made_by = run_folder.made_by(folder)
+        settings = run_folder.read_json(folder / run_folder.SETTINGS)
+        made_by = run_folder.made_by(settings)
         result = run_folder.SEEDS if made_by == "kerasmlp.seeds" else run_folder.METRICS
-        files = (run_folder.SETTINGS, result)
-        return cls(folder, made_by, *(run_folder.read_json(folder / file) for file in files))
+        return cls(folder, made_by, settings, run_folder.read_json(folder / result))
 
     @property
     def cells(self) -> list[str]:
@@ -59,8 +59,8 @@ class _Run:
         units = " ".join(map(_text, hidden_units)) if isinstance(hidden_units, list) else ""
         of_mlp = f"MLP {units}" if units else _text(metrics.get("model"))
         seeds = f"{_text(given['seeds'])} seeds of " if "seeds" in given else ""
-        cells = [
-            self.folder.name,
+        return [
+            _text(self.folder.name),
             f"{seeds}{_text(given.get('model')) or of_mlp}",
             Path(_text(metrics.get("dataset")) or _text(given.get("data"))).name,
             _text(given.get("loop")),
@@ -68,7 +68,6 @@ class _Run:
             *(_accuracy(metrics.get(name)) for name in ("validation_accuracy", "test_accuracy")),
             self._ended if metrics else "",
         ]
-        return list(map(_text, cells))
 
     @property
     def _epochs(self) -> str:

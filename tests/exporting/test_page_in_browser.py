@@ -59,13 +59,6 @@ def window(path, **context):
     assert {url.partition(":")[0] for url in requests} <= {"file", "data"}
 
 
-def places(shown, stroke):
-    """The places in the window that a pointer goes to along a stroke."""
-    box = shown.locator("#paper").bounding_box()
-    scale = box["width"] / SIDE
-    return [(box["x"] + scale * x, box["y"] + scale * y) for x, y in stroke["points"]]
-
-
 def pixels(shown):
     """What the network sees; None for no image."""
     found = shown.evaluate("shown.pixels")
@@ -99,7 +92,7 @@ def test_the_page_predicts_what_the_model_predicts(exported):
 
 def test_a_stroke_is_read_while_it_is_drawn(opened):
     assert pixels(opened) is None
-    first, *others = places(opened, SEVEN[0])
+    first, *others = browser.places(opened, SEVEN[0])
     opened.mouse.move(*first)
     opened.mouse.down()
     seen = []
@@ -130,7 +123,7 @@ def test_the_image_is_that_of_mnist_in_size_and_place(opened):
 def test_a_stroke_that_is_being_drawn_ends_when_something_else_is_put_on_the_paper(opened):
     browser.draw(opened, SEVEN)
     before = pixels(opened)
-    first, second, *_ = places(opened, SEVEN[0])
+    first, second, *_ = browser.places(opened, SEVEN[0])
     for keys in ("z", "Delete", "Control+z"):
         opened.mouse.move(*first)
         opened.mouse.down()
@@ -185,7 +178,7 @@ def test_a_finger_draws_as_the_mouse_does(opened):
         points = [{"x": x, "y": y, "id": number} for number, (x, y) in enumerate(points)]
         touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
 
-    for first, *others in (places(opened, stroke) for stroke in SEVEN):
+    for first, *others in (browser.places(opened, stroke) for stroke in SEVEN):
         send("touchStart", first)
         for place in others:
             send("touchMove", place)
@@ -194,7 +187,7 @@ def test_a_finger_draws_as_the_mouse_does(opened):
     assert label(opened) == "7"
     # a second finger draws nothing
     strokes = opened.evaluate("drawn.strokes.length")
-    first, *_, other = places(opened, SEVEN[0])
+    first, *_, other = browser.places(opened, SEVEN[0])
     send("touchStart", first)
     send("touchStart", first, other)
     send("touchEnd")

@@ -81,6 +81,21 @@ class Checker:
         self._slots_of = self._used_optimizer
         self._slots = values(self._slots_of.variables) if self._slots_of is not None else []
 
+    def _with_right_optimizer(self, seen: State, right: State) -> State:
+        """Return a state of the loop, with the optimizer of the reference if the loop has its own.
+
+        What both optimizers keep is taken from the loop's, so that rounding does not add up in it.
+        """
+        if not self.has_own_optimizer:
+            return seen
+        kept = self._slots_of.variables if self._slots_of is not None else []
+        own = {_slot(each.path): value for each, value in zip(kept, self._slots, strict=True)}
+        slots = [
+            own[_slot(path)] if _slot(path) in own and own[_slot(path)].shape == value.shape else value
+            for path, value in zip(self._reference.paths, right, strict=True)
+        ]
+        return [*seen[: self._weights], *slots[self._weights :]]
+
     def _experiment(
         self,
         right: StepBound,
@@ -127,3 +142,9 @@ class Checker:
         except Exception as error:  # the verdict stands
             why = f"unknown, because the diagnosis failed: {type(error).__name__}: {error}"
         self.divergence = Divergence(step, found.variable, found.size, found.bound, why)
+
+
+def _slot(path: str) -> str:
+    """Return the name of what an optimizer keeps for a variable; of its settings, the whole path."""
+    _, _, name = path.rpartition("/")
+    return path if name in ("iteration", "learning_rate") else name

@@ -245,21 +245,6 @@ class Follower(Checker, keras.callbacks.Callback):
         is_measured = self._next_step <= MEASURE_ALL_UNTIL or self._executions % MEASURE_EVERY == 0
         return is_measured or self._next_step % self._train.steps_per_epoch == 0
 
-    def _with_right_optimizer(self, seen: State, right: State) -> State:
-        """Return a state of the loop, with the optimizer of the reference if the loop has its own.
-
-        What both optimizers keep is taken from the loop's, so that rounding does not add up in it.
-        """
-        if not self.has_own_optimizer:
-            return seen
-        kept = self._slots_of.variables if self._slots_of is not None else []
-        own = {_slot(each.path): value for each, value in zip(kept, self._slots, strict=True)}
-        slots = [
-            own[_slot(path)] if _slot(path) in own and own[_slot(path)].shape == value.shape else value
-            for path, value in zip(self._reference.paths, right, strict=True)
-        ]
-        return [*seen[: self._weights], *slots[self._weights :]]
-
     def _end_epoch(self, logs: Logs | None = None) -> None:
         """Check that the epoch that has begun is complete, and the metrics that are reported of it."""
         if self.divergence is not None or self._has_ended:
@@ -307,9 +292,3 @@ class Follower(Checker, keras.callbacks.Callback):
             self.divergence = outside.after_the_last_step(
                 self._reference, self._train, expected, self._after, now, self._next_step, self._compared
             )
-
-
-def _slot(path: str) -> str:
-    """Return the name of what an optimizer keeps for a variable; of its settings, the whole path."""
-    _, _, name = path.rpartition("/")
-    return path if name in ("iteration", "learning_rate") else name

@@ -72,9 +72,8 @@ def begun(logdir: Path) -> list[Path]:
     return [path.parent for path in sorted(logdir.glob(f"*/{SETTINGS}"), key=_time)]
 
 
-def made_by(folder: Path) -> str:
-    """Return what makes the run in a folder: `kerasmlp.train`, `kerasmlp.seeds` or `kerasmlp.fit`."""
-    settings = read_json(folder / SETTINGS)
+def made_by(settings: dict[str, Any]) -> str:
+    """Return what makes a run of these settings: `kerasmlp.train`, `kerasmlp.seeds`, `kerasmlp.fit`."""
     if "seeds" in settings:
         return "kerasmlp.seeds"
     return "kerasmlp.train" if "recipe" in settings else "kerasmlp.fit"
@@ -85,8 +84,10 @@ def newest(logdir: Path) -> Path | None:
 
     The runs of `kerasmlp.seeds`, which have a folder of their own, are not meant.
     """
-    runs = (folder for folder in reversed(begun(logdir)) if made_by(folder) != "kerasmlp.seeds")
-    return next(runs, None)
+    for folder in reversed(begun(logdir)):
+        if made_by(read_json(folder / SETTINGS)) != "kerasmlp.seeds":
+            return folder
+    return None
 
 
 def named(run: Path) -> Path:

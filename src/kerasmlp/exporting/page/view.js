@@ -135,7 +135,8 @@ function showUnit() {
   by("unit-title").hidden = none;
   by("unit-title").textContent = none ? "" : layer === last ? words.digitUnit(unit) : words.unit(words.layer(layer + 1), unit);
   if (none) return;
-  const { weights, inputs, products } = computed();
+  const found = computed();
+  const { weights, inputs, products } = found;
   const zeros = weights.map(() => 0);
   const shape = shapeOf(layer);
   by("picture-help").textContent = layer ? words.unitHelp : words.pixelHelp;
@@ -143,15 +144,14 @@ function showUnit() {
   const most = layer && inputs ? largestOf(inputs) : 1;
   picture(by("unit-inputs"), (inputs ?? zeros).map((input) => input / most), shape, grey);
   picture(by("unit-products"), products ?? zeros, shape, signed(products ? largestOf(products) : 1));
-  showNumbers();
-  showAdds();
-  showTerms();
-  showPicked();
+  showNumbers(found);
+  showAdds(found);
+  showTerms(found);
+  showPicked(found);
 }
 
-function showNumbers() {
+function showNumbers({ sum, total, value, totals }) {
   const { words, layer, unit } = shown;
-  const { sum, total, value, totals } = computed();
   const rows = [["sum", words.sum, sum], ["bias", words.bias, layers[layer].bias[unit]], ["total", words.total, total]];
   if (layer === last) {
     const exps = totals?.map(Math.exp);
@@ -165,12 +165,11 @@ function showNumbers() {
 }
 
 /** Shows what the unit adds to the units of the next layer: its activation times the weight. */
-function showAdds() {
+function showAdds({ value }) {
   const { words, layer, unit } = shown;
   by("adding").hidden = layer === last;
   if (layer === last) return;
   const { units, kernel } = layers[layer + 1];
-  const { value } = computed();
   const digits = layer + 1 === last;
   by("adds-title").textContent = digits ? words.adds : words.addsUnits;
   by("adds-help").textContent = digits ? words.addsHelp : words.addsUnitsHelp;
@@ -192,9 +191,8 @@ const head = (...names) => element("thead", {}, element("tr", {}, ...names.map((
 const cells = (...values) => values.map((value) => element("td", { textContent: number(value) }));
 
 /** Shows all products that are not 0, with the largest first, where the list is open. */
-function showTerms() {
+function showTerms({ weights, inputs, products }) {
   const { words, layer } = shown;
-  const { weights, inputs, products } = computed();
   const list = by("terms").querySelector("summary");
   const table = by("terms").querySelector("table");
   by("terms").hidden = !products;
@@ -213,10 +211,9 @@ function showTerms() {
 
 const placeOf = (at) => (shown.layer ? [at] : [Math.floor(at / width), at % width]);
 
-function showPicked() {
+function showPicked({ weights, inputs, products }) {
   const { words, layer, picked } = shown;
   if (picked === null) return (by("picked").textContent = "");
-  const { weights, inputs, products } = computed();
   const where = layer ? words.ofInput(picked) : words.position(...placeOf(picked));
   const terms = inputs ? ` × ${number(inputs[picked])} = ${number(products[picked])}` : "";
   by("picked").textContent = `${where}${number(weights[picked])}${terms}`;
@@ -227,8 +224,9 @@ function pick(row, column) {
   const [rows, columns] = shapeOf(shown.layer);
   const clip = (value, most) => Math.min(Math.max(value, 0), most - 1);
   const at = clip(row, rows) * columns + clip(column, columns);
-  if (at < weightsOf(layers[shown.layer], shown.unit).length) shown.picked = at;
-  showPicked();
+  const found = computed();
+  if (at < found.weights.length) shown.picked = at;
+  showPicked(found);
 }
 
 /* ---- The page ---- */
@@ -266,7 +264,7 @@ function build() {
     buttons(row, units, (unit) => ({ onclick: () => choose(layer, unit), children: [element("canvas")] }));
   });
   by("layers").hidden = last === 0;
-  by("terms").addEventListener("toggle", () => shown.layer !== null && showTerms());
+  by("terms").addEventListener("toggle", () => shown.layer !== null && showTerms(computed()));
   by("pictures").addEventListener("pointermove", pickPointed);
   by("pictures").addEventListener("pointerdown", pickPointed);
   by("pictures").addEventListener("keydown", (event) => {
