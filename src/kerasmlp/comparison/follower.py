@@ -106,8 +106,7 @@ class Follower(Checker, keras.callbacks.Callback):
         if self.divergence is not None:
             return
         self._begin_epoch()
-        in_epoch = self._next_step - self._epoch * self._train.steps_per_epoch
-        steps = 1 if self.model.steps_per_execution == 1 else batch + 1 - in_epoch
+        steps = 1 if self.model.steps_per_execution == 1 else batch + 1 - self._in_epoch
         self._execute(values(self._variables), steps)
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
@@ -124,6 +123,11 @@ class Follower(Checker, keras.callbacks.Callback):
         now, first = variables(self._model), self._first_variables
         alike = [one.shape for one in now] == [one.shape for one in first]
         return now if alike else first
+
+    @property
+    def _in_epoch(self) -> int:
+        """The number of the next step in its epoch, counted from 0."""
+        return self._next_step - self._epoch * self._train.steps_per_epoch
 
     def _look(self, *, drawing: bool = False) -> None:
         """See whether the loop has trained since the last look. If `drawing`, it asks for a batch."""
@@ -196,7 +200,7 @@ class Follower(Checker, keras.callbacks.Callback):
     def _execute(self, after: State, steps: int) -> None:
         self._after = after
         batches = list(itertools.islice(self._batches, steps))
-        first, in_epoch = self._next_step, self._next_step - self._epoch * self._train.steps_per_epoch
+        first = self._next_step
         if not self.steps:
             self._find_own_optimizer(self._initial, after)
             self.undecided = draws_outside_seeds(self._reference, self._expected, batches[0])
@@ -204,13 +208,9 @@ class Follower(Checker, keras.callbacks.Callback):
             what = f"the loop goes on after step {first}, though a callback set stop_training"
             self.divergence = Divergence(first + 1, what, cause="the loop ignores its callbacks")
             return
-        before = self._reference.hear(self._expected, "train_batch_begin", in_epoch)
-        expected = self._reference.train(before, batches)
+        before, expected = self._advance(batches)
         if self._ends and not self.has_own_optimizer:
             expected = self._reference.finalize(expected)
-        self.metrics[-1].add_execution(before, batches)
-        self._next_step += len(batches)
-        self.steps += len(batches)
         self._executions += 1
         if self._is_measured() and not self._agrees(expected, after):
             metrics = self.metrics[-1].values()
@@ -226,20 +226,21 @@ class Follower(Checker, keras.callbacks.Callback):
         self._note_slots()
         self._unheard = self._with_right_optimizer(after, expected)
         logs = self._reference.model.get_metrics_result() if self._reference.drives else {}
-        self._expected = self._reference.hear(
-            self._unheard, "train_batch_end", in_epoch + len(batches) - 1, logs
-        )
+        self._expected = self._reference.hear(self._unheard, "train_batch_end", self._in_epoch - 1, logs)
 
     def _pass(self, steps: int) -> None:
         """Let the reference take steps that change nothing that can be seen, but for its sums."""
-        in_epoch = self._next_step - self._epoch * self._train.steps_per_epoch
-        before = self._reference.hear(self._expected, "train_batch_begin", in_epoch)
-        batches = list(itertools.islice(self._batches, steps))
-        self._unheard = self._reference.train(before, batches)
+        _, self._unheard = self._advance(list(itertools.islice(self._batches, steps)))
+        self._expected = self._reference.hear(self._unheard, "train_batch_end", self._in_epoch - 1, {})
+
+    def _advance(self, batches: list[Batch]) -> tuple[State, State]:
+        """Let the reference take the steps of `batches`. Return the states before and after them."""
+        before = self._reference.hear(self._expected, "train_batch_begin", self._in_epoch)
+        after = self._reference.train(before, batches)
         self.metrics[-1].add_execution(before, batches)
-        self._next_step += steps
-        self.steps += steps
-        self._expected = self._reference.hear(self._unheard, "train_batch_end", in_epoch + steps - 1, {})
+        self._next_step += len(batches)
+        self.steps += len(batches)
+        return before, after
 
     def _is_measured(self) -> bool:
         is_measured = self._next_step <= MEASURE_ALL_UNTIL or self._executions % MEASURE_EVERY == 0
