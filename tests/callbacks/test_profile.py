@@ -1,8 +1,11 @@
 import pytest
+from tensorflow.tsl.profiler.protobuf import xplane_pb2
 
-from kerasmlp.callbacks import profile
+from helpers import compiled, run
+from kerasmlp.callbacks import Profile, profile
 from kerasmlp.runs.settings import Settings
 from kerasmlp.train import train
+from small_models import dense
 
 
 def profiled(tmp_path, npz, **given):
@@ -29,3 +32,22 @@ def test_a_single_execution_is_not_profiled(tmp_path, npz, capfd):
     assert profiled(tmp_path, npz, epochs=1) == []
     error = capfd.readouterr().err
     assert "--profile: no profile: expected at least 2 executions; received 1" in error
+
+
+@pytest.mark.parametrize("size, epochs, executions, steps", [(1, 3, 10, 10), (4, 4, 4, 12)])
+def test_executions_are_profiled_until_there_are_ten_steps(
+    size, epochs, executions, steps, digits, tmp_path, capsys
+):
+    """An epoch has 6 steps: by 4, these are executions of 4 and 2, the first of which is left out."""
+    model = compiled(dense, steps_per_execution=size)
+    run("graph", model, digits, epochs=epochs, validation=False, callbacks=[Profile(tmp_path)])
+    assert f"--profile: profiled {steps} steps" in capsys.readouterr().err
+    (path,) = tmp_path.rglob("*.xplane.pb")
+    space = xplane_pb2.XSpace.FromString(path.read_bytes())
+    names = [
+        plane.event_metadata[event.metadata_id].name
+        for plane in space.planes
+        for line in plane.lines
+        for event in line.events
+    ]
+    assert names.count("execution") == executions

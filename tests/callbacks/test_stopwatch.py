@@ -65,3 +65,11 @@ def test_known_times_to_trace_and_to_compile_do_not_count(group, clock):
     drive(watch, clock, 1, group=group, function=Program)
     assert (watch.seconds_to_trace, watch.seconds_to_compile) == (2, 7)
     assert watch.seconds_per_epoch == 30 - 9 + (8 if group == 2 else 0)
+
+
+def test_the_speed_is_that_of_the_last_epoch_and_the_time_that_of_the_median(clock):
+    watch = Stopwatch(examples_per_step=50)
+    watch.set_params({"steps": 10})
+    watch.seconds_per_step = [5.0, 1.0, 2.0]
+    assert watch.examples_per_second == 25
+    assert watch.seconds_per_epoch == 20

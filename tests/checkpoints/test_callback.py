@@ -22,11 +22,11 @@ class Quality(keras.callbacks.Callback):
         logs["quality"] = self.values[epoch]
 
 
-def train(loop, digits, folder, *values, optimizer):
+def train(loop, digits, folder, *values, optimizer, every=(1, "epoch")):
     """Train an epoch for each value of the monitored metric; return the model and its checkpoints."""
     model = compiled(dense, optimizer=optimizer)
     with contextlib.closing(Checkpoints(folder / run_folder.CHECKPOINTS, keep=9)) as files:
-        checkpoint = Checkpoint(files, (1, "epoch"), "quality", [], dict, Interruption())
+        checkpoint = Checkpoint(files, every, "quality", [], dict, Interruption())
         run(loop, model, digits, epochs=len(values), callbacks=[Quality(*values), checkpoint])
     return model, checkpoint
 
@@ -56,3 +56,17 @@ def test_a_run_without_a_history_before_the_checkpoint_does_not_go_on(digits, tm
         arguments = (files, (1, "epoch"), "quality", [], dict, Interruption(), files.newest())
         with pytest.raises(ValueError, match="expected a History before the Checkpoint"):
             run("eager", compiled(dense), digits, callbacks=[Checkpoint(*arguments)])
+
+
+@pytest.mark.parametrize(
+    "every, steps",
+    [
+        ((0, "s"), [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]),
+        ((1000, "s"), [12]),
+        ((4, "step"), [4, 8, 12]),
+    ],
+)
+def test_checkpoints_are_written_when_they_are_due(every, steps, digits, tmp_path):
+    train("eager", digits, tmp_path, 2.0, 1.0, optimizer=None, every=every)
+    names = sorted(path.stem for path in (tmp_path / run_folder.CHECKPOINTS).iterdir())
+    assert names == [f"step-{step:09}" for step in steps[-9:]]

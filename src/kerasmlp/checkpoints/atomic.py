@@ -24,7 +24,7 @@ def replacing(path: Path) -> Iterator[Path]:
         _flush_folder(path.parent)
     except BaseException as error:
         with contextlib.suppress(OSError):
-            part.unlink(missing_ok=True)
+            part.unlink()
         if isinstance(error, OSError) and error.errno:
             raise OSError(error.errno, os.strerror(error.errno), str(path)) from error
         raise
