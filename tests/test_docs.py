@@ -156,6 +156,7 @@ def test_every_table_that_was_measured_is_a_result():
     assert sorted(named) == [path.stem for path in RESULTS]
 
 
+@pytest.mark.thorough
 def test_the_site_is_built_without_a_network(tmp_path):
     command = [Path(sys.executable).with_name("mkdocs"), "build", "--strict"]
     site = ["--site-dir", tmp_path / "site"]

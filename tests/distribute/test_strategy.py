@@ -29,13 +29,14 @@ def noise(tmp_path):
     return path
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "workers, flags",
     [
         (2, ("--loop", "graph")),
-        pytest.param(3, ("--loop", "graph"), marks=pytest.mark.thorough),
-        pytest.param(2, ("--loop", "fit"), marks=pytest.mark.thorough),
-        pytest.param(0, ("--strategy", "mirrored", "--logical-cpus", "2"), marks=pytest.mark.thorough),
+        (3, ("--loop", "graph")),
+        (2, ("--loop", "fit")),
+        (0, ("--strategy", "mirrored", "--logical-cpus", "2")),
     ],
     ids=["graph, 2 workers", "graph, 3 workers", "fit, 2 workers", "fit, 2 logical CPUs"],
 )
@@ -54,25 +55,24 @@ def test_workers_end_where_one_process_does(cluster, noise, workers, flags, caps
     assert {path.name for path in cluster.logs.iterdir()} == {"alone", "spread"}
 
 
-def test_workers_go_on_where_one_process_would(cluster, noise):
+def test_workers_go_on_where_one_process_would(cluster, noise, capsys):
     """One process begins the run: of the workers, the chief alone reads its checkpoint."""
     cluster.data = noise
-    flags = (
-        "--loop",
-        "graph",
-        "--no-jit-compile",
-        "--steps-per-execution",
-        "1",
-        "--summaries",
-        "scalars",
-    )
+    flags = "--loop graph --no-jit-compile --steps-per-execution 1 --batch-size 97 --validation-size 50"
     for name, epochs in (("alone", 2), ("spread", 1)):
-        begun = cluster.command(0, name, *flags, "--epochs", epochs)[2:]
-        assert command.main(list(map(str, begun))) == 0
+        begun = cluster.command(0, name, *flags.split(), "--summaries", "scalars", "--epochs", epochs)
+        assert command.main(list(map(str, begun[2:]))) == 0
+        if name == "alone":
+            alone = capsys.readouterr().out
     resumed = cluster.run(2, "spread", "--resume", "--epochs", "2")
     assert resumed.returncode == 0, resumed.stderr
-    assert "resuming after step" in resumed.stderr
+    assert "resuming after step 5" in resumed.stderr
     cluster.assert_alike("spread", "alone")
+    assert cluster.metrics("spread")["replicas"] == 2
+    # The chief alone prints and writes.
+    assert resumed.stdout.splitlines()[-1] == alone.splitlines()[-1]
+    assert len(resumed.stdout.splitlines()) == 3
+    assert len(re.findall("epoch ./2 ", resumed.stderr)) == 1
 
 
 @pytest.fixture(scope="module")
