@@ -62,6 +62,8 @@ def test_slurm_jobs_and_their_steps_that_share_a_node_have_other_ports():
     assert len(both) == 2 * 20 * 3
     ports = [int(address.rpartition(":")[2]) for address in both]
     assert min(ports) > 1024 and max(ports) < 32768
+    assert slurm.addresses(job_step(36, 3)) == ["node:31320", "node:31321"], "the last of the ports"
+    assert slurm.addresses(job_step(36, 4)) == ["node:15000", "node:15001"]
 
 
 def test_a_slurm_job_step_is_a_cluster(monkeypatch):

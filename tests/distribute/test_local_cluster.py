@@ -5,6 +5,8 @@ import os
 import random
 import re
 import signal
+import sys
+import threading
 import time
 from pathlib import Path
 
@@ -12,6 +14,7 @@ import pytest
 
 from helpers import newest
 from kerasmlp.checkpoints import files
+from kerasmlp.distribute.local_cluster import run_workers
 from kerasmlp.runs import run_folder
 
 PATIENCE = 180  # seconds, for what would hang
@@ -39,6 +42,67 @@ def process_of(worker, launcher):
         if parent == launcher.pid and numbers == [worker]:
             return int(entry.name)
     raise AssertionError(f"no process of worker {worker}")
+
+
+def run_as_workers(program, *arguments, workers=2, patience=60.0):
+    """Run a program in each worker; it has its number as `worker`. Return the status of the cluster."""
+    start = 'import json, os, signal, sys, time; worker = json.loads(os.environ["TF_CONFIG"])'
+    program = f'{start}["task"]["index"]\n{program}'
+    return run_workers([sys.executable, "-c", program, *map(str, arguments)], workers, patience)
+
+
+def test_the_chief_prints_and_of_the_others_the_errors(capfd):
+    program = """
+assert os.getsid(0) == os.getpid(), "Ctrl-C comes to the launcher alone"
+print("result", worker)
+print("note", worker, file=sys.stderr)
+print(f"worker {worker}: known", file=sys.stderr)
+"""
+    assert run_as_workers(program, workers=3) == 0
+    printed = capfd.readouterr()
+    assert printed.out == "result 0\n"
+    errors = ["note 0", "worker 0: known"]
+    errors += [f"worker {number}: {what}" for number in (1, 2) for what in ("known", f"note {number}")]
+    assert sorted(printed.err.splitlines()) == sorted(errors)
+
+
+@pytest.mark.parametrize(
+    "program, status, said",
+    [
+        ("sys.exit(3 * worker)", 3, []),
+        ("sys.exit(3 + worker)", 3, []),
+        (
+            "worker and os.kill(os.getpid(), signal.SIGKILL)",
+            137,
+            ["worker 1: its process was killed by SIGKILL"],
+        ),
+        ("time.sleep(0.3 * (1 - worker)); sys.exit(worker)", 1, []),  # the chief ends in time
+    ],
+)
+def test_the_status_of_a_cluster_is_that_of_the_worker_that_failed(program, status, said, capfd):
+    assert run_as_workers(program) == status
+    assert capfd.readouterr().err.splitlines() == said
+
+
+def test_a_worker_that_does_not_end_is_killed(capfd):
+    assert run_as_workers("sys.exit(1) if worker else time.sleep(60)", patience=0.1) == 137
+    assert capfd.readouterr().err == "worker 0: killed, because it did not end\n"
+
+
+def test_a_signal_comes_to_all_workers(tmp_path):
+    program = """
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(7 + worker))
+open(os.path.join(sys.argv[1], str(worker)), "w").close()
+time.sleep(60)
+"""
+
+    def interrupt():
+        while len(list(tmp_path.iterdir())) < 2:
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=interrupt).start()
+    assert run_as_workers(program, tmp_path) == 7
 
 
 LONG = ("--epochs", "400", "--checkpoint-every", "50steps", "--loop", "graph")

@@ -98,9 +98,10 @@ def _say_how(index: int, worker: "subprocess.Popen[bytes]") -> None:
 
 def _print(index: int, lines: IO[bytes]) -> None:
     """Print what a worker writes to standard error, with its number before each line."""
-    for line in lines:
-        text = line.decode(errors="replace").rstrip()
-        print(text if text.startswith("worker ") else f"worker {index}: {text}", file=sys.stderr)
+    with lines:
+        for line in lines:
+            text = line.decode(errors="replace").rstrip()
+            print(text if text.startswith("worker ") else f"worker {index}: {text}", file=sys.stderr)
 
 
 @contextlib.contextmanager
