@@ -1,12 +1,15 @@
 """The cluster that the environment describes."""
 
+import re
 import socket
 
 import pytest
+import tensorflow as tf
 
 from helpers import python
 from kerasmlp import train
 from kerasmlp.distribute import cluster, slurm
+from kerasmlp.distribute.strategy import Distribution
 
 
 @pytest.mark.parametrize(
@@ -105,3 +108,43 @@ def test_an_address_that_is_taken_is_named():
     assert done.returncode == 2
     expected = "error: worker 0: expected an address to listen at; received "
     assert done.stderr.splitlines()[1:] == [f"{expected}{address}, whose port another process may have"]
+
+
+@pytest.fixture
+def of_two(monkeypatch):
+    """Worker 1 of a cluster of two. Worker 0 listens until the test closes its socket."""
+    with socket.create_server(("127.0.0.1", 0)) as chief:
+        addresses = [f"127.0.0.1:{chief.getsockname()[1]}", *cluster.free_addresses(1)]
+        monkeypatch.setenv("TF_CONFIG", cluster.tf_config(addresses, 1))
+        yield cluster.Cluster.from_environment(), chief
+
+
+UNHEALTHY = (
+    "some\n\nBarrier failed. unhealthy tasks: /job:worker/replica:0/task:1 /job:worker/replica:0/task:0"
+)
+
+
+@pytest.mark.parametrize(
+    "message, said",
+    [
+        (UNHEALTHY, r"worker 0 \(\S+\), worker 1 \(\S+\) gives no sign of life"),
+        ("of /job:worker/replica:0/task:1\n\nwas: no one", "the cluster failed: was: no one"),
+        ("RPC CoordinationService/Heartbeat", r"worker 0 \(\S+\) gives no sign of life"),
+    ],
+)
+def test_a_worker_that_listens_is_lost_if_tensorflow_says_so(message, said, of_two):
+    assert re.fullmatch(said, of_two[0].lost(message))
+
+
+def test_a_worker_that_does_not_listen_has_died(of_two):
+    workers, chief = of_two
+    chief.close()
+    said = rf"worker 0 \({workers.addresses[0]}\) has died, or cannot be reached"
+    assert re.fullmatch(said, workers.lost(UNHEALTHY))
+    lost, memory = tf.errors.UnavailableError(None, None, "x"), tf.errors.ResourceExhaustedError
+    named = pytest.raises(ConnectionError, match=f"{said}; training stopped")
+    with named, Distribution(None, workers).naming_the_lost():
+        raise lost
+    for shared, error in ((workers, memory(None, None, "x")), (None, lost)):
+        with pytest.raises(type(error)), Distribution(None, shared).naming_the_lost():
+            raise error
