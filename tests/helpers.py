@@ -8,6 +8,7 @@ import struct
 import subprocess
 import sys
 from collections import defaultdict
+from pathlib import Path
 
 import h5py
 import keras
@@ -188,6 +189,12 @@ def python(*arguments, cwd=None, **environment):
         text=True,
         timeout=300,
     )
+
+
+def without_posix():
+    """The environment of a Python that has not what Windows has not."""
+    folder = Path(__file__).parent / "without_posix"
+    return {"PYTHONPATH": os.pathsep.join([str(folder), *filter(None, sys.path)])}
 
 
 def datasets(path):
