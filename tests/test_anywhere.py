@@ -1,5 +1,6 @@
 """Commands where a system, a path, a terminal or a home is not as it is on most machines."""
 
+import json
 import os
 import signal
 import subprocess
@@ -10,13 +11,11 @@ import pytest
 
 import kerasmlp
 import photographs
-from helpers import python
+from helpers import finished, python, without_posix
 from kerasmlp.runs import run_folder
 
 pytestmark = pytest.mark.thorough
 
-NOT_EVERYWHERE = ("fcntl", "resource", "pwd", "grp")
-"""Modules of Python that Windows does not have."""
 LONG = "a name with spaces, 数字 and ü " + "x" * 170
 ALL = {
     "train": "--data mnist5k --epochs 1 --name mine",
@@ -36,14 +35,35 @@ def run_all(folder, **environment):
         yield done
 
 
-def test_a_system_without_the_modules_of_posix(tmp_path):
-    blocked = f"import sys\nsys.modules.update(dict.fromkeys({NOT_EVERYWHERE}))\n"
-    (tmp_path / "sitecustomize.py").write_text(blocked)
-    path = os.pathsep.join([str(tmp_path), *filter(None, sys.path)])
-    for module in NOT_EVERYWHERE:
-        assert "ModuleNotFoundError" in python("-c", f"import {module}", PYTHONPATH=path).stderr
-    *_, compared = run_all(tmp_path, PYTHONPATH=path)
+def test_a_system_without_what_windows_has_not(tmp_path):
+    """Simulated: the modules and names are taken away, and what `Popen` refuses there is refused."""
+    blocked = without_posix()
+    for missing in ("import fcntl", "from os import fork", "from signal import SIGKILL"):
+        assert "ImportError" in python("-c", missing, **blocked).stderr.replace(
+            "ModuleNotFound", "Import"
+        )
+    _, evaluated, predicted, compared = run_all(tmp_path, **blocked)
     assert "2 of 2 loops agree" in compared.stdout
+    assert predicted.stdout.startswith("7.png: 7")
+    flags = ["--data", "mnist5k", "--epochs", "1"]
+    usual = python("-m", "kerasmlp", "train", *flags, "--name", "usual", cwd=tmp_path)
+    assert usual.returncode == 0, usual.stderr
+    logs = tmp_path / "logs"
+    assert finished(logs / "mine") == finished(logs / "usual")
+    metrics = json.loads((logs / "mine/metrics.json").read_text())
+    assert f"test accuracy: {metrics['test_accuracy']:f}" in evaluated.stdout
+
+    several = ["--seeds", "2", "--jobs", "2", "--name", "several"]
+    done = python("-m", "kerasmlp", "seeds", *flags, *several, cwd=tmp_path, **blocked)
+    assert done.returncode == 0, done.stderr
+    first, second = json.loads((logs / "several/seeds.json").read_text())["runs"]
+    assert first["test_loss"] == metrics["test_loss"] != second["test_loss"]
+
+    shared = ["launch", "--workers", "2", "--", "train", *flags, "--name", "shared"]
+    done = python("-m", "kerasmlp", *shared, cwd=tmp_path, **blocked)
+    assert done.returncode == 0, done.stderr
+    metrics = json.loads((logs / "shared/metrics.json").read_text())
+    assert metrics["test_accuracy"] > 0.8
 
 
 def test_a_long_path_a_terminal_of_ascii_and_no_home(tmp_path):
