@@ -179,10 +179,10 @@ def finished(folder):
     }
 
 
-def python(*arguments, cwd=None, **environment):
-    """Run Python in a process of its own; return what it ended with."""
+def python(*arguments, prefix=(), cwd=None, **environment):
+    """Run Python in a process of its own, by the command `prefix`; return what it ended with."""
     return subprocess.run(
-        [sys.executable, *map(str, arguments)],
+        [*prefix, sys.executable, *map(str, arguments)],
         cwd=cwd,
         env={**os.environ, **environment},
         capture_output=True,

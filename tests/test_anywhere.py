@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -25,11 +26,17 @@ ALL = {
 }
 
 
-def run_all(folder, **environment):
+NOBODY = ("setpriv", "--reuid=nobody", "--clear-groups")
+NOBODY += ("--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search")
+"""Runs a command as another user, who can read root's Python too, and cannot write there."""
+
+
+def run_all(folder, prefix=(), **environment):
     """Run the commands in `folder`; return what they printed."""
     photographs.plain_seven().save(folder / "7.png")
     for command, flags in ALL.items():
-        done = python("-m", "kerasmlp", command, *flags.split(), cwd=folder, **environment)
+        flags = ("-m", "kerasmlp", command, *flags.split())
+        done = python(*flags, prefix=prefix, cwd=folder, **environment)
         assert done.returncode == 0, (command, done.stderr)
         assert "Traceback" not in done.stderr
         yield done
@@ -75,6 +82,26 @@ def test_a_long_path_a_terminal_of_ascii_and_no_home(tmp_path):
     *_, predicted, _ = run_all(folder, PYTHONPATH=path, LC_ALL="C", PYTHONUTF8="0", **hostile)
     assert predicted.stdout.startswith("7.png: 7")
     assert (folder / "compared/comparison.json").exists()
+
+
+@pytest.mark.skipif(
+    os.geteuid() != 0 or not shutil.which("setpriv"), reason="only root becomes another user, by setpriv"
+)
+def test_another_user_with_a_home_that_cannot_be_written(tmp_path):
+    home, folder = tmp_path / "home", tmp_path / "work"
+    home.mkdir(mode=0o555)
+    folder.mkdir()
+    folder.chmod(0o777)
+    path = os.pathsep.join(filter(None, sys.path))
+    refused = python("-c", f"open({str(home / 'file')!r}, 'w')", prefix=NOBODY)
+    assert "PermissionError" in refused.stderr
+    trained, evaluated, predicted, compared = run_all(folder, NOBODY, PYTHONPATH=path, HOME=str(home))
+    assert predicted.stdout.startswith("7.png: 7")
+    (tested,) = [line for line in trained.stdout.splitlines() if line.startswith("test accuracy")]
+    assert tested in evaluated.stdout.splitlines()
+    assert "2 of 2 loops agree" in compared.stdout
+    assert not list(home.iterdir())
+    assert (folder / "logs/mine/model.keras").owner() == "nobody"
 
 
 def test_a_standard_error_that_is_closed(tmp_path):
