@@ -8,6 +8,7 @@ import struct
 import subprocess
 import sys
 from collections import defaultdict
+from pathlib import Path
 
 import h5py
 import keras
@@ -178,16 +179,22 @@ def finished(folder):
     }
 
 
-def python(*arguments, cwd=None, **environment):
-    """Run Python in a process of its own; return what it ended with."""
+def python(*arguments, prefix=(), cwd=None, **environment):
+    """Run Python in a process of its own, by the command `prefix`; return what it ended with."""
     return subprocess.run(
-        [sys.executable, *map(str, arguments)],
+        [*prefix, sys.executable, *map(str, arguments)],
         cwd=cwd,
         env={**os.environ, **environment},
         capture_output=True,
         text=True,
         timeout=300,
     )
+
+
+def without_posix():
+    """The environment of a Python that has not what Windows has not."""
+    folder = Path(__file__).parent / "without_posix"
+    return {"PYTHONPATH": os.pathsep.join([str(folder), *filter(None, sys.path)])}
 
 
 def datasets(path):

@@ -24,6 +24,7 @@ from kerasmlp.runs.settings import Settings
         (FloatingPointError("the loss is nan"), 1, "error: the loss is nan"),
         (cli.FailedError("it is not the same"), 1, "error: it is not the same"),
         (MemoryError(), 1, "error: memory ran out"),
+        (ImportError("expected Keras 3.15"), 1, "error: expected Keras 3.15"),
         (KeyboardInterrupt(), 130, "interrupted"),
     ],
 )

@@ -23,7 +23,7 @@ def run(command: Callable[[], None]) -> int:
     _open_streams()
     try:
         command()
-    except (FailedError, FloatingPointError, MemoryError, ConnectionError) as error:
+    except (FailedError, FloatingPointError, MemoryError, ConnectionError, ImportError) as error:
         return failed(error, 1)
     except (ValueError, OSError) as error:
         return failed(error, 2)
@@ -139,7 +139,7 @@ def quiet(verbose: bool) -> Iterator[None]:
         os.dup2(dropped.fileno(), 2)
         try:
             yield
-        except (FailedError, ValueError, KeyboardInterrupt):  # these say it all
+        except (FailedError, ValueError, ImportError, KeyboardInterrupt):  # these say it all
             raise
         except BaseException:
             dropped.seek(0)

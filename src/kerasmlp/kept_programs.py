@@ -30,7 +30,8 @@ def keep() -> None:
     To be called before TensorFlow is imported. A user's own `TF_XLA_FLAGS` stay as they are, and nothing
     is kept. Without a folder that can be written nothing is kept either.
     """
-    if FLAGS in os.environ or not Path("/proc/cpuinfo").exists():
+    is_linux = Path("/proc/cpuinfo").exists() and hasattr(os, "sched_getaffinity")
+    if FLAGS in os.environ or not is_linux:
         return
     caches = Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser())
     folder = caches / "kerasmlp" / f"xla-{_environment()}"
@@ -46,7 +47,7 @@ def keep() -> None:
 def _environment() -> str:
     """Return a digest of what a program depends on beside its operations and shapes."""
     versions = [importlib.metadata.version(package) for package in ("tensorflow", "keras")]
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
     processor = sorted({line for line in lines if line.startswith(CPU_LINES)})
     flags = sorted(item for item in os.environ.items() if item[0].startswith(("TF_NUM", "XLA_")))
     on = [versions, processor, len(os.sched_getaffinity(0)), flags]
@@ -58,7 +59,7 @@ def _remove_damaged(folder: Path) -> None:
     programs = sorted(folder.glob(PROGRAMS), key=lambda path: path.stat().st_mtime, reverse=True)
     for number, path in enumerate(programs):
         digest = path.with_name(path.name + DIGEST)
-        if number >= MOST or not digest.exists() or digest.read_text() != _digest(path):
+        if number >= MOST or not digest.exists() or digest.read_bytes() != _digest(path):
             path.unlink(missing_ok=True)
             digest.unlink(missing_ok=True)
 
@@ -69,8 +70,8 @@ def _seal(folder: Path) -> None:
         for path in folder.glob(PROGRAMS):
             digest = path.with_name(path.name + DIGEST)
             if not digest.exists():
-                digest.write_text(_digest(path))
+                digest.write_bytes(_digest(path))
 
 
-def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+def _digest(path: Path) -> bytes:
+    return hashlib.sha256(path.read_bytes()).hexdigest().encode()

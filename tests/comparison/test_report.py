@@ -15,7 +15,7 @@ HOSTILE = ("_mine", "a $x$ and $y_1", "[bold]", "<script>", "x" * 70, "名")
 ROWS = (
     row("fit", seconds=(2.0, 1.0, 4.0)),
     row("graph", seconds=(3.0, 2.5, 3.5)),
-    row("wrong", "diverges", losses=[2.0, 1.5, 1.5, 2.0], reason="step 3"),
+    row("mine:step", "diverges", losses=[2.0, 1.5, 1.5, 2.0], reason="step 3"),
     row("by_call", "equal", losses=(), seconds=(5.0,), by_epoch=False),
     row("broken", "failed", reason="ValueError: no"),
 )
@@ -49,7 +49,7 @@ def test_the_legend_has_every_row_and_why_it_is_not_drawn():
     assert legend(drawn(*ROWS)[0]) == [
         "fit: identical",
         "graph: identical",
-        "wrong: diverges",
+        "mine:step: diverges",
         "by_call: equal, no loss of each step",
         "broken: failed",
     ]
@@ -102,7 +102,7 @@ def test_losses_that_are_no_numbers_are_identical_or_different():
     first, inf, nan = row("fit", losses=[1.0, np.nan, np.inf]), np.inf, np.nan
     _, _, gaps, _ = drawn(first, row("same", losses=[1.0, nan, inf]))
     assert texts(gaps) == ["identical"]
-    _, _, gaps, _ = drawn(first, row("wrong", "diverges", losses=[1.0, 1.0, 2.0]))
+    _, _, gaps, _ = drawn(first, row("mine:step", "diverges", losses=[1.0, 1.0, 2.0]))
     assert texts(gaps) == []
     np.testing.assert_array_equal(gaps.lines[1].get_ydata(), [0, nan, inf])
     assert figure.png(Comparison((first, row("inf", losses=[nan, inf, -inf])), {}))
@@ -137,7 +137,7 @@ def test_the_bars_have_their_spread():
     assert [label.get_text() for label in costs.get_yticklabels()] == [
         "fit",
         "graph",
-        "wrong",
+        "mine:step",
         "by_call",
         "broken",
     ]
@@ -212,6 +212,6 @@ def test_the_report_holds_a_picture_and_a_run_for_each_row(tmp_path):
         )
     assert (tmp_path / "comparison.png").read_bytes().startswith(b"\x89PNG")
     names = {path.name for path in tmp_path.iterdir()}
-    assert names == {"comparison.json", "comparison.png", "fit", "graph", "wrong", "by_call"}
+    assert names == {"comparison.json", "comparison.png", "fit", "graph", "mine_step", "by_call"}
     written = events(tmp_path)["fit", "loss/batch"]
     assert written == {step: pytest.approx(loss) for step, loss in enumerate(LOSSES, 1)}

@@ -119,7 +119,10 @@ def test_groups_have_the_batches_of_the_epochs(sizes, sampling, mapped, tmp_path
 
 
 @pytest.mark.parametrize("shape", [(40, 3, 4), (40, 3, 4, 1), (40, 3, 4, 3), (40, 4, 1, 1)])
-def test_mapped_images_are_read_with_their_axes_exchanged(shape, tmp_path):
+@pytest.mark.parametrize("reads_at", [True, False])
+def test_mapped_images_are_read_with_their_axes_exchanged(shape, reads_at, tmp_path, monkeypatch):
+    if not reads_at:
+        monkeypatch.delattr("os.pread")  # as on Windows
     images = np.random.default_rng(2).integers(256, size=shape, dtype=np.uint8)
     images.tofile(tmp_path / "images")
     mapped = np.memmap(tmp_path / "images", np.uint8, "r", shape=shape)[5:].swapaxes(1, 2)

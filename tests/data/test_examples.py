@@ -5,6 +5,7 @@ import tensorflow as tf
 from keras import layers
 
 from helpers import assert_same, cases, compiled
+from kerasmlp import keras_internals
 from kerasmlp.data.examples import Examples
 
 
@@ -192,7 +193,7 @@ def test_any_model_has_its_metrics_and_the_gradients_of_a_tape_and_stays_as_it_i
     with tf.GradientTape() as tape:
         as_tensors = tf.nest.map_structure(lambda part: part if part is None else tf.constant(part), y)
         y_pred = model(x, training=False)
-        expected = model._compute_loss(x, as_tensors, y_pred, weights, training=False)
+        expected = keras_internals.loss(model, x, as_tensors, y_pred, weights, training=False)
     of_tape = tape.gradient(expected, [variable.value for variable in model.trainable_variables])
     assert loss == pytest.approx(float(expected), rel=1e-5)
     for gradient, variable, other in zip(gradients, model.trainable_variables, of_tape, strict=True):

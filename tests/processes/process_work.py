@@ -1,5 +1,6 @@
 """What the tests of processes run in them. It imports no TensorFlow, which takes seconds."""
 
+import atexit
 import contextlib
 import os
 import signal
@@ -34,6 +35,11 @@ def sleeps(talk):
 
 def exits(talk):
     print("over", flush=True)
+    sys.exit(3)
+
+
+def exits_slowly(talk):
+    atexit.register(time.sleep, 0.2)
     sys.exit(3)
 
 

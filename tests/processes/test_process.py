@@ -12,14 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from helpers import python
+from helpers import python, without_posix
 from kerasmlp.processes.forks import ForkServer
+from kerasmlp.processes.messages import dumps, loads
 from kerasmlp.processes.process import (
     Process,
     RemoteError,
-    dumps,
-    launch_python,
-    loads,
 )
 
 WORK = "process_work"
@@ -74,20 +72,9 @@ def test_an_error_message_says_what_happened(function, seconds, message, options
         process.receive(seconds)
 
 
-def test_a_watch_that_starts_late_does_not_end_a_process_that_is_ending():
-    program = """if True:
-        import atexit, select, time
-        from kerasmlp.processes.process import serve
-        poll = select.poll
-        select.poll = lambda: time.sleep(0.3) or poll()  # by then the function has called `sys.exit`
-        atexit.register(time.sleep, 0.6)
-        serve({})"""
-
-    def launch(descriptor, output):
-        return launch_python(program.format(descriptor), descriptor, output)
-
+def test_a_process_that_takes_long_to_end_has_the_status_that_it_ends_with(options):
     with (
-        Process(f"{WORK}:exits", launch=launch) as process,
+        Process(f"{WORK}:exits_slowly", **options) as process,
         pytest.raises(RemoteError, match="ended with status 3"),
     ):
         process.receive(60)
@@ -163,6 +150,28 @@ def test_a_server_that_has_died_is_a_lost_connection():
         server._server.kill()
         with pytest.raises(ConnectionError):
             Process(f"{WORK}:doubles", 0, launch=server.launch)
+
+
+def test_where_no_process_can_fork_a_new_python_does_the_same():
+    program = """
+import os, sys
+from kerasmlp.processes import Process, RemoteError, starter
+
+with starter("numpy") as processes:
+    processes.wait_until_ready()
+    with Process("process_work:doubles", 1, launch=processes.launch) as process:
+        process.send(4)
+        print(process.receive(60), process.receive(60))
+    with Process("process_work:sleeps", launch=processes.launch) as process:
+        process.terminate()
+        try:
+            process.receive(60)
+        except RemoteError as error:
+            print(error)
+print(hasattr(os, "fork"), "numpy" in sys.modules)
+"""
+    done = python("-c", program, **without_posix())
+    assert done.stdout == "8 done\nits process was killed by signal 15\nFalse False\n", done.stderr
 
 
 @pytest.mark.thorough

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import process_work
-from helpers import cases, finished, python
+from helpers import cases, finished, python, without_posix
 from kerasmlp import seeds as command, train
 from kerasmlp.processes import RemoteError
 from kerasmlp.runs import SettingError
@@ -63,6 +63,30 @@ def test_if_one_call_fails_the_others_save(workers, tmp_path, capsys):
 def test_a_process_that_dies_is_named(workers):
     with pytest.raises(RemoteError, match=r"^seed 7: its process was killed by signal 9"):
         workers.run({"seed 7": process_work.dies})
+
+
+def test_workers_need_nothing_that_windows_has_not(tmp_path):
+    program = """
+import functools, pathlib, sys
+import process_work
+from kerasmlp.runs.workers import Workers
+
+began, saved = (pathlib.Path(sys.argv[1], name) for name in ("began", "saved"))
+with Workers(2, start=process_work.without_keras) as workers:
+    print(sorted(workers.run({name: functools.partial(process_work.says, name) for name in "abc"})))
+    long = functools.partial(process_work.waits_for_a_signal, began, saved)
+    try:
+        workers.run({"long": long, "wrong": functools.partial(process_work.fails_once_there_is, began)})
+    except ValueError as error:
+        print(error)
+"""
+    done = python("-c", program, tmp_path, **without_posix())
+    assert done.stdout.splitlines() == [
+        "['a', 'b', 'c']",
+        "epochs: expected at least 3; received 2",
+    ], done.stderr
+    assert (tmp_path / "saved").exists()
+    assert done.stderr.splitlines()[-2:] == ["wrong: failed", "long: interrupted after step 3"]
 
 
 def seeds(tmp_path, *flags):

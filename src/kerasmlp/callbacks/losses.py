@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 import keras
 import tensorflow as tf
 
-from kerasmlp.loops import Logs, pass_training_to_compute_loss
+from kerasmlp.keras_internals import pass_training_to_compute_loss
+from kerasmlp.loops import Logs
 
 
 class StepLoss(NamedTuple):

@@ -5,6 +5,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from kerasmlp import keras_internals
 from kerasmlp.checkpoints.keras_callbacks import Callbacks, attributes, value
 from kerasmlp.checkpoints.plain import Arrays, from_json, to_json
 from kerasmlp.models import optimizers, plain_variables
@@ -95,7 +96,7 @@ def _variables(model: keras.Model) -> dict[str, list[Any]]:
 
 def _recurrent_states(model: keras.Model) -> list[Any]:
     """Return the states of layers with `stateful=True`, which Keras does not count as variables."""
-    layers = model._flatten_layers()  # also those within wrappers such as Bidirectional
+    layers = keras_internals.layers(model)
     states = (layer.states for layer in layers if isinstance(layer, keras.layers.RNN) and layer.states)
     return [variable for nested in states for variable in keras.tree.flatten(nested)]
 

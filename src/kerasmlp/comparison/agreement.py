@@ -8,7 +8,7 @@ from kerasmlp.comparison.progress import RowProgress
 from kerasmlp.comparison.row import Row
 from kerasmlp.comparison.start import Start
 from kerasmlp.comparison.verdict import Outcome, State, Trajectory, judge
-from kerasmlp.processes import ForkServer, Process, RemoteError
+from kerasmlp.processes import Process, RemoteError, Starter
 
 
 def check_agreement(
@@ -16,7 +16,7 @@ def check_agreement(
     rows: Sequence[Row],
     epochs: int,
     time_limit: float,
-    processes: ForkServer,
+    processes: Starter,
     progress: RowProgress,
 ) -> list[Outcome]:
     """Check the loop of each row, and return the verdicts.

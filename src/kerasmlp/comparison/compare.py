@@ -12,7 +12,7 @@ from kerasmlp.comparison.result import Comparison
 from kerasmlp.comparison.row import BUILT_IN, Row
 from kerasmlp.comparison.start import Start, start_from
 from kerasmlp.comparison.user_data import Data
-from kerasmlp.processes import ForkServer
+from kerasmlp.processes import Starter, starter
 
 if TYPE_CHECKING:
     import keras
@@ -110,10 +110,10 @@ def assert_loops_agree(
         raise AssertionError(f"the loops do not agree\n{result.diagnosis}")
 
 
-def new_processes() -> ForkServer:
+def new_processes() -> Starter:
     """Return what starts the processes of a comparison, a context. It imports TensorFlow meanwhile."""
     package = "kerasmlp.comparison"
-    return ForkServer(f"{package}.trajectory", f"{package}.timing", f"{package}.runs")
+    return starter(f"{package}.trajectory", f"{package}.timing", f"{package}.runs")
 
 
 def compare_rows(
@@ -122,7 +122,7 @@ def compare_rows(
     epochs: int,
     repeats: int,
     time_limit: float,
-    processes: ForkServer,
+    processes: Starter,
 ) -> Comparison:
     """Compare `rows`, which train from `start`, in `processes`.
 

@@ -8,7 +8,7 @@ from kerasmlp.comparison.progress import RowProgress
 from kerasmlp.comparison.row import Row
 from kerasmlp.comparison.start import Start
 from kerasmlp.comparison.verdict import Cost, Outcome
-from kerasmlp.processes import ForkServer, Process, RemoteError
+from kerasmlp.processes import Process, RemoteError, Starter
 
 FEWEST = 3
 """How many epochs are timed at least."""
@@ -22,7 +22,7 @@ def measure_costs(
     outcomes: Sequence[Outcome],
     repeats: int,
     time_limit: float,
-    processes: ForkServer,
+    processes: Starter,
     progress: RowProgress,
 ) -> list[Outcome]:
     """Time the loops, and return `outcomes` with the costs. Rows that failed are left out.

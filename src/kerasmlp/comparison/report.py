@@ -9,7 +9,7 @@ from typing import Any
 from kerasmlp.comparison import figure
 from kerasmlp.comparison.result import Comparison
 from kerasmlp.comparison.verdict import differences
-from kerasmlp.processes import ForkServer, Process, RemoteError
+from kerasmlp.processes import Process, RemoteError, Starter
 from kerasmlp.runs import environment, run_folder
 
 _SECONDS_TO_WRITE = 600.0
@@ -36,7 +36,7 @@ def folder(output: str | Path | None) -> Iterator[Path]:
             made.rmdir()
 
 
-def write(comparison: Comparison, folder: Path, processes: ForkServer) -> None:
+def write(comparison: Comparison, folder: Path, processes: Starter) -> None:
     """Write `comparison.json`, `comparison.png` and a TensorBoard run for each row into `folder`.
 
     One of `processes` writes the runs, since TensorBoard's writer imports TensorFlow. If it cannot,

@@ -1,6 +1,7 @@
 """The TensorBoard runs of a comparison, one for each row."""
 
 import contextlib
+import re
 from pathlib import Path
 
 from tensorboard.plugins.scalar.summary_v2 import scalar_pb
@@ -9,6 +10,9 @@ from kerasmlp.comparison.result import Comparison
 from kerasmlp.processes import Talk
 from kerasmlp.tensorboard import Events, hparams
 
+NO_NAME = r'[/\\:*?"<>|]'
+"""What stands in no name of a folder on one system or another."""
+
 
 def write(_: Talk, comparison: Comparison, folder: Path) -> None:
     """Write a run for each row: the loss of each step, the metrics of each epoch, HParams."""
@@ -16,7 +20,7 @@ def write(_: Talk, comparison: Comparison, folder: Path) -> None:
     per_epoch = settings["steps_per_epoch"]
     with contextlib.closing(Events(folder)) as events:
         for outcome in comparison.outcomes:
-            trajectory, sub_run = outcome.trajectory, outcome.name.replace("/", "_")
+            trajectory, sub_run = outcome.trajectory, re.sub(NO_NAME, "_", outcome.name)
             if trajectory is None:
                 continue
             for step, loss in enumerate(trajectory.losses, 1):

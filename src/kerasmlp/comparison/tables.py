@@ -126,7 +126,7 @@ def _other_costs(outcomes: Sequence[Outcome]) -> Table:
             cells = [
                 "-" if first_step is None else number(first_step),
                 number(cost.seconds_to_evaluate),
-                number(cost.peak_megabytes),
+                number(cost.peak_megabytes) if cost.peak_megabytes else "-",
             ]
         table.add_row(Text(outcome.name), *cells)
     return table

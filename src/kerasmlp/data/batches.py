@@ -245,6 +245,8 @@ class Batches(Epochs):
 
         The memory map is slower, and can bring megabytes around an image into the memory.
         """
+        if not hasattr(os, "pread"):  # on Windows
+            return np.asarray(self.x[indices.ravel()])
         file, start = self._file
         size = self.x[0].nbytes
         offsets = (start + indices.ravel() * size).tolist()

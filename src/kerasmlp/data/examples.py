@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from kerasmlp import keras_internals
 from kerasmlp.data.batches import EVALUATION_BATCH_SIZE, in_order
 
 
@@ -185,7 +186,7 @@ def _parts(batch: Any) -> tuple[Any, Any, Any]:
 
 def _predict(model: keras.Model, x: Any) -> Any:
     """Call `model` as `Model.test_step` does."""
-    return model(x, training=False) if model._call_has_training_arg else model(x)
+    return model(x, training=False) if keras_internals.takes_training(model) else model(x)
 
 
 def _forward(model: keras.Model, x: Any) -> Any:
@@ -221,6 +222,6 @@ def _differentiate(model: keras.Model, batch: Any) -> tuple[tf.Tensor, list[tf.T
     with tf.GradientTape() as tape, keras.StatelessScope(mapping, collect_losses=True):
         tape.watch(weights)
         y_pred = _predict(model, x)
-        loss = model._compute_loss(x, y, y_pred, sample_weight, training=False)
+        loss = keras_internals.loss(model, x, y, y_pred, sample_weight, training=False)
     gradients = tape.gradient(loss, weights, unconnected_gradients="zero")
     return loss, [tf.convert_to_tensor(gradient) for gradient in gradients]

@@ -14,6 +14,9 @@ from typing import IO
 from kerasmlp.callbacks import handled
 from kerasmlp.distribute.cluster import free_addresses, tf_config
 
+SENDS_SIGNALS = hasattr(os, "setsid")
+"""Whether Ctrl-C comes to this process alone, which sends it on. On Windows it comes to all workers."""
+
 
 def run_workers(command: Sequence[str], number: int, patience: float) -> int:
     """Run `command` as several workers of one cluster. Return the exit status of the cluster.
@@ -33,7 +36,7 @@ def run_workers(command: Sequence[str], number: int, patience: float) -> int:
 
     def forward(signal_number: int, frame: FrameType | None) -> None:
         for worker in workers:
-            if worker.poll() is None:
+            if SENDS_SIGNALS and worker.poll() is None:
                 worker.send_signal(signal_number)
 
     addresses = free_addresses(number)
@@ -63,7 +66,7 @@ def _start(command: Sequence[str], cluster: str, is_chief: bool) -> "subprocess.
         stdin=subprocess.DEVNULL,
         stdout=None if is_chief else subprocess.DEVNULL,
         stderr=None if is_chief else subprocess.PIPE,
-        start_new_session=True,  # Ctrl-C comes to this process alone, which sends it on
+        start_new_session=SENDS_SIGNALS,
     )
 
 

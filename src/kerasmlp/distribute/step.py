@@ -19,7 +19,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from kerasmlp import loops
+from kerasmlp import keras_internals, loops
 from kerasmlp.loops import Logs, TrainStep
 
 
@@ -35,7 +35,7 @@ def distributed(strategy: tf.distribute.Strategy, batch_size: int) -> TrainStep:
         variables = [tuple(variable.shape) for variable in model.trainable_variables]
         y_pred, *gradients = unpacked(total, [(batch_size, *output.shape[1:]), *variables])
         y_pred = tf.cast(y_pred[: tf.shape(tf.nest.flatten(x)[0])[0]], output.dtype)
-        loss = loops.training_loss(model, x, y, y_pred, sample_weight)
+        loss = keras_internals.loss(model, x, y, y_pred, sample_weight)
         model.optimizer.apply(gradients, model.trainable_variables)
         return loops.update_metrics(model, loss, x, y, y_pred, sample_weight)
 

@@ -193,7 +193,11 @@ def _run(served: Served, format: FormatName, path: Path) -> dict[str, NDArray[An
             command.append(served.module or "kerasmlp")
             environment["PYTHONPATH"] = os.pathsep.join(sys.path)
         process = subprocess.run(
-            [str(part) for part in command], capture_output=True, text=True, env=environment
+            [str(part) for part in command],
+            capture_output=True,
+            text=True,
+            errors="replace",
+            env=environment,
         )
         if process.returncode == runtimes.UNAVAILABLE:
             raise NotRunError(process.stderr.strip())

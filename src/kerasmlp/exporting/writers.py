@@ -11,6 +11,7 @@ import keras
 import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
+from kerasmlp import keras_internals
 from kerasmlp.exporting.formats import FormatName
 from kerasmlp.exporting.page import write_page
 from kerasmlp.exporting.reasons import FormatError
@@ -169,12 +170,12 @@ def _traced(serving: keras.Model) -> Any:
 def _signature(serving: keras.Model) -> Any:
     """Return the specification of the inputs, with their names, in their structure."""
     return keras.tree.map_structure(
-        lambda part: tf.TensorSpec(part.shape, part.dtype, part.name), serving._inputs_struct
+        lambda part: tf.TensorSpec(part.shape, part.dtype, part.name), keras_internals.inputs(serving)
     )
 
 
 def _is_of_halves(model: keras.Model) -> bool:
-    dtypes = {layer.compute_dtype for layer in model._flatten_layers()}
+    dtypes = {layer.compute_dtype for layer in keras_internals.layers(model)}
     return not dtypes.isdisjoint({"float16", "bfloat16"})
 
 

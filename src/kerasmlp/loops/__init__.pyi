@@ -8,11 +8,6 @@ from .interface import (
     TrainingData as TrainingData,
     build as build,
 )
-from .keras_internals import (
-    pass_training_to_compute_loss as pass_training_to_compute_loss,
-    takes_training as takes_training,
-    training_loss as training_loss,
-)
 from .step import (
     Logs as Logs,
     TrainStep as TrainStep,

@@ -1,8 +1,8 @@
 """The epochs of a hand-written loop: executions, validation, and the hooks of the callbacks."""
 
+from kerasmlp.keras_internals import take_initial_epoch
 from kerasmlp.loops.callback_list import CallbackList
 from kerasmlp.loops.interface import History, Training, build_metrics
-from kerasmlp.loops.keras_internals import take_initial_epoch
 from kerasmlp.loops.step import Logs
 
 

@@ -8,7 +8,7 @@ import keras
 import tensorflow as tf
 
 from kerasmlp.data import unpacked
-from kerasmlp.loops.keras_internals import is_built
+from kerasmlp.keras_internals import is_built
 from kerasmlp.loops.step import has_own_step
 
 History = dict[str, list[float]]

@@ -8,8 +8,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from kerasmlp import keras_internals
 from kerasmlp.data import unpacked
-from kerasmlp.loops.keras_internals import loss_tracker, takes_training, training_loss
+from kerasmlp.keras_internals import loss_tracker, takes_training
 
 Logs = dict[str, Any]
 """Metrics by name."""
@@ -47,7 +48,7 @@ def compute_gradients(
     those of the scaled loss, as the optimizer expects them. `compute_loss` takes x, y, predictions and
     sample weights; by default it is the model's.
     """
-    model_loss = functools.partial(training_loss, model)
+    model_loss = functools.partial(keras_internals.loss, model)
     with tf.GradientTape() as tape:
         y_pred = model(x, training=True) if takes_training(model) else model(x)
         loss = (compute_loss or model_loss)(x, y, y_pred, sample_weight)

@@ -8,9 +8,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from kerasmlp.keras_internals import take_initial_epoch
 from kerasmlp.loops.callback_list import CallbackList, Execution
 from kerasmlp.loops.interface import Training, build_optimizer
-from kerasmlp.loops.keras_internals import take_initial_epoch
 from kerasmlp.loops.program import make_program
 from kerasmlp.loops.step import Logs, Note, TrainStep
 

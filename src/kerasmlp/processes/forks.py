@@ -12,11 +12,16 @@ from collections.abc import Sequence
 from typing import Self
 
 from kerasmlp.processes import process
-from kerasmlp.processes.process import Launched
+from kerasmlp.processes.process import Launched, NewPythons, Starter
+
+
+def starter(*modules: str) -> Starter:
+    """Return what starts processes that need `modules`: a `ForkServer`, if the system can fork."""
+    return ForkServer(*modules) if hasattr(os, "fork") else NewPythons()
 
 
 class ForkServer:
-    """Starts processes for `Process`. Each is a fork of one that has imported `modules`. POSIX only.
+    """A `Starter`: each process is a fork of one that has imported `modules`. POSIX only.
 
     Use it as a context: the processes are killed at its end, and also if this process is killed. The
     server only imports. It calls nothing of TensorFlow, which does not work on after a fork.
@@ -28,8 +33,9 @@ class ForkServer:
         self._ready = False
         self._socket, other = socket.socketpair()
         with other:
-            program = f"from kerasmlp.processes.forks import serve; serve({other.fileno()}, {modules})"
-            self._server = process.launch_python(program, other.fileno(), self._output.fileno())
+            program = f"from kerasmlp.processes.forks import serve; serve({modules})"
+            output = self._output.fileno()
+            self._server = process.launch_python(program, other.fileno(), output, output)
 
     def __enter__(self) -> Self:
         return self
@@ -46,10 +52,10 @@ class ForkServer:
         self._answer()
         self._ready = True
 
-    def launch(self, descriptor: int, output: int) -> Launched:
+    def launch(self, stdin: int, stdout: int, stderr: int) -> Launched:
         """Start a process, as `Process` asks. If the server has died, raise a `ConnectionError`."""
         with self._lock:
-            socket.send_fds(self._socket, [b"launch"], [descriptor, output])
+            socket.send_fds(self._socket, [b"launch"], [stdin, stdout, stderr])
             return _Forked(self, self._answer())
 
     def wait(self, number: int) -> int:
@@ -74,16 +80,10 @@ class _Forked:
         self._status: int | None = None
         self._lock = threading.Lock()
 
-    def terminate(self) -> None:
-        self._signal(signal.SIGTERM)
-
     def kill(self) -> None:
-        self._signal(signal.SIGKILL)
-
-    def _signal(self, number: int) -> None:
         if self._status is None:  # another thread may be waiting: `wait` then returns
             with contextlib.suppress(ProcessLookupError, PermissionError):  # it has just ended
-                os.killpg(self._number, number)
+                os.killpg(self._number, signal.SIGKILL)
 
     def wait(self) -> int:
         with self._lock:
@@ -92,9 +92,12 @@ class _Forked:
             return self._status
 
 
-def serve(descriptor: int, modules: Sequence[str]) -> None:
-    """Import modules, and fork whenever `ForkServer` asks; the program of the server."""
-    with socket.socket(fileno=descriptor) as requests:
+def serve(modules: Sequence[str]) -> None:
+    """Import modules, and fork whenever `ForkServer` asks; the program of the server.
+
+    The requests come through a socket that is its standard input.
+    """
+    with socket.socket(fileno=os.dup(0)) as requests:
         gc.disable()  # the imports make very many objects and no garbage
         for module in modules:
             with contextlib.suppress(Exception):  # the row that needs it says so
@@ -103,16 +106,16 @@ def serve(descriptor: int, modules: Sequence[str]) -> None:
         gc.enable()
         process.libraries_before_fork = process.in_status("RssFile")
         os.setsid()  # Ctrl-C and a terminal that closes end the other side, which ends this process
-        connection = _fork_on_request(requests)
-    if connection is None:
+        is_forked = _fork_on_request(requests)
+    if not is_forked:
         os._exit(0)  # it has nothing to clean up, and an exit of TensorFlow takes up to a second
-    process.serve(connection)
+    process.serve()
 
 
-def _fork_on_request(requests: socket.socket) -> int | None:
+def _fork_on_request(requests: socket.socket) -> bool:
     """Answer requests until the other side has ended.
 
-    Return the descriptor of its connection in each process that is forked, and None in the server.
+    Return True in each process that is forked, and False in the server.
     """
     running: set[int] = set()
 
@@ -122,20 +125,18 @@ def _fork_on_request(requests: socket.socket) -> int | None:
     try:
         answer(0)
         while True:
-            request, descriptors, _, _ = socket.recv_fds(requests, 16, 2)
+            request, descriptors, _, _ = socket.recv_fds(requests, 16, 3)
             if descriptors:
-                connection, output = descriptors
                 number = os.fork()
+                for stream, descriptor in enumerate(descriptors):
+                    if number == 0:
+                        os.dup2(descriptor, stream)
+                    os.close(descriptor)
                 if number == 0:
                     running.clear()  # they are not of this process
-                    os.dup2(output, 1)
-                    os.dup2(output, 2)
-                    os.close(output)
-                    return connection
+                    return True
                 running.add(number)
                 os.setpgid(number, number)  # it is killed with the processes that it starts
-                for each in descriptors:
-                    os.close(each)
                 answer(number)
             elif request:
                 number = int(request)
@@ -143,9 +144,9 @@ def _fork_on_request(requests: socket.socket) -> int | None:
                 running.remove(number)
                 answer(os.waitstatus_to_exitcode(status))
             else:
-                return None
+                return False
     except ConnectionError:
-        return None  # the other side has ended
+        return False  # the other side has ended
     finally:
         for number in running:
             os.killpg(number, signal.SIGKILL)

@@ -1,13 +1,9 @@
 """Functions that run in a new Python process, and the messages between the two processes."""
 
-import io
-import linecache
-import marshal
+import contextlib
 import os
-import pickle
 import pkgutil
 import re
-import select
 import signal
 import subprocess
 import sys
@@ -15,49 +11,11 @@ import sysconfig
 import tempfile
 import threading
 import traceback
-import types
-from collections.abc import Callable
-from multiprocessing.connection import Connection, Pipe
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO, Any, Protocol, Self
 
-import cloudpickle
-
-
-class _Pickler(cloudpickle.Pickler):
-    """Pickles functions of scripts and notebooks with the names of their files.
-
-    cloudpickle drops them. But AutoGraph needs the source of a function to convert its loops: without
-    it, `for x, y in dataset` in a `tf.function` unrolls without end.
-    """
-
-    def __init__(self, file: io.BytesIO) -> None:
-        super().__init__(file)
-        self.sources: dict[str, list[str]] = {}
-
-    def reducer_override(self, value: Any) -> Any:
-        if not isinstance(value, types.CodeType):
-            return super().reducer_override(value)
-        self.sources[value.co_filename] = linecache.getlines(value.co_filename)
-        return marshal.loads, (marshal.dumps(value),)
-
-
-def dumps(value: Any) -> bytes:
-    """Return `value` as bytes for `loads` in another process of this Python."""
-    file = io.BytesIO()
-    pickler = _Pickler(file)
-    pickler.dump(value)
-    pickle.dump(pickler.sources, file)
-    return file.getvalue()
-
-
-def loads(content: bytes) -> Any:
-    """Return the value that `dumps` was given, and make the sources of its functions known."""
-    file = io.BytesIO(content)
-    value = pickle.load(file)
-    for name, lines in pickle.load(file).items():
-        linecache.cache[name] = len("".join(lines)), None, lines, name
-    return value
+from kerasmlp.processes import messages
 
 
 class RemoteError(Exception):
@@ -67,9 +25,6 @@ class RemoteError(Exception):
 class Launched(Protocol):
     """A process that was started."""
 
-    def terminate(self) -> None:
-        """Send it SIGTERM, unless it is known to have ended."""
-
     def kill(self) -> None:
         """Kill it, unless it is known to have ended."""
 
@@ -77,20 +32,40 @@ class Launched(Protocol):
         """Wait for its end, and return its exit status; minus the signal, if one ended it."""
 
 
-def launch_python(
-    program: str, descriptor: int, output: int, own_session: bool = False
-) -> subprocess.Popen[bytes]:
-    """Start a program in a new Python process, which has `descriptor` open and prints to `output`.
+Launch = Callable[[int, int, int], Launched]
+"""Starts a process that calls `serve`. It gets these descriptors as its standard streams."""
 
-    In a session of its own, it hears no Ctrl-C.
-    """
+
+class Starter(Protocol):
+    """Starts processes for `Process`, within its context."""
+
+    @property
+    def launch(self) -> Launch: ...
+
+    def wait_until_ready(self) -> None:
+        """Call it before `launch`."""
+
+    def __enter__(self) -> Self: ...
+    def __exit__(self, *_: object) -> None: ...
+
+
+OWN_GROUP: dict[str, Any] = (
+    {"start_new_session": True}
+    if hasattr(os, "setsid")
+    else {"creationflags": getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)}
+)
+"""Arguments of `Popen` for a process that hears no Ctrl-C, here and on Windows."""
+
+
+def launch_python(
+    program: str, stdin: int, stdout: int, stderr: int, **options: Any
+) -> subprocess.Popen[bytes]:
+    """Start a program in a new Python process with these standard streams, and options of `Popen`."""
     return subprocess.Popen(
         [sys.executable, "-c", program],
-        pass_fds=[descriptor],
-        stdin=subprocess.DEVNULL,
-        stdout=output,
-        stderr=output,
-        start_new_session=own_session,
+        stdin=stdin,
+        stdout=stdout,
+        stderr=stderr,
         env={
             **os.environ,
             "PYTHONPATH": os.pathsep.join(path or os.curdir for path in sys.path),
@@ -98,16 +73,32 @@ def launch_python(
             "TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "3"),
             "TF_FORCE_GPU_ALLOW_GROWTH": "true",  # several processes share the device
         },
+        **options,
     )
 
 
-def _launch(descriptor: int, output: int) -> Launched:
-    program = f"from kerasmlp.processes.process import serve; serve({descriptor})"
-    return launch_python(program, descriptor, output, own_session=True)
+def _launch(stdin: int, stdout: int, stderr: int) -> Launched:
+    program = "from kerasmlp.processes.process import serve; serve()"
+    return launch_python(program, stdin, stdout, stderr, **OWN_GROUP)
+
+
+class NewPythons:
+    """A `Starter`: each process is a new Python, which imports for itself what it needs."""
+
+    launch = staticmethod(_launch)
+
+    def wait_until_ready(self) -> None:
+        pass
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
 
 
 class Process:
-    """Runs a function in a new Python process. POSIX only.
+    """Runs a function in a new Python process, and exchanges messages with it through two pipes.
 
     Use it as a context: the process is killed at its end. If this process is killed, it gets SIGTERM.
     It hears no Ctrl-C. The new process has the same `sys.path`. It does not run the script again, so a
@@ -118,23 +109,25 @@ class Process:
         function: the name of the function, `package.module:name`. It is called with a `Talk` and `args`.
             The value that it returns is its last message to this process.
         args: arguments of the function. They are sent with cloudpickle, so they may contain closures.
-        launch: starts the process, which has to call `serve`, with the descriptors of its connection and
-            of the file that it prints to. By default a new Python process.
+        launch: starts the process. By default a new Python process.
     """
 
-    def __init__(
-        self, function: str, *args: Any, launch: Callable[[int, int], Launched] = _launch
-    ) -> None:
+    def __init__(self, function: str, *args: Any, launch: Launch = _launch) -> None:
+        first = messages.dumps((function, args))
         self._output = tempfile.TemporaryFile()  # noqa: SIM115
-        self._connection, other = Pipe()
+        theirs, self._outgoing = os.pipe()
+        incoming, outgoing = os.pipe()
+        self._inbox = messages.Inbox(incoming)
         try:
-            self._process = launch(other.fileno(), self._output.fileno())
-        except ConnectionError:
+            self._process = launch(theirs, outgoing, self._output.fileno())
+        except BaseException:
             self._close()
             raise
         finally:
-            other.close()
-        self._connection.send_bytes(dumps((function, args)))
+            os.close(theirs)
+            os.close(outgoing)
+        with contextlib.suppress(OSError):  # it has died: `receive` says how
+            messages.send(self._outgoing, first)
 
     def __enter__(self) -> Self:
         return self
@@ -144,16 +137,18 @@ class Process:
         self._close()
 
     def _close(self) -> None:
-        self._connection.close()
+        self.terminate()
         self._output.close()
 
-    def fileno(self) -> int:
-        """Return the descriptor that can be read when there is a message, or the process has ended."""
-        return self._connection.fileno()
+    def is_ready(self) -> bool:
+        """Return whether there is a message, or the process has ended."""
+        return self._inbox.is_ready()
 
     def terminate(self) -> None:
-        """Send SIGTERM to the process."""
-        self._process.terminate()
+        """Let the process get SIGTERM. Its messages are still received; it gets none any more."""
+        if self._outgoing >= 0:
+            os.close(self._outgoing)
+            self._outgoing = -1
 
     def kill(self) -> None:
         self._process.kill()
@@ -161,8 +156,9 @@ class Process:
 
     def send(self, value: Any) -> None:
         """Send `value` to the function. If its process has died, raise a `RemoteError`."""
+        content = messages.dumps(value)
         try:
-            self._connection.send_bytes(dumps(value))
+            messages.send(self._outgoing, content)
         except OSError:
             raise RemoteError(self._how_it_died()) from None
 
@@ -172,11 +168,11 @@ class Process:
         Without a message within `seconds`, and if the function fails, raise a `RemoteError`.
         """
         try:
-            if not self._connection.poll(seconds):
-                why = f"no message for {seconds:g} s (--time-limit); the process was stopped"
-                raise RemoteError(why)
-            failed, value = self._connection.recv()
-        except (EOFError, ConnectionError):
+            failed, value = self._inbox.receive(seconds)
+        except TimeoutError:
+            why = f"no message for {seconds:g} s (--time-limit); the process was stopped"
+            raise RemoteError(why) from None
+        except EOFError:
             raise RemoteError(self._how_it_died()) from None
         if failed:
             raise RemoteError(value)
@@ -186,6 +182,13 @@ class Process:
         status = self._process.wait()
         how = f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"
         return f"its process {how}{last_line(self._output)}"
+
+
+def wait(processes: Sequence[Process], seconds: float) -> list[Process]:
+    """Wait until one of the processes has a message or has ended. Return those that have."""
+    with messages.arrived:
+        messages.arrived.wait_for(lambda: any(process.is_ready() for process in processes), seconds)
+        return [process for process in processes if process.is_ready()]
 
 
 def last_line(output: IO[bytes]) -> str:
@@ -198,40 +201,41 @@ def last_line(output: IO[bytes]) -> str:
 class Talk:
     """The connection of a function to the process that started it."""
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+    def __init__(self, inbox: messages.Inbox, outgoing: int) -> None:
+        self._inbox, self._outgoing = inbox, outgoing
         self._lock = threading.Lock()
 
     def send(self, value: Any) -> None:
+        self._send(False, value)
+
+    def _send(self, failed: bool, value: Any) -> None:
+        content = messages.dumps((failed, value))
         with self._lock:
-            self._connection.send((False, value))
+            messages.send(self._outgoing, content)
 
     def receive(self) -> Any:
         """Wait for the next message, and return it."""
-        return loads(self._connection.recv_bytes())
+        return self._inbox.receive()
 
 
-def serve(descriptor: int) -> None:
-    """Run the function of a `Process`; the start of the new process."""
-    connection = Connection(descriptor)
-    copy = os.dup(descriptor)  # `connection` may be closed before the thread looks
-    threading.Thread(target=_end_with_the_other, args=(copy,), daemon=True).start()
+def serve() -> None:
+    """Run the function of a `Process`; the start of the new process.
+
+    The pipes come as its standard input and output. What prints gets standard error instead.
+    """
+    inbox = messages.Inbox(os.dup(0), at_end=lambda: signal.raise_signal(signal.SIGTERM))
+    talk = Talk(inbox, os.dup(1))
+    os.dup2(2, 1)
+    with Path(os.devnull).open("rb") as nothing:
+        os.dup2(nothing.fileno(), 0)
     try:
-        function, args = loads(connection.recv_bytes())
-        connection.send((False, pkgutil.resolve_name(function)(Talk(connection), *args)))
+        function, args = talk.receive()
+        talk.send(pkgutil.resolve_name(function)(talk, *args))
     except (EOFError, BrokenPipeError):
         return  # the other process has ended
     except Exception as error:
         message = re.sub(r"\x1b\[\d*m", "", " ".join(str(error).split()))
-        connection.send((True, f"{type(error).__name__}: {message}"[:2000] + _place(error)))
-
-
-def _end_with_the_other(descriptor: int) -> None:
-    """Wait until the process at the other end of a connection has ended; send SIGTERM to this one."""
-    closed = select.poll()
-    closed.register(descriptor, 0)  # no event but that it is closed
-    closed.poll()
-    os.kill(os.getpid(), signal.SIGTERM)
+        talk._send(True, f"{type(error).__name__}: {message}"[:2000] + _place(error))
 
 
 def _place(error: Exception) -> str:
@@ -255,18 +259,20 @@ def in_status(name: str) -> float:
     """Return a size in the status of this process, in MiB. 0 if the system shows none."""
     if not _STATUS.exists():
         return 0.0
-    return int(_STATUS.read_text().partition(f"{name}:")[2].split()[0]) / 2**10
+    return int(_STATUS.read_bytes().partition(f"{name}:".encode())[2].split()[0]) / 2**10
 
 
 def peak_megabytes() -> float:
-    """Return the peak memory of this process, in MiB.
+    """Return the peak memory of this process, in MiB. 0 on Windows, where Python does not tell it.
 
     A forked process starts without the pages of libraries that the import read. They are counted as if
     it had imported the libraries itself.
     """
     if _STATUS.exists():  # getrusage would include the peak of the process that started this one
         return in_status("VmHWM") + max(0.0, libraries_before_fork - in_status("RssFile"))
-    import resource  # here, because Windows has none
-
+    try:
+        import resource  # here, because Windows has none
+    except ImportError:
+        return 0.0
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (2**20 if sys.platform == "darwin" else 2**10)

@@ -5,7 +5,7 @@ import sys
 
 import keras
 
-from kerasmlp import tensorboard
+from kerasmlp import keras_internals, tensorboard
 from kerasmlp.data import unpacked
 from kerasmlp.loops import History, TrainingData
 
@@ -63,7 +63,6 @@ def _classes(model: keras.Model) -> int | None:
 
 def _learning_rate(model: keras.Model) -> float | None:
     """Return the learning rate of the optimizer. None if it has none, or one that follows a schedule."""
-    schedule = keras.optimizers.schedules.LearningRateSchedule
-    if model.optimizer is None or isinstance(getattr(model.optimizer, "_learning_rate", 0), schedule):
+    if model.optimizer is None or keras_internals.follows_schedule(model.optimizer):
         return None
     return float(model.optimizer.learning_rate)

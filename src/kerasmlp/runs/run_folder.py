@@ -134,13 +134,13 @@ def locked(folder: Path) -> Iterator[None]:
 def lengths(folder: Path) -> dict[str, int]:
     """Return the number of bytes of each file that a training appends to."""
     files = [folder / HISTORY, *folder.glob(EVENTS)]
-    return {str(path.relative_to(folder)): path.stat().st_size for path in files if path.exists()}
+    return {path.relative_to(folder).as_posix(): path.stat().st_size for path in files if path.exists()}
 
 
 def cut(folder: Path, lengths: dict[str, int]) -> None:
     """Cut those files to these lengths, and remove what was half written when the run ended."""
     for path in [folder / HISTORY, *folder.glob(EVENTS)]:
-        length = lengths.get(str(path.relative_to(folder)), 0)
+        length = lengths.get(path.relative_to(folder).as_posix(), 0)
         if not length:
             path.unlink(missing_ok=True)
         elif path.exists() and path.stat().st_size > length:

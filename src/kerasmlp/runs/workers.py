@@ -5,14 +5,13 @@ import io
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from multiprocessing.connection import wait
 from typing import Any, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress
 
 from kerasmlp.callbacks import Interrupted, Interruption
-from kerasmlp.processes import Process, RemoteError, Talk
+from kerasmlp.processes import Process, RemoteError, Talk, wait
 
 LINE, RESULT, ERROR = "line", "result", "error"
 """What a worker sends: a line that a call printed, the result of a call, or the error that it raised."""
@@ -23,7 +22,7 @@ Start = Callable[[], contextlib.AbstractContextManager[None]]
 
 
 class Workers:
-    """Processes that call functions side by side, each on its share of the cores. POSIX only.
+    """Processes that call functions side by side, each on its share of the cores.
 
     TensorFlow gets as many threads in each as in a process that has all cores, because the number of
     threads decides how sums are rounded. So results do not depend on the number of processes.
@@ -99,9 +98,7 @@ def _shares(number: int) -> list[list[int]]:
 
 def _messages(busy: Mapping[Process, str]) -> Iterator[tuple[Process, str, Any]]:
     """Yield the messages that have come, each with its process and its kind."""
-    processes = {process.fileno(): process for process in busy}
-    for descriptor in wait(processes, LOOK_SECONDS):
-        process = processes[descriptor]  # type: ignore[index]
+    for process in wait(tuple(busy), LOOK_SECONDS):
         try:
             yield process, *process.receive(0)
         except RemoteError as error:
@@ -116,9 +113,7 @@ def _stop(busy: dict[Process, str], progress: "_Progress") -> None:
         for process, kind, value in _messages(busy):
             if kind == LINE:
                 progress.show(f"{busy[process]}: {value}")
-            elif kind == RESULT:
-                process.terminate()  # the signal came too late
-            else:
+            elif kind == ERROR:
                 process.kill()
                 del busy[process]
 

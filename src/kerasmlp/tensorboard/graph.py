@@ -5,7 +5,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from kerasmlp.loops import Logs, takes_training
+from kerasmlp.keras_internals import takes_training
+from kerasmlp.loops import Logs
 from kerasmlp.tensorboard import notes
 from kerasmlp.tensorboard.events import Events
 
