@@ -1,5 +1,6 @@
 import json
 
+import numpy as np
 import pytest
 
 from kerasmlp.data.loader import MNISTLoader
@@ -17,6 +18,18 @@ def test_a_run_is_read_back_with_the_data_that_it_found(npz, tmp_path):
     model, data = load_with_data(folder)
     assert (data.name, data.fingerprint) == (str(npz), found.fingerprint)
     assert int(model.optimizer.iterations) == metrics["steps"]
+
+
+def test_a_run_that_knows_nothing_of_transposed_images_has_none(finished, tmp_path):
+    """Settings of later versions are missing in a run of an earlier one."""
+    (run, _), data = finished
+    for name in ("model.keras", "metrics.json"):
+        (tmp_path / name).write_bytes((run / name).read_bytes())
+    config = json.loads((run / "config.json").read_text())
+    del config["transpose"]
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    _, found = load_with_data(tmp_path)
+    assert np.array_equal(found.test_data, MNISTLoader(str(data)).test_data)
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", "null"])

@@ -75,6 +75,7 @@ def test_what_is_predicted_as_numbers(loss, outputs, y):
     ("loss", "outputs", "y"),
     [
         ("binary_crossentropy", PROBABILITIES, np.eye(3)[:2]),  # several may be true at once
+        ("binary_crossentropy", PROBABILITIES, np.array([0, 1])),
         ("categorical_crossentropy", PROBABILITIES, PROBABILITIES),
         (CROSSENTROPY(ignore_class=-1), PROBABILITIES, np.array([0, -1])),
         (CROSSENTROPY(), np.stack([PROBABILITIES] * 4, axis=1), np.zeros((2, 4), int)),
@@ -82,7 +83,16 @@ def test_what_is_predicted_as_numbers(loss, outputs, y):
         (None, LOGITS, None),
         (None, LOGITS, {"a": LOGITS, "b": LOGITS}),
     ],
-    ids=["labels", "soft", "ignored", "sequence", "logits of an unknown loss", "x alone", "two"],
+    ids=[
+        "labels",
+        "broadcast",
+        "soft",
+        "ignored",
+        "sequence",
+        "logits of an unknown loss",
+        "x alone",
+        "two",
+    ],
 )
 def test_what_is_neither(loss, outputs, y):
     assert of(loss, outputs, y, kind.classified) is None

@@ -11,7 +11,10 @@ def test_only_as_many_images_are_written_as_fit_into_the_sprite(tmp_path, monkey
     images = np.zeros((40, 20, 15, 3), np.uint8)
     images[:, 0, 0] = np.arange(40)[:, None]
     labels = np.arange(40)
-    projector.write(tmp_path, np.ones((40, 2), np.float32), images, labels, labels)
+    activations = np.arange(80, dtype=np.float32).reshape(40, 2)
+    projector.write(tmp_path, activations, images, labels, labels)
+    written = np.frombuffer((tmp_path / "hidden.bytes").read_bytes(), "<f4")
+    assert np.array_equal(written.reshape(20, 2), activations[:20])
     config = text_format.Parse((tmp_path / "projector_config.pbtxt").read_text(), ProjectorConfig())
     assert list(config.embeddings[0].tensor_shape) == [20, 2]
     with Image.open(tmp_path / "sprite.png") as sprite:
