@@ -100,10 +100,11 @@ class Ends(Recorder):
 class Training(RuleBasedStateMachine):
     """A training that each time goes on with another loop, from the step that it has come to."""
 
-    @initialize(examples=st.integers(1, 14))
-    def begins(self, examples):
+    @initialize(examples=st.integers(1, 14), steps=st.integers(0, 9))
+    def begins(self, examples, steps):
+        """Some steps have been taken before."""
         self.data = Numbers(examples)
-        self.steps, self.sum = 0, 0
+        self.steps, self.sum = steps, 0
 
     @rule(
         data=st.data(),
