@@ -21,7 +21,7 @@ from kerasmlp.runs import repetition, run_folder
 
 EPOCHS = "epochs"
 """The file with a byte for each epoch that a run has saved."""
-ORDERS = settings(max_examples=settings().max_examples // 2, stateful_step_count=10)
+ORDERS = settings(max_examples=settings().max_examples // 3, stateful_step_count=10)
 
 
 class KilledError(BaseException):
