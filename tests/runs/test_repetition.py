@@ -134,6 +134,25 @@ def test_what_is_interrupted_goes_on(repeat, whole, tmp_path, monkeypatch, capsy
     assert len(events(tmp_path / "mine")[".", "trained/test_accuracy"]) == 1
 
 
+@pytest.mark.parametrize("content", ["", "{", "{}", "[]"])
+def test_a_run_whose_metrics_are_damaged_has_not_ended(content, repeat, tmp_path, monkeypatch):
+    trained = []
+
+    def run(settings, folder, seed):
+        trained.append(seed)
+        metrics = {"dataset": "digits", "parameters": 7, "epochs": 1, "steps": 4}
+        metrics |= {"test_accuracy": 0.5, "seconds_per_epoch": 1.0}
+        (folder / f"seed{seed}").mkdir(exist_ok=True)
+        (folder / f"seed{seed}/metrics.json").write_text(json.dumps(metrics))
+        return metrics
+
+    monkeypatch.setattr(repetition, "_run", run)
+    assert repeat("--seeds", 2) == 0
+    (tmp_path / "mine/seed4/metrics.json").write_text(content)
+    assert repeat("--resume") == 0
+    assert trained == [4, 5, 4]
+
+
 def test_one_seed_has_no_deviation(repeat, capsys):
     assert repeat("--seeds", 1) == 2
     assert capsys.readouterr().err == "error: --seeds: expected at least 2; received 1\n"

@@ -54,6 +54,8 @@ def test_what_a_killed_run_has_half_written_is_removed_and_what_it_appended_is_c
     for half in (".part-model.keras", "checkpoints/.part-step-1.npz", "train/events.out.tfevents.2"):
         (tmp_path / half).parent.mkdir(exist_ok=True)
         (tmp_path / half).write_bytes(b"half")
+    (tmp_path / "export/.part-1/.part-2").mkdir(parents=True)  # an export was killed
+    (tmp_path / "export/.part-1/model.tflite").touch()
     run_folder.cut(tmp_path, kept)
     assert history.read_bytes() == events.read_bytes() == b"kept"
     assert not later.exists()

@@ -64,6 +64,9 @@ def read(path: Path) -> Contents:
 class Checkpoints:
     """The checkpoints in a folder, which is made if it does not exist. Only the newest `keep` are kept.
 
+    A new checkpoint is the newest: those of later steps were damaged when the run was resumed, and are
+    removed.
+
     A thread writes them while the training continues. If a write fails, the next `save`, `wait` or
     `close` raises its `OSError`. Earlier checkpoints are unchanged.
     """
@@ -112,5 +115,7 @@ class Checkpoints:
 
     def _save(self, path: Path, contents: Contents) -> None:
         write(path, contents)
-        for old in sorted(self._folder.glob(PATTERN))[: -self._keep]:
-            old.unlink(missing_ok=True)
+        found = sorted(self._folder.glob(PATTERN))
+        kept = [each for each in found if each <= path][-self._keep :]
+        for each in set(found).difference(kept):
+            each.unlink(missing_ok=True)

@@ -31,6 +31,7 @@ class CallbackList(keras.callbacks.CallbackList):
         self._training = training
         self._group = training.model.steps_per_execution
         self.execution: Execution | None = None
+        self._stops = False
         super().__init__(
             training.callbacks,
             add_history=True,
@@ -48,13 +49,17 @@ class CallbackList(keras.callbacks.CallbackList):
 
     def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
         first, end = max(batch, self._first_step), batch - batch % self._group + self._group
-        self.execution = None
-        if first < end:
-            steps = min(end, self._training.train.steps_per_epoch) - first
-            self.execution = Execution(self._epoch, first, steps)
-            super().on_train_batch_begin(first, logs)
-            # `compile` leaves none, if a callback has called it, and Keras does not make another.
-            self.model.make_train_function()
+        if first >= end:
+            # A stop waits for a step, as in an epoch from its start. `fit` would end the epoch here.
+            self._stops, self.model.stop_training = self._stops or self.model.stop_training, False
+            self.execution = None
+            return
+        self.model.stop_training, self._stops = self._stops or self.model.stop_training, False
+        steps = min(end, self._training.train.steps_per_epoch) - first
+        self.execution = Execution(self._epoch, first, steps)
+        super().on_train_batch_begin(first, logs)
+        # `compile` leaves none, if a callback has called it, and Keras does not make another.
+        self.model.make_train_function()
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         if self.execution is not None:

@@ -137,24 +137,25 @@ def keras_steps(model: keras.Model, note: Note) -> Steps:
         with tf.name_scope(KERAS_STEP):
             return train_step(data)
 
-    def made(steps_per_execution: int) -> Callable[[Any], Logs]:
-        kept = model.train_function, model.steps_per_execution
-        model.steps_per_execution = steps_per_execution
+    def made() -> Callable[[Any], Logs]:
+        kept = model.train_function
         with _with_train_step(model, noted_step):
             type(model).make_train_function(model, force=True)
-        function = model.train_function
-        model.train_function, model.steps_per_execution = kept
+        function, model.train_function = model.train_function, kept
         return function
 
     size = model.steps_per_execution
-    whole = made(size)
-    single = functools.cache(lambda: made(1))
+    whole, single = made(), functools.cache(made)
 
     def run(batches: Any, steps: int, has_more: bool) -> Logs:
         if steps == size or not has_more:
             return whole(batches)
-        for _ in range(steps):
-            logs = single()(batches)
+        model.steps_per_execution = 1  # Keras reads it when it traces, at the first call
+        try:
+            for _ in range(steps):
+                logs = single()(batches)
+        finally:
+            model.steps_per_execution = size
         return logs
 
     return run

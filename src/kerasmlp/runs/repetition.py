@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import functools
-import json
 import math
 import sys
 from collections.abc import Mapping, Sequence
@@ -120,12 +119,9 @@ def _download(data: str) -> None:
 
 def _ended(settings: Repetition, folder: Path, seed: int) -> dict[str, Any] | None:
     """Return the metrics of a run that has ended; None if it has not."""
-    with contextlib.suppress(OSError, ValueError):
-        path = folder / str(settings.of_run(folder, seed).name) / run_folder.METRICS
-        metrics: dict[str, Any] = json.loads(path.read_bytes())
-        if metrics["epochs"] == settings.epochs:
-            return metrics
-    return None
+    path = folder / str(settings.of_run(folder, seed).name) / run_folder.METRICS
+    metrics = run_folder.read_json(path)
+    return metrics if metrics.get("epochs") == settings.epochs else None
 
 
 def _run(settings: Repetition, folder: Path, seed: int) -> dict[str, Any]:

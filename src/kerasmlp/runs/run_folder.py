@@ -7,6 +7,7 @@ import itertools
 import json
 import os
 import shlex
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -145,8 +146,11 @@ def cut(folder: Path, lengths: dict[str, int]) -> None:
             path.unlink(missing_ok=True)
         elif path.exists() and path.stat().st_size > length:
             os.truncate(path, length)
-    for path in folder.rglob(f"{atomic.PART}*"):
-        path.unlink()
+    for path in [*folder.rglob(f"{atomic.PART}*")]:
+        if path.is_dir():  # of an export
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def read_json(path: Path) -> dict[str, Any]:
