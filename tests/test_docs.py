@@ -87,6 +87,7 @@ def test_every_command_that_is_shown_is_understood(name, argv):
 @pytest.fixture(scope="session")
 def installed(tmp_path_factory):
     """The environment of a process that has the package from a wheel, outside of the checkout."""
+    pytest.importorskip("hatchling")
     folder = tmp_path_factory.mktemp("installed")
     pip = ("-m", "pip", "--disable-pip-version-check")
     made = python(*pip, "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", folder, ROOT)
@@ -157,6 +158,7 @@ def test_every_table_that_was_measured_is_a_result():
 
 
 def test_the_site_is_built_without_a_network(tmp_path):
+    pytest.importorskip("mkdocs")
     command = [Path(sys.executable).with_name("mkdocs"), "build", "--strict"]
     site = ["--site-dir", tmp_path / "site"]
     done = subprocess.run([*command, *site], cwd=ROOT, capture_output=True, text=True)
