@@ -3,6 +3,7 @@
 import contextlib
 import importlib
 import io
+import itertools
 import json
 import re
 import runpy
@@ -132,6 +133,15 @@ def test_the_commands_run_with_the_wheel(installed, tmp_path):
         for each in (ROOT / "src/kerasmlp", root)
     )
     assert packed == files
+
+
+def test_every_row_of_the_security_table_names_tests_that_exist():
+    table = text(ROOT / "docs/reference/security.md").partition("| --- |\n")[2].partition("\n\n")[0]
+    rows = [re.findall(r"`(tests/\S+\.py)`: (`\w+`(?:, `\w+`)*)", row) for row in table.splitlines()]
+    assert len(rows) > 8 and all(rows)
+    for path, names in itertools.chain(*rows):
+        for name in re.findall(r"\w+", names):
+            assert f"\ndef {name}(" in text(ROOT / path), (path, name)
 
 
 def test_the_notebook_is_the_tutorial():
