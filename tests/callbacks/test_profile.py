@@ -1,5 +1,10 @@
+import gzip
+import json
+import urllib.request
+
 import pytest
 
+import browser
 from kerasmlp.callbacks import profile
 from kerasmlp.runs.settings import Settings
 from kerasmlp.train import train
@@ -29,3 +34,20 @@ def test_a_single_execution_is_not_profiled(tmp_path, npz, capfd):
     assert profiled(tmp_path, npz, epochs=1) == []
     error = capfd.readouterr().err
     assert "--profile: no profile: expected at least 2 executions; received 1" in error
+
+
+@pytest.mark.thorough
+def test_tensorboard_has_a_dashboard_of_the_profile(tmp_path, npz):
+    pytest.importorskip(profile.PLUGIN)
+    (written,) = profiled(tmp_path, npz)
+    with browser.tensorboard(tmp_path) as address:
+
+        def said(path):
+            with urllib.request.urlopen(f"{address}data/plugin/profile/{path}") as answer:
+                content = answer.read()
+            zipped = answer.headers["Content-Encoding"] == "gzip"
+            return json.loads(gzip.decompress(content) if zipped else content)
+
+        (run,) = said("runs")
+        assert run == f"x/train/{written.parent.name}"
+        assert "trace_viewer@" in said(f"run_tools?run={run}")
