@@ -10,6 +10,7 @@ import runpy
 import shlex
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -142,6 +143,13 @@ def test_every_row_of_the_security_table_names_tests_that_exist():
     for path, names in itertools.chain(*rows):
         for name in re.findall(r"\w+", names):
             assert f"\ndef {name}(" in text(ROOT / path), (path, name)
+
+
+def test_the_table_of_dependencies_names_each_of_them_once():
+    project = tomllib.loads(text(ROOT / "pyproject.toml"))["project"]
+    table = text(ROOT / "docs/reference/versions.md").partition("| dependency |")[2].partition("\n\n")[0]
+    named = re.findall(r"^\| ([a-z][a-z-]*) \|", table, re.MULTILINE)
+    assert named == [re.match(r"[a-z-]+", each)[0] for each in project["dependencies"]]
 
 
 def test_the_notebook_is_the_tutorial():
