@@ -94,6 +94,18 @@ def timed_shortly(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def export_extra():
+    """A test that needs the packages of the extra `export` is skipped without them, and names them."""
+    from kerasmlp.exporting import formats
+
+    try:
+        for format in formats.PACKAGES:
+            formats.check_installed(format)
+    except ValueError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
 def mnist5k():
     return MNISTLoader("mnist5k")
 

@@ -3,12 +3,14 @@
 import contextlib
 import importlib
 import io
+import itertools
 import json
 import re
 import runpy
 import shlex
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -87,6 +89,7 @@ def test_every_command_that_is_shown_is_understood(name, argv):
 @pytest.fixture(scope="session")
 def installed(tmp_path_factory):
     """The environment of a process that has the package from a wheel, outside of the checkout."""
+    pytest.importorskip("hatchling")
     folder = tmp_path_factory.mktemp("installed")
     pip = ("-m", "pip", "--disable-pip-version-check")
     made = python(*pip, "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", folder, ROOT)
@@ -133,6 +136,22 @@ def test_the_commands_run_with_the_wheel(installed, tmp_path):
     assert packed == files
 
 
+def test_every_row_of_the_security_table_names_tests_that_exist():
+    table = text(ROOT / "docs/reference/security.md").partition("| --- |\n")[2].partition("\n\n")[0]
+    rows = [re.findall(r"`(tests/\S+\.py)`: (`\w+`(?:, `\w+`)*)", row) for row in table.splitlines()]
+    assert len(rows) > 8 and all(rows)
+    for path, names in itertools.chain(*rows):
+        for name in re.findall(r"\w+", names):
+            assert f"\ndef {name}(" in text(ROOT / path), (path, name)
+
+
+def test_the_table_of_dependencies_names_each_of_them_once():
+    project = tomllib.loads(text(ROOT / "pyproject.toml"))["project"]
+    table = text(ROOT / "docs/reference/versions.md").partition("| dependency |")[2].partition("\n\n")[0]
+    named = re.findall(r"^\| ([a-z][a-z-]*) \|", table, re.MULTILINE)
+    assert named == [re.match(r"[a-z-]+", each)[0] for each in project["dependencies"]]
+
+
 def test_the_notebook_is_the_tutorial():
     made = runpy.run_path(str(ROOT / "docs/notebook.py"))
     assert text(made["NOTEBOOK"]) == made["notebook"](text(made["TUTORIAL"]))
@@ -158,6 +177,7 @@ def test_every_table_that_was_measured_is_a_result():
 
 @pytest.mark.thorough
 def test_the_site_is_built_without_a_network(tmp_path):
+    pytest.importorskip("mkdocs")
     command = [Path(sys.executable).with_name("mkdocs"), "build", "--strict"]
     site = ["--site-dir", tmp_path / "site"]
     done = subprocess.run([*command, *site], cwd=ROOT, capture_output=True, text=True)

@@ -4,10 +4,8 @@ import sys
 
 import keras
 import numpy as np
-import onnxruntime
 import pytest
 import tensorflow as tf
-from ai_edge_litert.interpreter import Interpreter
 
 import export_models
 import fit_models
@@ -21,7 +19,9 @@ from kerasmlp.train import train
 pytestmark = pytest.mark.usefixtures("timed_shortly")
 
 
-def test_an_export_that_predicts_something_else_is_an_error(finished, tmp_path, monkeypatch, capsys):
+def test_an_export_that_predicts_something_else_is_an_error(
+    export_extra, finished, tmp_path, monkeypatch, capsys
+):
     (run, _), _ = finished
     impossible = dataclasses.replace(parity.EXACT, largest_difference=-1.0)
     monkeypatch.setattr(parity, "EXACT", impossible)
@@ -50,7 +50,7 @@ def test_an_export_to_keras_replaces_an_older_one(finished, digits, tmp_path, ca
 
 @pytest.mark.thorough
 @pytest.mark.parametrize("name", cases(["a[1]", "what?", "st*r"], default=["a[1]"]))
-def test_a_run_whose_name_is_a_pattern_is_exported(name, npz, digits, tmp_path, capfd):
+def test_a_run_whose_name_is_a_pattern_is_exported(export_extra, name, npz, digits, tmp_path, capfd):
     given = {"batch_size": 8, "epochs": 1, "loop": "eager", "summaries": (), "logdir": tmp_path}
     run, _ = train(Settings(data=str(npz), name=name, **given))
     for _ in range(2):  # the second replaces the first
@@ -71,9 +71,9 @@ def test_a_run_whose_name_is_a_pattern_is_exported(name, npz, digits, tmp_path, 
         (["{run}", "--format"], "--format: expected one format or several"),
         (["{run}", "--format", "pb"], "--format: expected one of 'keras', 'savedmodel'"),
         (["."], "--format"),
-        ([".", "--format", "onnx"], "expected the folder of a finished run; . has no model.keras"),
-        (["{run}", "--format", "onnx", "--data", "mnist5k"], "expected images of shape (6, 6, 1)"),
-        (["{run}", "--format", "onnx", "--output", sys.executable], "File exists"),
+        ([".", "--format", "savedmodel"], "expected the folder of a finished run; . has no model.keras"),
+        (["{run}", "--format", "savedmodel", "--data", "mnist5k"], "expected images of shape (6, 6, 1)"),
+        (["{run}", "--format", "savedmodel", "--output", sys.executable], "File exists"),
     ],
 )
 def test_wrong_input_is_one_line_of_error(flags, message, finished, capsys):
@@ -102,12 +102,16 @@ def exported(folder, name, data, formats):
 
 
 def of_onnx(path, **inputs):
+    import onnxruntime
+
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     names = [output.name for output in session.get_outputs()]
     return dict(zip(names, session.run(None, inputs), strict=True))
 
 
 def of_litert(path, **inputs):
+    from ai_edge_litert.interpreter import Interpreter
+
     return Interpreter(str(path)).get_signature_runner()(**inputs)
 
 
@@ -116,7 +120,7 @@ def written(folder):
 
 
 @pytest.mark.thorough
-def test_two_inputs_and_outputs_have_their_names_in_every_other_format(tmp_path):
+def test_two_inputs_and_outputs_have_their_names_in_every_other_format(export_extra, tmp_path):
     _, _, arguments = fit_models.two()
     x = {name: array.astype(np.float32) for name, array in arguments["x"].items()}
     formats = ["savedmodel", "litert", "litert-int8", "onnx"]
@@ -142,7 +146,7 @@ def test_two_inputs_and_outputs_have_their_names_in_every_other_format(tmp_path)
 
 
 @pytest.mark.thorough
-def test_a_regression_has_no_labels_and_no_accuracy(tmp_path, capsys):
+def test_a_regression_has_no_labels_and_no_accuracy(export_extra, tmp_path, capsys):
     x = np.random.default_rng(3).normal(size=(50, 5)).astype(np.float32)
     model, out, status = exported(tmp_path, "table", {"x": x, "y": x.sum(axis=1)}, ["litert", "onnx"])
     assert status == 0
@@ -157,7 +161,7 @@ def test_a_regression_has_no_labels_and_no_accuracy(tmp_path, capsys):
         np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
-def test_images_are_taken_as_bytes_and_logits_are_returned(digits, tmp_path):
+def test_images_are_taken_as_bytes_and_logits_are_returned(export_extra, digits, tmp_path):
     images, labels = digits
     formats = ["litert", "litert-int8"]
     model, out, status = exported(tmp_path, "images", {"x": images, "y": labels}, formats)
@@ -172,7 +176,7 @@ def test_images_are_taken_as_bytes_and_logits_are_returned(digits, tmp_path):
 
 
 @pytest.mark.thorough
-def test_a_loop_in_litert_takes_one_example_and_no_integers(tmp_path, capsys):
+def test_a_loop_in_litert_takes_one_example_and_no_integers(export_extra, tmp_path, capsys):
     _, _, data = fit_models.text()
     formats = ["litert", "litert-int8", "onnx"]
     model, out, status = exported(tmp_path, "recurrent", data, formats)
@@ -185,7 +189,7 @@ def test_a_loop_in_litert_takes_one_example_and_no_integers(tmp_path, capsys):
 
 
 @pytest.mark.thorough
-def test_what_a_format_lacks_is_one_line_of_error(tmp_path, capsys):
+def test_what_a_format_lacks_is_one_line_of_error(export_extra, tmp_path, capsys):
     words = {"x": np.array(["good", "bad", "good bad", "bad good"]), "y": np.arange(4.0)}
     model, out, status = exported(tmp_path, "words", words, ["savedmodel", "litert"])
     assert status == 2
@@ -197,7 +201,7 @@ def test_what_a_format_lacks_is_one_line_of_error(tmp_path, capsys):
     np.testing.assert_allclose(found, model.predict(tf.constant(words["x"]), verbose=0), atol=1e-6)
 
 
-def test_a_model_that_keras_cannot_save_is_exported_but_to_keras(tmp_path, capsys):
+def test_a_model_that_keras_cannot_save_is_exported_but_to_keras(export_extra, tmp_path, capsys):
     x = np.random.default_rng(3).normal(size=(20, 4)).astype(np.float32)
     model, out, status = exported(tmp_path, "unsavable", {"x": x, "y": x[:, 0]}, ["onnx", "keras"])
     assert status == 2
@@ -208,7 +212,7 @@ def test_a_model_that_keras_cannot_save_is_exported_but_to_keras(tmp_path, capsy
     np.testing.assert_allclose(found, model.predict(x, verbose=0), atol=1e-6)
 
 
-def test_a_run_of_fit_is_exported_on_the_data_that_are_given(tmp_path, capsys):
+def test_a_run_of_fit_is_exported_on_the_data_that_are_given(export_extra, tmp_path, capsys):
     model, arguments = fit_models.compiled("table")
     x = arguments["x"].astype(np.float32)
     kerasmlp.fit(model, **arguments, run=tmp_path / "run", verbose=0)

@@ -2,11 +2,12 @@
 
 from pathlib import Path
 
-import nbformat
 import pytest
-from nbclient import NotebookClient
 
 pytestmark = pytest.mark.thorough
+
+nbclient = pytest.importorskip("nbclient")
+nbformat = pytest.importorskip("nbformat")
 
 TRAIN = """
 def stop(epoch, logs):
@@ -31,7 +32,7 @@ CELLS = [
 def run(notebook, folder):
     """The outputs of each cell of code."""
     resources = {"metadata": {"path": str(folder)}}
-    NotebookClient(notebook, timeout=300, allow_errors=True, resources=resources).execute()
+    nbclient.NotebookClient(notebook, timeout=300, allow_errors=True, resources=resources).execute()
     return [cell.outputs for cell in notebook.cells if cell.cell_type == "code"]
 
 

@@ -1,6 +1,11 @@
+import gzip
+import json
+import urllib.request
+
 import pytest
 from tensorflow.tsl.profiler.protobuf import xplane_pb2
 
+import browser
 from helpers import compiled, run
 from kerasmlp.callbacks import Profile, profile
 from kerasmlp.runs.settings import Settings
@@ -51,3 +56,20 @@ def test_executions_are_profiled_until_there_are_ten_steps(
         for event in line.events
     ]
     assert names.count("execution") == executions
+
+
+@pytest.mark.thorough
+def test_tensorboard_has_a_dashboard_of_the_profile(tmp_path, npz):
+    pytest.importorskip(profile.PLUGIN)
+    (written,) = profiled(tmp_path, npz)
+    with browser.tensorboard(tmp_path) as address:
+
+        def said(path):
+            with urllib.request.urlopen(f"{address}data/plugin/profile/{path}") as answer:
+                content = answer.read()
+            zipped = answer.headers["Content-Encoding"] == "gzip"
+            return json.loads(gzip.decompress(content) if zipped else content)
+
+        (run,) = said("runs")
+        assert run == f"x/train/{written.parent.name}"
+        assert "trace_viewer@" in said(f"run_tools?run={run}")

@@ -17,7 +17,7 @@ def served(finished):
 
 
 @pytest.fixture(scope="session")
-def exported(served, tmp_path_factory):
+def exported(export_extra, served, tmp_path_factory):
     """The path and the parity report of each export, by format."""
     output = tmp_path_factory.mktemp("exports")
     formats = "litert", "litert-int8", "onnx"

@@ -34,7 +34,7 @@ def test_only_the_exports_and_their_reports_are_written(exported):
     assert {path.name for path in output.iterdir()} == files | {f"{file}.json" for file in files}
 
 
-def test_an_export_that_predicts_something_else_is_not_kept(served, tmp_path, monkeypatch):
+def test_an_export_that_predicts_something_else_is_not_kept(export_extra, served, tmp_path, monkeypatch):
     impossible = dataclasses.replace(parity.EXACT, largest_difference=-1.0)
     monkeypatch.setattr(parity, "EXACT", impossible)
     with pytest.raises(parity.ParityError):

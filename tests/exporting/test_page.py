@@ -3,6 +3,7 @@
 import base64
 import dataclasses
 import html.parser
+import importlib.util
 import json
 from pathlib import Path
 
@@ -150,7 +151,9 @@ def test_without_a_browser_the_page_is_kept_and_the_report_says_so(
     monkeypatch.setenv("PLAYWRIGHT_BROWSERS_PATH", str(tmp_path))
     assert main([str(run), "--format", "html", "--output", str(tmp_path / "out")]) == 0
     out = capsys.readouterr().out
-    assert f"html: not checked: there is no Chromium, Chrome or Edge; {HOW_TO_GET_A_BROWSER}\n" in out
+    no_browser, no_playwright = "there is no Chromium, Chrome or Edge", "Playwright is not installed"
+    why = no_browser if importlib.util.find_spec("playwright") else no_playwright
+    assert f"html: not checked: {why}; {HOW_TO_GET_A_BROWSER}\n" in out
     path = tmp_path / "out" / FILES["html"]
     report = json.loads((tmp_path / "out/model.html.json").read_text())
     assert report["bytes"] == path.stat().st_size

@@ -2,18 +2,19 @@ import dataclasses
 
 import numpy as np
 import pytest
-from ai_edge_litert.interpreter import Interpreter
 
 from helpers import run
 from kerasmlp.exporting import writers
 from kerasmlp.models.quantization import rounded
 from small_models import mlp
 
+interpreter = pytest.importorskip("ai_edge_litert.interpreter")
+
 
 def details(path):
-    interpreter = Interpreter(str(path))
-    interpreter.allocate_tensors()
-    return interpreter, interpreter.get_tensor_details(), interpreter._get_ops_details()
+    opened = interpreter.Interpreter(str(path))
+    opened.allocate_tensors()
+    return opened, opened.get_tensor_details(), opened._get_ops_details()
 
 
 def test_the_integer_file_has_no_floats_and_no_operations_of_tensorflow(exported):
@@ -29,12 +30,12 @@ def test_the_integer_file_has_the_integers_of_the_training(served, digits, tmp_p
     model = mlp("int8")
     run("fit", model, digits, validation=False)
     writers.write(dataclasses.replace(served, model=model), "litert-int8", tmp_path / "x.tflite")
-    interpreter, tensors, _ = details(tmp_path / "x.tflite")
+    opened, tensors, _ = details(tmp_path / "x.tflite")
     (weights,) = (tensor for tensor in tensors if tuple(tensor["shape"]) == (8, 36))
     scales = weights["quantization_parameters"]["scales"]
     kernel = model.hidden[0].kernel.numpy()
     np.testing.assert_allclose(scales, np.abs(kernel).max(axis=0) / 127, rtol=1e-6)
-    integers = interpreter.get_tensor(weights["index"])
+    integers = opened.get_tensor(weights["index"])
     np.testing.assert_allclose(integers * scales[:, None], rounded(kernel, 8).numpy().T, atol=1e-7)
     (activations,) = (tensor for tensor in tensors if tuple(tensor["shape"]) == (1, 8))
     scale, zero = activations["quantization"]

@@ -35,7 +35,13 @@ def many(x=X, y=Y):
     return Batches(np.resize(x, (1000, *x.shape[1:])), np.resize(y, (1000, 2)), 1, are_images=False)
 
 
-def test_the_steps_of_any_model_are_measured():
+@pytest.fixture
+def unhurried(monkeypatch):
+    """An execution may take very long, so that a busy machine changes no number."""
+    monkeypatch.setattr("kerasmlp.loops.steps_per_execution.UPDATE_SECONDS", 60.0)
+
+
+def test_the_steps_of_any_model_are_measured(unhurried):
     assert automatic_steps(made(dense), batches()) == 3, "no more than the epoch has"
     both = {"first": X, "second": X}, {"one": Y, "other": Y}
     assert automatic_steps(made(two_sided), Batches(*both, 7, are_images=False)) == 3
@@ -62,7 +68,7 @@ def test_a_slow_model_has_few_steps_an_execution():
     assert 1 <= automatic_steps(model, many()) <= 4
 
 
-def test_an_execution_has_no_more_batches_than_memory():
+def test_an_execution_has_no_more_batches_than_memory(unhurried):
     wide = np.zeros((4, GROUP_BYTES // 4 // 3), np.float32)
     model = made(lambda: keras.Sequential([keras.Input(wide.shape[1:]), keras.layers.Dense(2)]))
     assert automatic_steps(model, Batches(wide, Y[:4], 1, are_images=False)) == 2
@@ -80,7 +86,7 @@ def test_a_model_without_a_forward_pass_has_one_step_an_execution():
     assert automatic_steps(made(keras.Model, weighted_metrics=None), batches()) == 1
 
 
-def test_auto_leaves_what_compile_has_set():
+def test_auto_leaves_what_compile_has_set(unhurried):
     data = np.zeros((40, 3), np.float32), np.zeros(40, np.float32)
     for of_compile, asked, expected in ((1, None, 1), (1, "auto", 10), (3, "auto", 3), (3, 5, 5)):
         model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
