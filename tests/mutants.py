@@ -41,8 +41,6 @@ PACKAGES = (
     *("loops", "data", "checkpoints", "callbacks", "comparison", "distribute", "runs"),
     *("tensorboard", "exporting", "models", "photos"),
 )
-MOST_SECONDS = 60.0
-"""How long the tests of one fault take at most, by what they took before."""
 
 
 class RemoveStatement(Operator):
@@ -178,8 +176,11 @@ class Suite:
     seconds: dict[str, float]
     tests_of_lines: dict[str, dict[str, list[str]]]
 
-    def tests(self, mutant: Mutant) -> list[str]:
-        """Return the tests to call for a mutant: those that run its line, and others of its package."""
+    def tests(self, mutant: Mutant, most: float) -> list[str]:
+        """Return the tests to call for a mutant: those that run its line, and others of its package.
+
+        They take `most` seconds, or a little less.
+        """
         lines = self.tests_of_lines.get(mutant.module, {})
         own = f"tests/{mutant.package}/"
         run = max((int(line) for line in lines if lines[line] and int(line) <= mutant.line), default=0)
@@ -197,9 +198,7 @@ class Suite:
 
         ordered = sorted((on_line | in_package) & self.seconds.keys(), key=place)
         spent = itertools.accumulate(self.seconds[test] for test in ordered)
-        return [
-            test for test, until in zip(ordered, spent, strict=True) if until <= MOST_SECONDS
-        ] or ordered[:1]
+        return [test for test, until in zip(ordered, spent, strict=True) if until <= most] or ordered[:1]
 
 
 def measure(copy: Path) -> Suite:
@@ -274,17 +273,17 @@ def _changed(diff: str) -> str:
     )
 
 
-def attempt_all(mutants: Sequence[Mutant], suite: Suite, jobs: int) -> Iterator[Mutant]:
+def attempt_all(mutants: Sequence[Mutant], suite: Suite, flags: "Flags") -> Iterator[Mutant]:
     with contextlib.ExitStack() as stack:
         copies = multiprocessing.Queue()
-        for _ in range(jobs):
+        for _ in range(flags.jobs):
             copies.put(stack.enter_context(copied()))
         pool = stack.enter_context(
-            concurrent.futures.ProcessPoolExecutor(jobs, initializer=start, initargs=[copies])
+            concurrent.futures.ProcessPoolExecutor(flags.jobs, initializer=start, initargs=[copies])
         )
         futures = []
         for mutant in mutants:
-            tests = suite.tests(mutant)
+            tests = suite.tests(mutant, flags.seconds)
             futures.append(pool.submit(attempt, mutant, tests, sum(map(suite.seconds.get, tests))))
         for future in concurrent.futures.as_completed(futures):
             yield future.result()
@@ -311,8 +310,10 @@ class Flags:
     """The seed of the draw."""
     jobs: int = 2
     """How many faults are tried at a time."""
+    seconds: float = 20.0
+    """How long the tests of one fault take at most, by what they took when all ran."""
     again: bool = False
-    """Try those again that no test has noticed, on the lines where they stand in the results."""
+    """Try those again that no test has noticed."""
     output: Path = Path("mutants")
     """The folder of the results: `suite.json`, what each test runs, and `results.json`."""
 
@@ -333,7 +334,7 @@ def main(flags: Flags) -> None:
         for mutant in drawn
         if mutant.place not in done or (flags.again and not done[mutant.place].noticed)
     ]
-    for mutant in track(attempt_all(tried, suite, flags.jobs), "faults", len(tried)):
+    for mutant in track(attempt_all(tried, suite, flags), "faults", len(tried)):
         done[mutant.place] = mutant
         results.write_text(json.dumps([dataclasses.asdict(each) for each in done.values()], indent=1))
     for mutant in done.values():
