@@ -11,12 +11,14 @@ until one fails. `python tests/mutants.py --again` tries the faults again that n
 import concurrent.futures
 import contextlib
 import dataclasses
+import difflib
+import importlib
 import itertools
 import json
 import multiprocessing
 import os
 import random
-import shlex
+import signal
 import subprocess
 import sys
 import tempfile
@@ -28,11 +30,11 @@ from xml.etree import ElementTree
 import cosmic_ray.plugins
 import coverage
 import parso.python.tree
+import pytest
 import tyro
 from cosmic_ray.ast import ast_nodes, get_ast_from_path
-from cosmic_ray.mutating import MutationVisitor, mutate_and_test
+from cosmic_ray.mutating import MutationVisitor, use_mutation
 from cosmic_ray.operators.operator import Example, Operator
-from cosmic_ray.work_item import MutationSpec, TestOutcome, WorkerOutcome
 from rich.progress import track
 
 ROOT = Path(__file__).parents[1]
@@ -246,31 +248,50 @@ def copied() -> Iterator[Path]:
 
 
 def start(copies: "multiprocessing.Queue[Path]") -> None:
-    """Take a copy for this process."""
+    """Take a copy for this process, and import what most tests do, but nothing of the copy."""
     copy = copies.get()
-    os.environ |= _environment(copy)
+    os.environ |= _environment(copy) | {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_XLA_FLAGS": ""}
     os.chdir(copy)
+    sys.path.insert(0, str(copy / "src"))
     subprocess.run(_pytest(["-q", "-n", "0", "--collect-only"]), stdout=subprocess.DEVNULL, check=True)
+    for module in ("hypothesis", "keras", "matplotlib.pyplot", "skimage.filters", "sklearn.metrics"):
+        importlib.import_module(module)
 
 
 def attempt(mutant: Mutant, tests: Sequence[str], seconds: float) -> Mutant:
-    """Put the fault into the copy of this process, and call the tests."""
-    spec = MutationSpec(Path(mutant.module), mutant.operator, mutant.occurrence, (0, 0), (0, 1))
-    flags = ["-x", "-q", "-n", "0", "-p", "no:cacheprovider", "--tb=line", *tests]
-    result = mutate_and_test([spec], shlex.join(_pytest(flags)), timeout=120 + 5 * seconds)
-    if result.worker_outcome != WorkerOutcome.NORMAL:
-        raise RuntimeError(f"{mutant}: {result.output}")
-    noticed = result.test_outcome == TestOutcome.KILLED
-    return dataclasses.replace(
-        mutant, noticed=noticed, diff=_changed(result.diff), output=result.output[-1500:]
-    )
+    """Put the fault into the copy of this process, and call the tests in a fork."""
+    operator = cosmic_ray.plugins.get_operator(mutant.operator)()
+    forks = multiprocessing.get_context("fork")
+    with tempfile.TemporaryFile("w+") as printed:
+        process = forks.Process(target=_call, args=[tests, printed.fileno()])
+        with use_mutation(Path(mutant.module), operator, mutant.occurrence) as (before, after):
+            process.start()
+            process.join(120 + 5 * seconds)  # a fault may be a loop without end
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.join()
+        printed.seek(0)
+        output = printed.read()[-1500:]
+    diff = "\n".join(_changed(before, after))
+    return dataclasses.replace(mutant, noticed=process.exitcode != 0, diff=diff, output=output)
 
 
-def _changed(diff: str) -> str:
-    """Return the lines of a diff that are changed."""
-    return "\n".join(
-        line for line in diff.splitlines() if line[:1] in "+-" and line[:3] not in ("+++", "---")
-    )
+def _call(tests: Sequence[str], output: int) -> None:
+    os.setsid()
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+    sys.dont_write_bytecode = True
+    os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
+    status = pytest.main(["-x", "-q", "-n", "0", "-p", "no:cacheprovider", "--tb=line", *tests])
+    sys.stdout.flush()
+    os._exit(int(status))
+
+
+def _changed(before: str, after: str) -> Iterator[str]:
+    """Yield the lines that are other ones in a diff."""
+    for line in difflib.unified_diff(before.splitlines(), after.splitlines(), lineterm="", n=0):
+        if not line.startswith(("---", "+++", "@@")):
+            yield line
 
 
 def attempt_all(mutants: Sequence[Mutant], suite: Suite, flags: "Flags") -> Iterator[Mutant]:
