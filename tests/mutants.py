@@ -205,9 +205,6 @@ class Suite:
 
 def measure(copy: Path) -> Suite:
     """Run the default tests of a copy; return what each runs."""
-    (copy / ".coveragerc").write_text(
-        "[run]\nsource = kerasmlp\npatch = subprocess, fork, _exit\nsigterm = true\n"
-    )
     flags = "-q --cov --cov-context=test --cov-report= --junitxml=tests.xml -o junit_family=xunit1"
     subprocess.run(_pytest(flags.split()), cwd=copy, env=_environment(copy), check=False)
     return read(copy)
