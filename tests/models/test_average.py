@@ -60,3 +60,15 @@ def test_without_an_average_nothing_changes(digits):
     with averaged_weights(model):
         assert_same(state(model), before)
     assert_same(state(model), before)
+
+
+def test_without_an_average_or_an_optimizer_nothing_changes(digits):
+    model = trained(digits, layers=dense)
+    before = state(model)
+    with averaged_weights(model):
+        assert_same(state(model), before)
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    model.compile(None, "mse")
+    before = model.get_weights()
+    with averaged_weights(model):
+        assert_same(model.get_weights(), before)

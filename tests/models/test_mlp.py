@@ -49,6 +49,15 @@ def test_layer_sizes_follow_from_hidden_units_and_data():
     assert [w.shape for w in model.get_weights()[::2]] == [(60, 8), (8, 6), (6, 7)]
 
 
+def test_the_model_is_compiled_as_asked():
+    plain, other = compiled_mlp((2, 3, 1), 4), keras.optimizers.SGD(0.5)
+    assert (plain.jit_compile, plain.steps_per_execution) == (False, 1)
+    assert isinstance(plain.optimizer, keras.optimizers.Adam)
+    assert float(plain.optimizer.learning_rate) == np.float32(0.001)
+    asked = compiled_mlp((2, 3, 1), 4, optimizer=other, jit_compile=True, steps_per_execution=7)
+    assert (asked.jit_compile, asked.steps_per_execution, asked.optimizer) == (True, 7, other)
+
+
 LOAD = [
     "import kerasmlp; model = kerasmlp.load('model.keras')",
     "import kerasmlp, keras; model = keras.models.load_model('model.keras')",

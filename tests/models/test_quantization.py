@@ -4,8 +4,8 @@ import tensorflow as tf
 
 import kerasmlp
 from helpers import assert_same, cases, run, state
-from kerasmlp.models.mlp import calibrated
-from kerasmlp.models.quantization import QuantizedDense, rounded
+from kerasmlp.models.mlp import MLP, calibrated
+from kerasmlp.models.quantization import QuantizedDense, plain, rounded
 from small_models import mlp
 
 
@@ -31,6 +31,26 @@ def test_outputs_are_rounded_to_256_values_of_the_range_seen_in_training():
     beyond = layer(10 * x)
     assert (beyond.numpy().min(), beyond.numpy().max()) == pytest.approx((-1, 3), abs=step)
     assert (float(layer.lowest), float(layer.highest)) == (-1, 3)
+
+
+def test_a_model_finds_its_ranges_only_in_training_and_is_the_same_as_plain_layers():
+    model = MLP((5,), 3, "int8")
+    model.build((None, 2, 3, 1))
+    x = np.random.default_rng(0).random((4, 2, 3, 1)).astype(np.float32)
+    ranges = [
+        variable for layer in (*model.hidden, model.head) for variable in (layer.lowest, layer.highest)
+    ]
+    assert [variable.name for variable in ranges] == ["lowest", "highest"] * 2
+    model(x)
+    assert not any(float(variable) for variable in ranges)
+    model(x, training=True)
+    assert [float(variable) != 0 for variable in ranges] == [False, True, True, True]
+    pixels = np.rint(255 * x).astype(np.float32) / 255
+    np.testing.assert_allclose(plain(model, ranges=True)(pixels), model(pixels), atol=1e-6)
+    without = plain(model, ranges=False)
+    hidden = np.maximum(x.reshape(4, 6) @ without.get_weights()[0] + without.get_weights()[1], 0)
+    logits = hidden @ without.get_weights()[2] + without.get_weights()[3]
+    np.testing.assert_allclose(without(x), tf.nn.softmax(logits), rtol=1e-5)
 
 
 def test_gradients_pass_straight_through_the_rounding():
