@@ -68,3 +68,7 @@ def test_a_damaged_file_is_read_or_is_a_value_error(content, changes, cut):
     except ValueError:
         return
     assert found.shape == (28, 28, 1)
+
+
+def test_the_least_image_has_a_pixel():
+    assert read(file(Image.new("L", (1, 3), 51))).tolist() == [[np.float32(0.2)]] * 3
