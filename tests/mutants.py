@@ -214,12 +214,13 @@ def read(copy: Path) -> Suite:
     data = coverage.CoverageData(str(copy / ".coverage"))
     data.read()
     lines = {}
-    for path in data.measured_files():
-        contexts = data.contexts_by_lineno(path)
-        lines[str(Path(path).relative_to(copy))] = {
-            str(line): sorted({name.partition("|")[0] for name in names if name})
-            for line, names in contexts.items()
-        }
+    for path in map(Path, data.measured_files()):
+        if path.is_relative_to(copy):  # and not what is installed, which a test may start
+            contexts = data.contexts_by_lineno(str(path))
+            lines[str(path.relative_to(copy))] = {
+                str(line): sorted({name.partition("|")[0] for name in names if name})
+                for line, names in contexts.items()
+            }
     seconds = {}
     for case in ElementTree.parse(copy / "tests.xml").iter("testcase"):
         if not len(case):  # it was neither skipped nor, as some that measure, failed while it was traced
