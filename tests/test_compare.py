@@ -1,6 +1,8 @@
 """The command that compares loops."""
 
 import json
+import os
+import sys
 
 import numpy as np
 import pytest
@@ -15,7 +17,7 @@ QUICK = ("--data", "mnist5k", "--epochs", "1", "--batch-size", "500", "--repeats
 def test_the_command_writes_a_report(tmp_path):
     loop = ("--model", "factories:cnn", "--loops", "fit", "graph", "--loop", "own_loops:by_hand")
     command = ("-m", "kerasmlp.compare", *QUICK, *loop, "--output", tmp_path / "report")
-    ended = python(*command, PYTHONPATH="tests/comparison", COLUMNS="80")
+    ended = python(*command, PYTHONPATH=os.pathsep.join(sys.path), COLUMNS="80")
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout.splitlines()[-1] == "3 of 3 loops agree"
     assert max(map(len, ended.stdout.splitlines())) <= max(80, len(str(tmp_path)) + 20)

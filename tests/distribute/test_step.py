@@ -1,6 +1,8 @@
 """The step that replicas share."""
 
 import json
+import os
+import sys
 from pathlib import Path
 
 import keras
@@ -17,7 +19,7 @@ HERE = Path(__file__).parent
 
 @pytest.mark.parametrize("count", cases((2, 6), default=(2,)))
 def test_slices_of_all_sizes_make_the_step_of_one_device(count):
-    done = python(HERE / "replicas.py", count, PYTHONPATH=str(HERE.parent))
+    done = python(HERE / "replicas.py", count, PYTHONPATH=os.pathsep.join(sys.path))
     assert done.returncode == 0, done.stderr
     differences = json.loads(done.stdout)
     assert len(differences["ours"]) == count
