@@ -95,7 +95,7 @@ OPERATORS = (
     "core/NumberReplacer",
     *(f"core/Replace{names}" for names in ("TrueWithFalse", "FalseWithTrue", "AndWithOr", "OrWithAnd")),
     *("core/AddNot", "core/ReplaceUnaryOperator_Delete_Not", "core/ReplaceUnaryOperator_Delete_USub"),
-    *("core/RemoveDecorator", "core/ExceptionReplacer", "core/ZeroIterationForLoop"),
+    *("core/RemoveDecorator", "core/ZeroIterationForLoop"),
     *("core/ReplaceBreakWithContinue", "core/ReplaceContinueWithBreak"),
     *(
         f"core/ReplaceBinaryOperator_{names}"
