@@ -5,6 +5,7 @@ import os
 import pty
 import subprocess
 import sys
+import types
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from helpers import assert_same, events, python, state
 from kerasmlp import train as command
 from kerasmlp.checkpoints import files
 from kerasmlp.loops.builtin import LOOPS
+from kerasmlp.runs import training
 from kerasmlp.runs.settings import Settings
 from kerasmlp.train import train
 
@@ -249,12 +251,19 @@ def test_on_a_terminal_the_results_still_go_to_standard_output(npz, tmp_path):
     assert shown.rindex("\x1b[?25h") > shown.rindex("\x1b[?25l"), "the cursor is shown again"
 
 
-@pytest.mark.parametrize("momentum, told", [("0.9", True), ("0.5", False), ("0", False)])
-def test_a_run_too_short_for_the_average_of_the_weights_is_told(momentum, told, npz, tmp_path, capsys):
-    argv = f"--data {npz} --batch-size 8 --logdir {tmp_path} --epochs 1 --ema-momentum {momentum}"
+def test_a_run_too_short_for_the_average_of_the_weights_is_told(npz, tmp_path, capsys):
+    argv = f"--data {npz} --batch-size 8 --logdir {tmp_path} --epochs 1 --ema-momentum 0.9"
     assert command.main([*argv.split(), "--loop", "eager", "--summaries"]) == 0
     note = "note: after 5 steps, the averaged weights are still 59% initial weights;"
-    assert (note in capsys.readouterr().err) == told
+    assert note in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("momentum, told", [(0.55, True), (0.549, False), (0.0, False)])
+def test_an_average_of_more_than_a_twentieth_is_told(momentum, told, capsys):
+    """0.55 to the power of 5 is 0.0503."""
+    task = types.SimpleNamespace(batches=types.SimpleNamespace(steps_per_epoch=5))
+    training._warn_of_a_short_average(Settings(epochs=1, ema_momentum=momentum), task)
+    assert (capsys.readouterr().err != "") == told
 
 
 @pytest.mark.parametrize(

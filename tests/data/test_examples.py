@@ -102,7 +102,7 @@ def masked_tokens():
         [
             keras.Input((5,), dtype="int32"),
             layers.Embedding(20, 4, mask_zero=True),
-            layers.GRU(3),
+            layers.SimpleRNN(3, unroll=True),
             layers.Dense(1, activation="sigmoid"),
         ]
     )

@@ -212,6 +212,7 @@ def test_a_function_without_a_file_is_sent_with_its_source():
     assert inspect.getsource(received) == source
 
 
+@pytest.mark.thorough
 def test_what_is_imported_before_a_fork_uses_no_tensorflow():
     """TensorFlow does not work on in a process that was forked after it has been used."""
     program = """

@@ -82,16 +82,21 @@ def test_a_run_keeps_that_its_images_were_transposed(tmp_path, digits):
     assert sideways.metrics["loss"] != pytest.approx(metrics["test_loss"], rel=1e-2)
     assert Served.of_run(folder).x.tobytes() == images.tobytes()
 
-    loader = kerasmlp.MNISTLoader(str(tmp_path / "turned.npz"), transpose=True)
-    by_loader, _ = train(dataclasses.replace(given, transpose=False, name="by-loader"), loader)
-    assert runs.evaluate(by_loader).metrics["loss"] == pytest.approx(metrics["test_loss"], rel=1e-6)
-
     longer = {"epochs": 2, "resume": True, "name": folder.name}
-    assert train(dataclasses.replace(given, **longer))[1]["steps"] == 10
     with pytest.raises(ValueError, match="data: expected the data that the run was begun on"):
         train(dataclasses.replace(given, **longer, transpose=False))
     again = dataclasses.replace(given, **longer, transpose=False, data=str(tmp_path / "emnist.npz"))
     assert train(again)[1]["steps"] == 10
+
+
+def test_a_run_keeps_that_its_loader_has_transposed_the_images(tmp_path, digits):
+    images, labels = digits
+    x = np.swapaxes(images, 1, 2)
+    np.savez(tmp_path / "turned.npz", x_train=x, y_train=labels, x_test=x, y_test=labels)
+    small = {"batch_size": 8, "epochs": 1, "loop": "eager", "summaries": (), "logdir": tmp_path}
+    loader = kerasmlp.MNISTLoader(str(tmp_path / "turned.npz"), transpose=True)
+    folder, _ = train(kerasmlp.Settings(**small), loader)
+    assert json.loads((folder / "config.json").read_text())["transpose"] is True
 
 
 def test_transpose_is_for_images_and_for_other_data(tmp_path, npz):

@@ -93,6 +93,7 @@ def seeds(tmp_path, *flags):
     return ["-m", "kerasmlp.seeds", "--logdir", str(tmp_path), *map(str, flags)]
 
 
+@pytest.mark.thorough
 def test_the_results_do_not_depend_on_the_jobs(tmp_path):
     """With layers so large that threads share their sums; without XLA they share none of these."""
     random = np.random.default_rng(1)
