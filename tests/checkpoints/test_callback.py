@@ -1,6 +1,7 @@
 import contextlib
 
 import keras
+import numpy as np
 import pytest
 
 from helpers import assert_same, cases, compiled, newest, run
@@ -70,3 +71,19 @@ def test_checkpoints_are_written_when_they_are_due(every, steps, digits, tmp_pat
     train("eager", digits, tmp_path, 2.0, 1.0, optimizer=None, every=every)
     names = sorted(path.stem for path in (tmp_path / run_folder.CHECKPOINTS).iterdir())
     assert names == [f"step-{step:09}" for step in steps[-9:]]
+
+
+class Spoil(keras.callbacks.Callback):
+    """Makes a weight infinite in the second epoch."""
+
+    def on_epoch_end(self, epoch, logs=None):
+        if epoch == 1:
+            self.model.trainable_variables[-1].assign([np.inf, 0, 0])
+
+
+def test_weights_that_are_not_finite_are_not_saved(digits, tmp_path):
+    with contextlib.closing(Checkpoints(tmp_path / run_folder.CHECKPOINTS, keep=9)) as files:
+        checkpoint = Checkpoint(files, (1, "epoch"), "quality", [], dict, Interruption())
+        with pytest.raises(FloatingPointError, match="a weight is not finite after step 12; training"):
+            run("eager", compiled(dense), digits, epochs=3, callbacks=[Spoil(), checkpoint])
+    assert [path.stem for path in (tmp_path / run_folder.CHECKPOINTS).iterdir()] == ["step-000000006"]

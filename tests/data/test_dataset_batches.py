@@ -10,6 +10,7 @@ import tensorflow as tf
 import kerasmlp
 from helpers import cases
 from kerasmlp.data import DatasetBatches
+from kerasmlp.data.dataset_batches import check_same
 
 DATA = tf.data.Dataset.range(10).map(lambda n: ({"a": n}, -n))
 FULL = DATA.batch(2, drop_remainder=True)
@@ -108,3 +109,12 @@ def test_batches_of_unknown_shape_have_no_groups():
 def test_other_datasets_are_refused(dataset, message):
     with pytest.raises(ValueError, match=message):
         DatasetBatches.of(dataset)
+
+
+@pytest.mark.parametrize("values", [["one", "two"], [1.5, 2.0], [1, 2]])
+def test_a_batch_that_is_another_one_is_found(values):
+    batch = tf.constant(values), tf.constant([0, 1])
+    check_same(batch, (tf.constant(values), tf.constant([0, 1])), 3)
+    for other in ((tf.constant(values[::-1]), batch[1]), (batch[0], tf.constant([0, 2]))):
+        with pytest.raises(ValueError, match="received another batch 3 the second time"):
+            check_same(batch, other, 3)

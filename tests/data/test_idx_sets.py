@@ -175,7 +175,9 @@ def test_a_missing_file_is_named_with_what_there_is(prefix, make, tmp_path):
 def test_a_folder_without_idx_files_says_what_there_is(tmp_path):
     for name in ("mnist.npz", *(f"{number:02}.png" for number in range(20))):
         (tmp_path / name).touch()
-    with pytest.raises(FileNotFoundError, match=r"expected IDX files.*; there is 00.png, .*, 9 more$"):
+    with pytest.raises(
+        FileNotFoundError, match=rf"such as {IDX_FILES[0]},.*; there is 00.png, .*, 9 more$"
+    ):
         read(str(tmp_path))
     (tmp_path / "empty").mkdir()
     with pytest.raises(FileNotFoundError, match=r"there is nothing$"):

@@ -28,6 +28,7 @@ def test_without_a_network_the_error_says_where_to_put_the_file(cache):
     message = str(raised.value)
     assert f"put mnist.npz into {cache}" in message
     assert all(url in message for url in mnist.MNIST_URLS)
+    assert "Connection refused" in message and " -- " not in message
 
 
 def test_without_a_network_auto_reads_mnist5k_with_a_warning(cache, capsys):

@@ -3,7 +3,7 @@ import pytest
 import tensorflow as tf
 
 from kerasmlp.data import tensors
-from kerasmlp.data.tensors import as_tensor, scale
+from kerasmlp.data.tensors import as_tensor, labels_as_tensor, scale
 
 
 def test_bytes_are_scaled_the_same_with_and_without_xla():
@@ -25,3 +25,11 @@ def test_a_large_array_becomes_a_tensor_with_memory_of_its_own(dtype, monkeypatc
     assert tensor.dtype == array.dtype
     assert np.array_equal(tensor.numpy(), expected)
     assert np.array_equal(tf.gather(tensor, [2, 0]).numpy(), expected[[2, 0]])
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int64", "float32", "S1"])
+def test_labels_that_are_integers_have_32_bits(dtype):
+    labels = np.array([0, 1, 2], "uint8").astype(dtype)
+    tensor = labels_as_tensor(labels)
+    assert tensor.dtype == {"float32": tf.float32, "S1": tf.string}.get(dtype, tf.int32)
+    assert np.array_equal(tensor.numpy().astype(dtype), labels)

@@ -1,5 +1,6 @@
 """The train step."""
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -7,6 +8,7 @@ import tensorflow as tf
 from helpers import assert_same, compiled, state
 from kerasmlp import loops
 from kerasmlp.data import unpacked
+from kerasmlp.loops.step import take
 from small_models import dense
 
 X = np.zeros((3, 2), np.float32)
@@ -36,3 +38,28 @@ def test_an_optional_input_is_none():
     x, y = unpacked(((tf.experimental.Optional.empty(None), X), X))
     assert x == (None, X)
     assert loops.batch_length((x, y)) == 3
+
+
+class Own(keras.Model):
+    """Counts the examples of its train steps."""
+
+    def train_step(self, batch):
+        return {"examples": batch[0].shape[0]}
+
+
+def test_a_step_of_its_own_is_taken_unless_another_one_is_given():
+    model, batch = Own(), (np.zeros((4, 2)), np.zeros(4))
+    assert take(loops.train_step, model, batch) == {"examples": 4}
+    assert take(lambda model, x, y: (x.shape, y.shape), model, batch) == ((4, 2), (4,))
+    model = compiled(dense)
+    assert take(lambda model, x, y: (x.shape, y.shape), model, batch) == ((4, 2), (4,))
+
+
+def test_a_model_without_anything_to_train_is_warned_of_and_has_its_metrics(digits):
+    model = compiled(dense)
+    model.trainable = False
+    before = state(model)
+    with pytest.warns(UserWarning, match="does not have any trainable weights"):
+        logs = loops.train_step(model, digits[0] / np.float32(255), digits[1])
+    assert float(logs["loss"]) > 0
+    assert_same(state(model)[: len(model.weights)], before[: len(model.weights)])

@@ -48,7 +48,7 @@ class CallbackList(keras.callbacks.CallbackList):
         super().on_epoch_begin(epoch, logs)
 
     def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
-        first, end = max(batch, self._first_step), batch - batch % self._group + self._group
+        first, end = max(batch, self._first_step), batch + self._group
         if first >= end:
             # A stop waits for a step, as in an epoch from its start. `fit` would end the epoch here.
             self._stops, self.model.stop_training = self._stops or self.model.stop_training, False
