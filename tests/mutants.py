@@ -289,7 +289,8 @@ def _call(tests: Sequence[str], output: int) -> None:
     os.dup2(output, 2)
     sys.dont_write_bytecode = True
     os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
-    status = pytest.main(["-x", "-q", "-n", "0", "-p", "no:cacheprovider", "--tb=line", *tests])
+    quick = ["-x", "-q", "-n", "0", "-p", "no:cacheprovider", "--tb=line"]
+    status = pytest.main([*quick, "--hypothesis-profile", "unshrunk", *tests])
     sys.stdout.flush()
     os._exit(int(status))
 
