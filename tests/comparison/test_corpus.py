@@ -10,6 +10,7 @@ from programs import PROGRAMS
 QUICK_PROGRAMS = (
     "the loop of Keras' guide",
     "gradient descent by hand",
+    "epochs unrolled in a graph",
 )
 QUICK_MISTAKES = (
     *("training=True is missing, dense", "batches are shuffled, dense", "an epoch too few, dense"),
@@ -21,7 +22,7 @@ QUICK_MISTAKES = (
     *("metrics are not reset, plain", "7.33 times, plain", "taken after the update, plain"),
     *("changes the state outside its steps, dense", "EMA is not finalised, dense"),
     *("callbacks that change the rate are ignored, plain", "loss weights are left out, two"),
-    *("sample weights are left out, dense", "each update is applied twice, two"),
+    *("sample weights are left out, dense", "another weight decay, plain", "the same batches, dense"),
     *("labels do not belong to their inputs, subclass", "statistics are not moved, subclass"),
     *("gradients are accumulated, subclass", "the sum over the batches, dense"),
 )
