@@ -14,7 +14,9 @@ from kerasmlp.data.loader import MNISTLoader
 
 hypothesis.settings.register_profile("default", deadline=None, max_examples=60)
 hypothesis.settings.register_profile("thorough", deadline=None, max_examples=10_000)
-hypothesis.settings.register_profile("unshrunk", deadline=None, max_examples=60, phases=[hypothesis.Phase.generate])
+hypothesis.settings.register_profile(
+    "unshrunk", deadline=None, max_examples=60, phases=[hypothesis.Phase.generate]
+)
 hypothesis.settings.load_profile("default")
 
 

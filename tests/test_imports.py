@@ -46,6 +46,13 @@ def test_all_names_that_packages_show_can_be_imported():
             assert name in dir(module)
 
 
+def test_no_name_that_a_package_shows_is_that_of_a_module_in_it():
+    """The import of the module would take its place in the package, with lazy-loader before 0.6."""
+    for face in SOURCE.rglob("__init__.pyi"):
+        modules = {path.stem for path in face.parent.glob("*.py")}
+        assert not modules.intersection(exported(face.read_text(encoding="utf-8"), r"\.\w+")), face
+
+
 def test_the_package_the_settings_and_the_help_import_no_tensorflow():
     program = """
 import sys

@@ -15,7 +15,7 @@ from kerasmlp.data.dataset_batches import DatasetBatches
 from kerasmlp.data.examples import Examples
 from kerasmlp.loops.builtin import LOOPS
 from kerasmlp.tensorboard import pictures
-from kerasmlp.tensorboard.dashboards import dashboards
+from kerasmlp.tensorboard.dashboards import all_dashboards
 from kerasmlp.tensorboard.events import Events
 from kerasmlp.tensorboard.histograms import histogram
 from kerasmlp.tensorboard.tags import about
@@ -30,7 +30,7 @@ def train(model, folder, batches, sample, validation, epochs=2):
     keras.utils.set_random_seed(3)
     files, stopwatch, batch_losses = Events(folder), Stopwatch(8), BatchLosses()
     inputs = keras.utils.unpack_x_y_sample_weight(batches.epoch(0).element_spec)[0]
-    shown = dashboards(files, sample, validation, inputs, stopwatch, batch_losses)
+    shown = all_dashboards(files, sample, validation, inputs, stopwatch, batch_losses)
     assert list(shown) == ["scalars", "graphs", "histograms", "images", "pr_curves"]
     heard = [stopwatch, batch_losses, *shown.values()]
     held_out = validation and validation.in_order()
@@ -224,7 +224,7 @@ def test_many_classes_have_no_matrix_and_only_the_first_curves(tmp_path):
     files = Events(tmp_path)
     batches = Batches(x, y, 8, are_images=False)
     stopwatch = Stopwatch(8)
-    shown = dashboards(files, Examples(x, y), Examples(x, y), None, stopwatch, BatchLosses())
+    shown = all_dashboards(files, Examples(x, y), Examples(x, y), None, stopwatch, BatchLosses())
     callbacks = [stopwatch, shown["images"], shown["pr_curves"]]
     LOOPS["fit"](model, batches, in_order(x, y, are_images=False), 1, callbacks)
     files.close()

@@ -79,7 +79,7 @@ def _dashboards(
     batches, augment = task.batches, None
     if isinstance(batches, Batches) and batches.augment is not None:
         augment = functools.partial(batches.augmented, step=0)
-    return tensorboard.dashboards(
+    return tensorboard.all_dashboards(
         record.events,
         task.sample,
         task.shown,

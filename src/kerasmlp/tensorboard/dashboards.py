@@ -16,7 +16,7 @@ from kerasmlp.tensorboard.sample import Sample
 from kerasmlp.tensorboard.scalars import Scalars
 
 
-def dashboards(
+def all_dashboards(
     events: Events,
     sample: Examples,
     validation: Examples | None,
