@@ -344,8 +344,8 @@ class Flags:
     again: bool = False
     """Try those again that no test has noticed."""
     output: Path = Path("mutants")
-    """The folder of the results: `suite.json`, what each test runs, and `results.json`. Remove it when the
-    source or the tests have changed."""
+    """The folder of the results: `suite.json`, what each test runs, and `results.json`. Remove it when
+    the source or the tests have changed."""
 
 
 def main(flags: Flags) -> None:
