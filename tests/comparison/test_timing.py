@@ -1,6 +1,5 @@
 """What is measured of a loop, and who takes turns: in this process, with messages that are noted."""
 
-import contextlib
 import types
 
 import pytest
@@ -90,8 +89,7 @@ def measured(monkeypatch, answers, repeats, verdicts=("identical", "equal")):
 
     monkeypatch.setattr(cost, "Process", Process)
     outcomes = [row(each.name, verdict) for each, verdict in zip(rows, verdicts, strict=True)]
-    with contextlib.ExitStack() as stack:
-        progress = stack.enter_context(RowProgress(rows))
+    with RowProgress(rows) as progress:
         progress.ended = lambda name, text="": ended.append((name, text))
         found = cost.measure_costs(
             None, rows, outcomes, repeats, 60, types.SimpleNamespace(launch=None), progress

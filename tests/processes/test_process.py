@@ -15,10 +15,7 @@ import pytest
 from helpers import python, without_posix
 from kerasmlp.processes.forks import ForkServer
 from kerasmlp.processes.messages import dumps, loads
-from kerasmlp.processes.process import (
-    Process,
-    RemoteError,
-)
+from kerasmlp.processes.process import Process, RemoteError
 
 WORK = "process_work"
 

@@ -187,8 +187,9 @@ class Process:
 def wait(processes: Sequence[Process], seconds: float) -> list[Process]:
     """Wait until one of the processes has a message or has ended. Return those that have."""
     with messages.arrived:
-        messages.arrived.wait_for(lambda: any(process.is_ready() for process in processes), seconds)
-        return [process for process in processes if process.is_ready()]
+        return messages.arrived.wait_for(
+            lambda: [process for process in processes if process.is_ready()], seconds
+        )
 
 
 def last_line(output: IO[bytes]) -> str:
