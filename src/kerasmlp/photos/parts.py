@@ -91,7 +91,7 @@ def parts_of(mask: Mask, lines: Mask, field: Field) -> tuple[list[Part], NDArray
 
     Grains, and what is left of `lines`, are no parts.
     """
-    numbered = label(mask, connectivity=2)
+    numbered = label(mask)
     away = ndimage.distance_transform_edt(np.pad(field.inside, 1))[1:-1, 1:-1]
     found = []
     for number, (rows, columns) in enumerate(ndimage.find_objects(numbered), 1):
@@ -135,19 +135,21 @@ def without_frames(parts: list[Part]) -> list[Part]:
         long = part.box.length > max(8 * part.stroke, main.box.length / 4)
         return part.stroke < 0.35 * main.stroke and (long or part.box.holds(main.box))
 
-    return [part for part in parts if part is main or not is_frame(part)]
+    return [part for part in parts if not is_frame(part)]
 
 
 def grouped(bodies: list[Part], parts: list[Part]) -> list[list[Part]]:
     """Return the parts of each digit: bodies that lie over each other, and the fragments near them."""
-    tallest = max((part.box.height for part in bodies), default=0)
+    if not bodies:
+        return []
+    tallest = max(part.box.height for part in bodies)
     groups = [[part] for part in bodies if part.box.height > TALL * tallest]
     while pair := _of_one_digit([Box.round(group) for group in groups], tallest):
         groups[pair[0]] += groups.pop(pair[1])
     areas = [sum(part.area for part in group) for group in groups]
     boxes = [Box.round(group) for group in groups]
     taken = {part.number for group in groups for part in group}
-    for part in parts if groups else ():
+    for part in parts:
         gaps = [np.hypot(*np.maximum(part.box.gaps(box), 0)) for box in boxes]
         nearest = int(np.argmin(gaps))
         is_near = gaps[nearest] < NEAR * tallest and part.area > areas[nearest] / 20
@@ -160,8 +162,8 @@ def _of_one_digit(boxes: list[Box], tallest: int) -> tuple[int, int] | None:
     """Return the numbers of two boxes that are of one digit, which is broken."""
     for (one, first), (other, second) in itertools.combinations(enumerate(boxes), 2):
         rows, columns = first.gaps(second)
-        over = -columns > 0.4 * min(first.width, second.width) and rows < 0.1 * tallest
-        above = -rows < 0.2 * min(first.height, second.height)
-        if over or (above and columns < 0.1 * tallest and rows < NEAR * tallest):
+        over = -columns > 0.4 * min(first.width, second.width)
+        apart = -rows < 0.2 * min(first.height, second.height) and columns < 0.1 * tallest
+        if (over or apart) and rows < NEAR * tallest:
             return one, other
     return None
