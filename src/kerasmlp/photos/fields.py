@@ -61,7 +61,7 @@ class Field:
     @property
     def rim(self) -> Mask:
         """The pixels next to its edge, or to that of the image."""
-        inner = ndimage.minimum_filter(self.inside, 2 * RIM + 1, mode="constant", cval=0)
+        inner = ndimage.minimum_filter(self.inside, 2 * RIM + 1, mode="constant")
         return self.inside & ~inner
 
     @property
@@ -69,7 +69,7 @@ class Field:
         """The share of the smallest rectangle round it that it fills."""
         columns, rows = self.corners.T
         area = abs(columns @ np.roll(rows, -1) - rows @ np.roll(columns, -1)) / 2
-        edges = np.roll(self.corners, -1, axis=0) - self.corners
+        edges = self.corners - np.roll(self.corners, 1, axis=0)
         along = edges / np.hypot(*edges.T)[:, None]
         across = along @ [(0, 1), (-1, 0)]  # a quarter turn
         sides = [np.ptp(self.corners @ axes.T, axis=0) for axes in (along, across)]
@@ -78,11 +78,11 @@ class Field:
     @property
     def angle(self) -> float:
         """By how many degrees its edges are turned, clockwise; 0 if too little of them is seen."""
-        ends = np.roll(self.corners, -1, axis=0)
-        across = ends - self.corners
+        begins = np.roll(self.corners, 1, axis=0)
+        across = self.corners - begins
         turns = (np.rad2deg(np.arctan2(across[:, 1], across[:, 0])) + 45) % 90 - 45
         lengths = np.hypot(*across.T)
-        known = ~(_at_border(self.corners, self.inside) & _at_border(ends, self.inside))
+        known = ~(_at_border(begins, self.inside) & _at_border(self.corners, self.inside))
         known &= np.abs(turns) < TURN
         if lengths[known].sum() < self.side / 4:
             return 0.0
