@@ -61,7 +61,7 @@ def ink(grey: Grey, field: Field) -> Ink | None:
     is_light = bool((grey - rough)[other].sum() > 0)
     grey = 1 - grey if is_light else grey
     paper = _paper(grey, field)
-    amount = np.where(field.inside, np.clip(1 - grey / np.maximum(paper, 0.05), 0, 1), 0)
+    amount = np.where(field.inside, np.maximum(1 - grey / np.maximum(paper, 0.05), 0), 0)
     noise = np.sqrt(_smoothed(amount**2, even, field.side / 12))
     amount = np.where(paper - grey > LEAST_DIFFERENCE, amount, np.minimum(amount, LEAST_CONTRAST / 2))
     amount, lines = _without_lines(amount, field)
