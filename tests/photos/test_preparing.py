@@ -3,7 +3,8 @@ import pytest
 from PIL import Image, ImageDraw
 from scipy import ndimage
 
-from kerasmlp.photos import find, prepared, read
+from kerasmlp.photos import Found, find, prepared, read
+from kerasmlp.photos.preparing import _thickened
 from photographs import file, noisy_seven, plain_seven
 
 
@@ -107,3 +108,89 @@ def test_in_other_sizes_the_box_is_the_same_share_of_the_image():
     found = prepared(find(read(file(plain_seven())))[0], 14, 21)
     assert found.shape == (14, 21, 1)
     assert np.flatnonzero(found.any(axis=(1, 2))).size == 10
+
+
+def bar(rows, columns, ink=1.0, paper=1.0, **others):
+    """A filled rectangle of ink with room round it, as it is found."""
+    mask = np.zeros((rows + 40, columns + 40), bool)
+    mask[20:-20, 20:-20] = True
+    grey = np.where(mask, paper * (1 - ink), paper).astype(np.float32)
+    given = {"grey": grey, "mask": mask, "is_light": False, "angle": 0.0, "box": (0.0, 0.0, 1.0, 1.0)}
+    return Found(paper=np.full_like(others.get("grey", grey), paper), **{**given, **others})
+
+
+def filled(image):
+    """The first row and column of what is not black, and the number of them."""
+    rows, columns = (np.flatnonzero(image[..., 0].any(axis=axis)) for axis in (1, 0))
+    assert (image[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] == 255).all()
+    return rows[0], columns[0], len(rows), len(columns)
+
+
+@pytest.mark.parametrize("ink, paper", [(1.0, 1.0), (0.4, 0.8), (0.6, 0.06)])
+def test_a_bar_is_white_20_pixels_long_and_in_the_middle(ink, paper):
+    assert filled(prepared(bar(40, 10, ink, paper), 28, 28)) == (4, 12, 20, 5)
+    assert filled(prepared(bar(10, 40, ink, paper), 14, 28)) == (5, 4, 5, 20)
+    assert filled(prepared(bar(15, 45, ink, paper), 28, 21)) == (12, 4, 5, 15)
+
+
+def test_light_ink_is_the_same_as_dark_ink():
+    dark = bar(40, 12, 0.4, 0.8)
+    light = bar(40, 12, 0.4, 0.8, grey=1 - dark.grey, is_light=True)
+    assert np.array_equal(prepared(light, 28, 28), prepared(dark, 28, 28))
+
+
+def test_the_digit_is_what_is_within_2_pixels_of_its_mask():
+    found = bar(40, 20)
+    mask = np.zeros_like(found.mask)
+    mask[20:-20, 27:33] = True  # 6 of the 20 columns, and 2 on either side
+    assert filled(prepared(bar(40, 20, mask=mask), 28, 28)) == (4, 12, 20, 5)
+
+
+def test_a_tenth_of_the_ink_may_be_darker():
+    """The first 4 of 40 rows are twice as dark: of all ink, 90 % have at most 0.55."""
+    found = bar(40, 10)
+    found.grey[24:-20, 20:-20] = 0.5
+    column = prepared(found, 28, 28)[:, 14, 0]
+    assert column[column > 0].tolist() == [255] * 2 + [round(255 * 0.5 / 0.55)] * 18
+
+
+def test_what_is_fainter_than_a_tenth_is_not_in_the_box():
+    found = bar(40, 10)
+    found.grey[18:20, 20:-20] = 0.91
+    assert filled(prepared(found, 28, 28)) == (4, 12, 20, 5)
+    found.grey[18:20, 20:-20] = 0.89
+    assert np.flatnonzero(prepared(found, 28, 28)[..., 0].max(axis=1) == 255).size == 19
+
+
+@pytest.mark.parametrize("angle, is_turned", [(1.0, False), (-1.0, False), (1.2, True), (-1.2, True)])
+def test_a_digit_on_a_sheet_that_is_turned_by_more_than_a_degree_is_turned_back(angle, is_turned):
+    found = bar(60, 12)
+    straight, image = prepared(found, 28, 28), prepared(bar(60, 12, angle=angle), 28, 28)
+    assert np.array_equal(straight, image) != is_turned
+
+
+@pytest.mark.parametrize("angle", [20, -20])
+def test_a_bar_on_a_turned_sheet_is_straight_again(angle):
+    turned = ndimage.rotate(1 - bar(60, 12).grey, -angle, order=1)  # clockwise
+    grey = (1 - turned).astype(np.float32)
+    found = bar(60, 12, grey=grey, mask=turned > 0.5, angle=float(angle))
+    image = prepared(found, 28, 28)[..., 0] > 127
+    assert (image.any(axis=1).sum(), image.any(axis=0).sum()) == (20, 5)  # a pixel more, of its edge
+
+
+def test_a_digit_whose_mass_is_at_one_end_stays_in_the_image():
+    found = bar(40, 40)
+    found.mask[30:-20, 20:38] = found.mask[30:-20, 42:-20] = False  # a T
+    found.grey[~found.mask] = 1
+    for turns, corner in ((0, (8, 4)), (1, (4, 8)), (2, (0, 4)), (3, (4, 0))):
+        grey, mask = np.rot90(found.grey, turns), np.rot90(found.mask, turns)
+        image = prepared(bar(40, 40, grey=grey, mask=mask), 28, 28)[..., 0]
+        rows, columns = (np.flatnonzero(image.any(axis=axis)) for axis in (1, 0))
+        assert (rows[0], columns[0], len(rows), len(columns)) == (*corner, 20, 20)
+
+
+@pytest.mark.parametrize("rows, columns, wider", [(100, 2, 8), (100, 10, 0), (40, 4, 0), (2, 100, 8)])
+def test_strokes_are_at_least_a_tenth_of_the_digit_wide(rows, columns, wider):
+    found = bar(rows, columns)
+    ink = _thickened(found.mask.astype(np.float32), found)
+    assert (ink.any(axis=1).sum(), ink.any(axis=0).sum()) == (rows + wider, columns + wider)
