@@ -1,10 +1,13 @@
 import dataclasses
 
+import keras
 import numpy as np
 import pytest
 
 from helpers import run
-from kerasmlp.exporting import writers
+from kerasmlp.exporting import FormatError, Served, runtimes, writers
+from kerasmlp.exporting.formats import FILES
+from kerasmlp.models import plain
 from kerasmlp.models.quantization import rounded
 from small_models import mlp
 
@@ -26,9 +29,16 @@ def test_the_integer_file_has_no_floats_and_no_operations_of_tensorflow(exported
         assert not [operation for operation in operations if "Flex" in operation["op_name"]]
 
 
-def test_the_integer_file_has_the_integers_of_the_training(served, digits, tmp_path):
+@pytest.fixture(scope="module")
+def quantized(digits):
+    """A model that was trained for integers."""
     model = mlp("int8")
     run("fit", model, digits, validation=False)
+    return model
+
+
+def test_the_integer_file_has_the_integers_of_the_training(served, quantized, tmp_path):
+    model = quantized
     writers.write(dataclasses.replace(served, model=model), "litert-int8", tmp_path / "x.tflite")
     opened, tensors, _ = details(tmp_path / "x.tflite")
     (weights,) = (tensor for tensor in tensors if tuple(tensor["shape"]) == (8, 36))
@@ -40,3 +50,130 @@ def test_the_integer_file_has_the_integers_of_the_training(served, digits, tmp_p
     (activations,) = (tensor for tensor in tensors if tuple(tensor["shape"]) == (1, 8))
     scale, zero = activations["quantization"]
     assert (scale * 255, zero) == (pytest.approx(float(model.hidden[0].highest)), -128)
+
+
+X = np.linspace(-1, 1, 40, dtype=np.float32).reshape(10, 4)
+
+
+class Loud(keras.layers.Layer):
+    """Trains, unless it is told not to."""
+
+    def call(self, x, training=True):
+        return x + 1 if training else x
+
+
+class Loop(keras.layers.Layer):
+    def call(self, x):
+        return keras.ops.fori_loop(0, 3, lambda _, x: 2 * x, x)
+
+
+def of_layers(*layers):
+    """A model of numbers, and what it predicts."""
+    keras.utils.set_random_seed(3)
+    model = keras.Sequential([keras.Input((4,)), *layers])
+    model.compile("adam", "mse")
+    outputs = [model.predict(X, verbose=0)]
+    given = {"run": "run", "data": "data", "labels": None, "takes_bytes": False, "module": None}
+    return Served(model=model, x=X, outputs=outputs, training_x=X, **given)
+
+
+def written(served, format, folder):
+    writers.write(served, format, folder / FILES[format])
+    return folder / FILES[format]
+
+
+@pytest.mark.parametrize("format", ["savedmodel", "litert", "litert-int8", "onnx"])
+def test_an_export_does_not_train_and_prints_nothing(format, tmp_path, capfd):
+    served = of_layers(Loud(), keras.layers.Dense(2))
+    optimizer = served.model.optimizer
+    path = written(served, format, tmp_path)
+    assert (capfd.readouterr().out, served.model.optimizer, served.model.compiled) == (
+        "",
+        optimizer,
+        True,
+    )
+    for count in (10, 3):
+        (found,) = runtimes.RUNTIMES[format](str(path))(X[:count])
+        allowed = 0.03 if format == "litert-int8" else 1e-5
+        np.testing.assert_allclose(found, served.outputs[0][:count], atol=allowed)
+
+
+def test_a_keras_file_has_no_optimizer(tmp_path):
+    path = written(of_layers(keras.layers.Dense(2)), "keras", tmp_path)
+    assert not keras.models.load_model(path).compiled
+
+
+def test_other_models_have_integers_with_ranges_inside_and_floats_outside(tmp_path):
+    path = written(
+        of_layers(keras.layers.Dense(3, "relu"), keras.layers.Dense(2)), "litert-int8", tmp_path
+    )
+    opened, tensors, operations = details(path)
+    names = [operation["op_name"] for operation in operations]
+    assert names.count("QUANTIZE") == names.count("DEQUANTIZE") == 1
+    (hidden,) = (each for each in tensors if tuple(each["shape"]) == (1, 3) and each["dtype"] == np.int8)
+    assert opened.get_input_details()[0]["dtype"] == np.float32
+    assert 0 < hidden["quantization"][0] < 4 / 255
+
+
+def test_a_loop_is_for_one_example_in_litert_and_has_no_integers(tmp_path):
+    served = of_layers(Loop())
+    path = written(served, "litert", tmp_path)
+    opened, *_ = details(path)
+    assert opened.get_input_details()[0]["shape_signature"].tolist() == [1, 4]
+    (found,) = runtimes.litert(str(path))(X)
+    np.testing.assert_allclose(found, 8 * X, rtol=1e-6)
+    with pytest.raises(FormatError, match=r"litert-int8: .* ranges of activations in a loop, such as"):
+        written(served, "litert-int8", tmp_path)
+
+
+def test_a_model_without_a_loop_is_for_any_number_of_examples_in_litert(tmp_path):
+    opened, *_ = details(written(of_layers(keras.layers.Dense(2)), "litert", tmp_path))
+    assert opened.get_input_details()[0]["shape_signature"].tolist() == [-1, 4]
+
+
+def test_constants_are_in_the_graph_of_onnx(tmp_path):
+    scaled = keras.layers.Normalization(mean=np.ones(4), variance=np.full(4, 4.0))
+    served = of_layers(scaled, keras.layers.Dense(2))
+    call = runtimes.onnx(str(written(served, "onnx", tmp_path)))
+    for count in (10, 3):
+        np.testing.assert_allclose(call(X[:count])[0], served.outputs[0][:count], atol=1e-6)
+
+
+def test_tables_are_refused_by_onnx(tmp_path):
+    vectorize = keras.layers.TextVectorization(vocabulary=["good", "bad"], output_sequence_length=2)
+    words = np.array(["good", "bad"])
+    model = keras.Sequential([keras.Input((), dtype="string"), vectorize, keras.layers.Embedding(4, 2)])
+    model.compile("adam", "mse")
+    served = dataclasses.replace(of_layers(keras.layers.Dense(2)), model=model, x=words)
+    with pytest.raises(
+        FormatError, match=r"onnx: .*tf2onnx cannot convert tables, such as that of a Text"
+    ):
+        written(served, "onnx", tmp_path)
+
+
+@pytest.mark.parametrize("dtype", ["mixed_float16", "mixed_bfloat16"])
+def test_half_precision_is_for_keras_and_savedmodel_alone(dtype, tmp_path):
+    served = of_layers(keras.layers.Dense(2, dtype=dtype))
+    for format in ("litert", "litert-int8", "onnx"):
+        with pytest.raises(
+            FormatError, match=rf"{format}: .*: it is for float32; this model computes in h"
+        ):
+            written(served, format, tmp_path)
+    assert written(served, "keras", tmp_path).exists()
+    assert written(served, "savedmodel", tmp_path).exists()
+
+
+@pytest.mark.parametrize("format", ["litert", "onnx"])
+def test_a_quantized_model_is_written_with_rounded_floats(format, served, quantized, tmp_path):
+    path = written(dataclasses.replace(served, model=quantized), format, tmp_path)
+    (found,) = runtimes.RUNTIMES[format](str(path))(served.x)
+    expected = plain(quantized, ranges=False).predict(served.x / np.float32(255), verbose=0)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_an_error_of_a_file_is_no_matter_of_the_format(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError):
+        writers.write(of_layers(keras.layers.Dense(2)), "keras", tmp_path / "file/model.keras")
+    with pytest.raises(FormatError, match=r"litert: this format cannot hold the model: .*must|requires"):
+        writers.write(of_layers(keras.layers.Dense(2)), "litert", tmp_path / "no suffix")

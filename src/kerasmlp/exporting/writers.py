@@ -97,8 +97,8 @@ def _write_integers(served: Served, model: keras.Model, path: Path) -> None:
     inputs = served.by_name(served.training_x)
 
     def training_examples() -> Iterator[dict[str, Any]]:
-        for one in range(len(next(iter(inputs.values())))):
-            yield {name: array[one : one + 1] for name, array in inputs.items()}
+        for example in zip(*inputs.values(), strict=True):
+            yield {name: part[None] for name, part in zip(inputs, example, strict=True)}
 
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", r"\s*Warning: (tf.lite.Interpreter is|Please use the LiteRT)")
