@@ -3,6 +3,7 @@
 import base64
 import dataclasses
 import html.parser
+import importlib.metadata
 import importlib.util
 import json
 from pathlib import Path
@@ -159,3 +160,37 @@ def test_without_a_browser_the_page_is_kept_and_the_report_says_so(
     assert report["bytes"] == path.stat().st_size
     assert report["not_checked"].endswith(HOW_TO_GET_A_BROWSER)
     assert "largest_difference" not in report
+
+
+def test_the_page_of_wide_images_has_their_height_and_width(served, tmp_path):
+    found = content(written(of_mlp(served, (4, 9, 1), classes=3), tmp_path))
+    assert (found["height"], found["width"]) == (4, 9)
+    assert found["version"] == importlib.metadata.version("kerasmlp")
+
+
+def test_the_first_of_twenty_classes_and_ten_that_are_wrong_are_shown():
+    labels = np.arange(60) % 25
+    assert page._chosen(labels, labels) == list(range(20))
+    by_model = np.where(np.arange(60) % 2 == 1, -1, labels)
+    assert page._chosen(labels, by_model) == list(range(20))  # the ten are among them
+    by_model = np.where(np.arange(60) < 30, labels, -1)
+    assert page._chosen(labels, by_model) == [*range(20), *range(30, 40)]
+
+
+def test_images_are_bytes_or_become_bytes():
+    image = np.array([[0, 77, 255]], np.uint8)
+    assert page._bytes(image) is image
+    found = page._bytes(np.array([-1, 0, 0.3, 1, 2]))
+    assert (found.tolist(), found.dtype) == ([0, 0, 76, 255, 255], np.uint8)
+
+
+def test_a_model_of_named_inputs_or_of_numbers_has_no_page(served, tmp_path):
+    for other in (
+        dataclasses.replace(served, x={"a": served.x}),
+        dataclasses.replace(served, labels=None),
+    ):
+        with pytest.raises(FormatError, match=r"html: .*this is MLP on inputs (by name|of shape)"):
+            page.write_page(other, tmp_path / "model.html")
+    flat = dataclasses.replace(served, x=served.x[..., 0])
+    with pytest.raises(FormatError, match=r"inputs of shape \(6, 6\)"):
+        page.write_page(flat, tmp_path / "model.html")
