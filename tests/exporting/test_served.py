@@ -72,6 +72,7 @@ def test_probabilities_are_those_of_the_first_output(served):
 def test_what_is_served_takes_bytes_and_scales_them(served):
     serving = served.serving(served.model, 4, training=False)
     (taken,) = serving.inputs
+    assert serving.name == "served"  # in each process the same
     assert (taken.name, taken.shape, taken.dtype) == ("images", (4, 6, 6, 1), "uint8")
     found = serving(served.x[:4]).numpy()
     np.testing.assert_allclose(found, served.outputs[0][:4], atol=1e-6)

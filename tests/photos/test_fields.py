@@ -164,17 +164,19 @@ def test_a_field_is_a_part_of_the_image_that_is_not_too_small(side, count):
     assert len(fields(image)) == count
 
 
-def test_without_a_field_that_has_digits_paper_is_what_is_wide():
+@pytest.mark.parametrize("width, is_wide", [(19, False), (20, True)])
+def test_without_a_field_that_has_digits_paper_is_what_is_wider_than_5_percent(width, is_wide):
+    """A strip has 4 columns less than it was drawn with: 15 of 300 are 5 %. The square has 4 %."""
     image = np.full(SHAPE, 0.9, np.float32)
-    image[:, 100:150] = image[20:70, 20:70] = 0.2  # a strip, and a square of 4 % of the image
-    square, *strips, whole = fields(image)
-    assert [square.side, *(each.side for each in strips)] == [46, 200, 200, 200]
+    image[:, 100 : 100 + width] = image[20:70, 20:70] = 0.2
+    whole = fields(image)[-1]
     assert whole.corners.tolist() == [[0, 0], [299, 0], [299, 199], [0, 199]] and whole.inside.all()
-    assert whole.even[10, [10, 120, 200]].all() and not whole.even[25:65, 25:65].any()
-    assert np.flatnonzero(~whole.even[100]).tolist() == [98, 99, 100, 101, 148, 149, 150, 151]
+    assert whole.even[10, [10, 200]].all() and not whole.even[25:65, 25:65].any()
+    assert whole.even[:, 102 : 98 + width].any() == whole.even[:, 102 : 98 + width].all() == is_wide
+    assert np.flatnonzero(~whole.even[100, 90:102]).tolist() == [8, 9, 10, 11]
 
 
-@pytest.mark.parametrize("margin, count", [(12, 1), (14, 2)])
+@pytest.mark.parametrize("margin, count", [(13, 1), (14, 2)])
 def test_a_sheet_that_fills_the_image_is_the_whole(margin, count):
     image = np.full(SHAPE, 0.9, np.float32)
     image[:, :margin] = 0.2
@@ -194,3 +196,12 @@ def test_an_edge_has_a_third_of_the_steepest_change_within_bounds(steepest, edge
     *parts, _ = fields(np.tile(brightness, (30, 1)).astype(np.float32))
     columns = sorted(int(np.flatnonzero(part.even.any(axis=0))[0]) for part in parts)
     assert columns == pytest.approx([0, 208, 408], abs=2)
+
+
+@pytest.mark.parametrize("width, count", [(7, 2), (8, 3)])
+def test_a_field_has_more_than_3_thousandths_of_the_image(width, count):
+    """A strip of 3 columns has as much, of 4 columns it has more; the others are beside it."""
+    image = np.full((30, 1000), 0.9, np.float32)
+    image[:, 500 : 500 + width] = 0.2
+    *parts, _ = fields(image)
+    assert len(parts) == count
