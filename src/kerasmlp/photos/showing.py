@@ -14,6 +14,8 @@ ROW = 240
 """The height of the row of an image, in pixels."""
 TILE, GAP = 112, 8
 """The side of a digit as the model saw it, and the space between two of them, in pixels."""
+COLUMNS = 6
+"""The number of digits beside each other."""
 LIMIT = 100
 """The number of images that are shown, at most."""
 
@@ -25,9 +27,8 @@ def shown(predictions: Sequence[Prediction]) -> NDArray[np.uint8]:
     for number, prediction in enumerate(rows):
         top = GAP + number * (ROW + GAP)
         canvas.paste(_boxed(prediction), (GAP, top))
-        columns = (WIDTH - 2 * GAP - ROW) // (TILE + GAP)
-        for each, digit in enumerate(prediction.digits[: 2 * columns]):
-            row, column = divmod(each, columns)
+        for each, digit in enumerate(prediction.digits[: 2 * COLUMNS]):
+            row, column = divmod(each, COLUMNS)
             left = 2 * GAP + ROW + column * (TILE + GAP)
             _draw(canvas, digit, left, top + row * (TILE + GAP))
     return np.asarray(canvas)
