@@ -213,6 +213,24 @@ def test_browsers_are_tried_in_turn(tmp_path, monkeypatch):
         runtimes.chromium(none)
 
 
+def test_a_page_is_opened_without_a_network(tmp_path, monkeypatch):
+    opened = []
+    page = SimpleNamespace(goto=opened.append)
+
+    def new_context(**options):
+        opened.append(options)
+        return SimpleNamespace(new_page=lambda: page)
+
+    launched = SimpleNamespace(new_context=new_context)
+    started = SimpleNamespace(chromium=SimpleNamespace(launch=lambda: launched))
+    module = SimpleNamespace(sync_playwright=lambda: SimpleNamespace(start=lambda: started))
+    monkeypatch.setitem(sys.modules, "playwright", SimpleNamespace(sync_api=module))
+    monkeypatch.setitem(sys.modules, "playwright.sync_api", module)
+    monkeypatch.chdir(tmp_path)
+    assert runtimes.html("model.html").page is page
+    assert opened == [{"offline": True}, (tmp_path / "model.html").as_uri()]
+
+
 def test_without_playwright_the_status_is_69(tmp_path):
     np.savez(tmp_path / "inputs.npz", x=np.zeros((1, 6, 6, 1)))
     (tmp_path / "playwright.py").touch()  # it has no `sync_api`

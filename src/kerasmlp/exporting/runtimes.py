@@ -193,7 +193,7 @@ def by_name(inputs: Any, names: Iterable[str]) -> dict[str, Any]:
 def in_order(outputs: dict[str, Any]) -> list[Any]:
     """Return outputs in their order: by name, those of a dict; by number, `output_0`, `output_1`."""
     numbered = all(re.fullmatch(r"output_\d+", name) for name in outputs)
-    names = sorted(outputs, key=lambda name: (len(name) if numbered else 0, name))
+    names = sorted(outputs, key=(lambda name: (len(name), name)) if numbered else None)
     return [outputs[name] for name in names]
 
 
