@@ -84,6 +84,13 @@ def mlp(quantize, **compilation):
     return compiled_mlp((6, 6, 1), 3, hidden_units=(8,), quantize=quantize, **compilation)
 
 
+class Loud(layers.Layer):
+    """Another output in training; and it trains, unless it is told not to."""
+
+    def call(self, x, training=True):
+        return 1 - x if training else x
+
+
 def compiled_dense(optimizer=None):
     """The model `dense`, compiled."""
     return compiled(dense, optimizer=optimizer)

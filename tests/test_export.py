@@ -161,6 +161,7 @@ def test_a_regression_has_no_labels_and_no_accuracy(export_extra, tmp_path, caps
         np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
+@pytest.mark.thorough
 def test_images_are_taken_as_bytes_and_logits_are_returned(export_extra, digits, tmp_path):
     images, labels = digits
     formats = ["litert", "litert-int8"]

@@ -10,6 +10,7 @@ from kerasmlp.models.mlp import MLP
 from kerasmlp.photos import find, prepared, read
 from kerasmlp.photos.prediction import predict
 from photographs import file, plain_seven, sevens
+from small_models import Loud
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +51,14 @@ def test_a_prediction_has_the_three_most_probable_classes_and_what_the_model_saw
     best = sorted(range(10), key=lambda label: -probabilities[label])[:3]
     assert [label for label, _ in digit.predictions] == best
     assert [share for _, share in digit.predictions] == pytest.approx(probabilities[best], rel=1e-5)
+
+
+def test_a_model_is_not_trained_by_a_prediction():
+    pixels = keras.Sequential([keras.Input((28, 28, 1)), keras.layers.Flatten(), Loud()])
+    ((prediction,), _) = predict(pixels, [file(plain_seven())])
+    (digit,) = prediction.digits
+    label, share = digit.predictions[0]
+    assert (digit.seen.ravel()[label], share) == (255, 1)
 
 
 def test_digits_are_predicted_from_left_to_right_and_a_pair_is_noted(model):
