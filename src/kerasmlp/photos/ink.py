@@ -58,7 +58,7 @@ def ink(grey: Grey, field: Field) -> Ink | None:
     other = field.inside & ~ndimage.binary_dilation(field.even)
     if not other.any():
         return None
-    is_light = bool((grey - rough)[other].sum() > 0)
+    is_light = bool((grey - rough)[other].mean() > 0)
     grey = 1 - grey if is_light else grey
     paper = _paper(grey, field)
     amount = np.where(field.inside, np.maximum(1 - grey / np.maximum(paper, 0.05), 0), 0)
