@@ -92,6 +92,23 @@ def test_a_keras_file_has_no_optimizer(tmp_path):
     assert not keras.models.load_model(path).compiled
 
 
+@pytest.mark.parametrize("format", ["savedmodel", "litert", "onnx"])
+def test_inputs_and_outputs_have_the_names_of_the_data(format, tmp_path):
+    inputs = {"b": keras.Input((3,), name="b"), "a": keras.Input((2,), name="a")}
+    model = keras.Model(inputs, {"sum": inputs["b"] + inputs["a"][:, :1], "first": inputs["a"]})
+    model.compile("adam", "mse")
+    x = {"b": np.full((4, 3), 0.5, np.float32), "a": np.ones((4, 2), np.float32)}
+    served = dataclasses.replace(of_layers(keras.layers.Dense(2)), model=model, x=x)
+    first, second = runtimes.RUNTIMES[format](str(written(served, format, tmp_path)))(x)
+    assert np.array_equal(first, x["a"])
+    assert np.array_equal(second, np.full((4, 3), 1.5))
+
+
+def test_a_keras_file_of_images_takes_bytes(served, tmp_path):
+    loaded = keras.models.load_model(written(served, "keras", tmp_path))
+    np.testing.assert_allclose(loaded(served.x), served.outputs[0], atol=1e-6)
+
+
 def test_other_models_have_integers_with_ranges_inside_and_floats_outside(tmp_path):
     path = written(
         of_layers(keras.layers.Dense(3, "relu"), keras.layers.Dense(2)), "litert-int8", tmp_path

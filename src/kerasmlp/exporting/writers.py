@@ -181,6 +181,6 @@ def _is_of_halves(model: keras.Model) -> bool:
 
 def _has_loop(served: Served, model: keras.Model) -> bool:
     """Return whether TensorFlow computes the model with a loop."""
-    graph = _traced(served.serving(model, training=False)).graph.as_graph_def()
+    graph = _traced(served.serving(model)).graph.as_graph_def()
     functions = [node for function in graph.library.function for node in function.node_def]
     return any(node.op in ("While", "StatelessWhile") for node in (*graph.node, *functions))
