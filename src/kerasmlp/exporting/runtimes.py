@@ -67,10 +67,7 @@ def savedmodel(path: str) -> Call:
 
 
 def litert(path: str) -> Call:
-    """Return a function that runs a `.tflite` file.
-
-    It converts integer outputs to floats. They are probabilities, whose zero is the integer 0.
-    """
+    """Return a function that runs a `.tflite` file. It converts integer outputs to floats."""
     from ai_edge_litert.interpreter import Interpreter
 
     interpreter = Interpreter(path)
@@ -81,8 +78,8 @@ def litert(path: str) -> Call:
 
     def read(details: Any) -> Any:
         values = interpreter.get_tensor(details["index"])
-        scale, _ = details["quantization"]
-        return values * np.float32(scale) if scale else values
+        scale, zero = details["quantization"]
+        return (values - np.float32(zero)) * np.float32(scale) if scale else values
 
     def call(inputs: Any) -> list[Any]:
         if takes_one and size(inputs) > 1:
