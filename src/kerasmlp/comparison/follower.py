@@ -144,7 +144,8 @@ class Follower(Checker, keras.callbacks.Callback):
         if not self._is_seen(taken, drawn, drawing):
             self.is_hidden = True
             return
-        self._begin_epoch()
+        if drawn or drawing:
+            self._begin_epoch()
         left = (self._epoch + 1) * self._train.steps_per_epoch - self._next_step
         steps = drawn if taken == drawn or drawn == self._batches_an_update else 1
         if drawn and steps > left and steps == self._batches_an_update:

@@ -1,0 +1,234 @@
+"""A loop whose steps cannot be seen is called for a few steps at a time.
+
+The loops of these tests are plain Python around a step that is traced once.
+"""
+
+import types
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import kinds
+from kerasmlp.comparison import short_calls
+from kerasmlp.comparison.reference import Reference, restore, state
+from kerasmlp.comparison.rounding import Rounding
+from kerasmlp.comparison.short_calls import ShortCalls
+from kerasmlp.comparison.verdict import PARTIAL_DROPPED
+from kerasmlp.comparison.watching import OwnOptimizers
+from kerasmlp.data import Batches
+
+STEPS = 3
+"""Two batches of 8 examples, and a partial one of 4."""
+SURE = " (certain: it gives the loop's step bit for bit)"
+
+
+class Bench:
+    """What the calls of all tests share: the reference, whose step is traced once."""
+
+    def __init__(self, callbacks=()):
+        x, y = kinds.data_of(kinds.plain)
+        self.train = Batches(x[:20], y[:20], 8, seed=3)
+        self.model, reference = kinds.plain(), kinds.plain()
+        for each in (self.model, reference):
+            each.optimizer.build(each.trainable_variables)
+        self.model.take = tf.function(self.model.train_step, autograph=False, reduce_retracing=True)
+        self.initial = state(self.model)
+        self.rounding = Rounding(Reference(reference, callbacks), self.train)
+
+    def check(self, loop, epochs=2, callbacks=list, final=None):
+        """Let a loop train, and check its short calls. `final` changes the state in which it ended."""
+        restore(self.model, self.initial)
+        loop(self.model, self.train, None, epochs, callbacks())
+        with OwnOptimizers(self.model) as own:
+            ended = state(self.model)
+            ended = ended if final is None else final(ended)
+            calls = ShortCalls(self.rounding, self.train, self.initial, loop, self.model, own)
+            calls.check(epochs, callbacks, ended)
+        return calls
+
+
+@pytest.fixture(scope="module")
+def bench():
+    return Bench()
+
+
+def written(order=lambda batches, epoch: batches, epoch_of=lambda epoch: epoch, epochs_of=lambda n: n):
+    """A loop that trains on the batches that `order` makes of those of an epoch."""
+
+    def loop(model, train, validation, epochs, callbacks):
+        heard = keras.callbacks.CallbackList(callbacks, model=model)
+        for epoch in range(epochs_of(epochs)):
+            heard.on_epoch_begin(epoch)
+            for batch in order(list(train.epoch(epoch_of(epoch))), epoch):
+                model.take(batch)
+            heard.on_epoch_end(epoch)
+
+    return loop
+
+
+def test_a_right_loop_agrees_step_by_step_and_at_its_end(bench):
+    calls = bench.check(written())
+    assert (calls.divergence, calls.undecided, calls.failure) == (None, None, None)
+    assert calls.steps == 2 * STEPS
+    assert calls.end_is_seen
+    assert len(calls.metrics) == 2
+
+
+WITHIN = {
+    "batch 2 of the epoch is used twice": lambda b, _: [*b[:2], *b[1:]],
+    "batch 1 of the epoch is used twice, and the next one is left out": lambda b, _: (
+        [b[0], b[0], *b[2:]] if len(b) > 1 else b
+    ),
+    "batch 2 of the epoch is left out": lambda b, _: [*b[:1], *b[2:]],
+}
+
+
+@pytest.mark.parametrize("cause", WITHIN)
+def test_what_is_wrong_within_an_epoch_is_named(bench, cause):
+    """Calls with a single batch an epoch do not show it."""
+    calls = bench.check(written(WITHIN[cause]), epochs=1)
+    assert calls.divergence.step == 2
+    assert calls.divergence.cause == cause + SURE
+    assert calls.divergence.size > calls.divergence.bound > 0
+    assert calls.measured == 1 and calls.share > 1
+
+
+def test_an_order_that_is_none_of_these_is_said_too(bench):
+    calls = bench.check(written(lambda batches, _: batches[::-1]), epochs=1)
+    assert calls.divergence.step == 2
+    assert calls.divergence.cause == (
+        "other batches, or another order: with one batch an epoch each step is right, with several it"
+        " is not (very likely: it gives the loop's step within rounding)"
+    )
+
+
+def test_a_wrong_step_is_found_by_the_calls_of_one_step(bench):
+    def wrong(model, train, validation, epochs, callbacks):
+        for epoch in range(epochs):
+            for batch in train.epoch(epoch):
+                model.take(batch)
+                model.take(batch)
+
+    calls = bench.check(wrong)
+    assert calls.divergence.step == 1
+    assert calls.divergence.cause.startswith("the batch is used twice")
+
+
+@pytest.mark.parametrize(
+    "loop, cause",
+    [
+        (
+            written(epoch_of=lambda epoch: 0),
+            f"the same batches in each epoch: those of the first are repeated{SURE}",
+        ),
+        (written(epochs_of=lambda epochs: 1), f"the loop trains one epoch only{SURE}"),
+        (
+            written(lambda batches, _: [each for each in batches if len(each[1]) == 8]),
+            f"{PARTIAL_DROPPED}{SURE}",
+        ),
+    ],
+    ids=["the same", "one epoch", "no partial"],
+)
+def test_what_is_wrong_between_epochs_is_named(bench, loop, cause, monkeypatch):
+    monkeypatch.setattr(short_calls, "FIRST_STEPS", 2)  # the partial batch is not among them
+    calls = bench.check(loop)
+    assert calls.divergence.cause == cause
+    assert calls.divergence.step == STEPS + 1
+
+
+def test_what_changes_between_epochs_may_show_in_short_ones(bench):
+    def slower(model, train, validation, epochs, callbacks):
+        model.optimizer.learning_rate = 0.1
+        for epoch in range(epochs):
+            model.optimizer.learning_rate = 0.1 / (1 + epoch)
+            for batch in train.epoch(epoch):
+                model.take(batch)
+
+    calls = bench.check(slower)
+    assert calls.divergence.step == STEPS + 1
+    restore(bench.model, bench.initial)
+    assert "another learning rate: 0.05, not 0.1" in calls.divergence.cause
+
+
+def only_whole(wrong=lambda batches: batches):
+    """A loop that refuses calls for a few steps, and may train on other batches."""
+
+    def loop(model, train, validation, epochs, callbacks):
+        if train.steps_per_epoch != STEPS or epochs < 2:
+            raise RuntimeError("not for so few steps")
+        for epoch in range(epochs):
+            for batch in wrong(list(train.epoch(epoch))):
+                model.take(batch)
+
+    return loop
+
+
+def test_a_loop_that_cannot_be_called_for_a_few_steps_is_held_by_its_end(bench):
+    calls = bench.check(only_whole())
+    assert calls.failure == "RuntimeError: not for so few steps"
+    assert (calls.divergence, calls.undecided, calls.steps) == (None, None, 0)
+    assert calls.end_is_seen
+
+    calls = bench.check(only_whole(lambda batches: batches[::-1]))
+    assert calls.divergence.step == 2 * STEPS
+    assert calls.divergence.what.endswith(", at the end of training,")
+    assert calls.divergence.size > calls.divergence.bound > 0
+    assert calls.divergence.cause is None
+
+
+def test_an_end_that_tells_nothing_leaves_such_a_loop_undecided(bench, monkeypatch):
+    monkeypatch.setattr("kerasmlp.comparison.whole_run.TELLING", 0.0)
+    calls = bench.check(only_whole(lambda batches: batches[::-1]))
+    assert calls.divergence is None and not calls.end_is_seen
+    assert calls.undecided == (
+        "the loop hides its steps in a graph, rounding is too large at its end, and it cannot be called"
+        " for a few steps: RuntimeError: not for so few steps"
+    )
+    calls = bench.check(written())  # its short calls tell enough
+    assert calls.undecided is None and calls.steps > 0
+
+
+def test_steps_that_are_missing_in_each_epoch_are_counted(bench):
+    calls = bench.check(only_whole(lambda batches: batches[:-1]))
+    assert calls.divergence.step == 1
+    assert calls.divergence.what == "the loop ended after 4 steps, not after 6"
+    assert calls.divergence.cause == "1 step(s) of each epoch are left out"
+    calls = bench.check(only_whole(lambda batches: [*batches, batches[0]]))
+    assert calls.divergence.cause == "the loop trains on after step 6"
+
+
+def test_at_most_so_many_steps_are_looked_at_one_by_one(bench, monkeypatch):
+    monkeypatch.setattr(short_calls, "SHORT_EPOCHS", 4)
+    monkeypatch.setattr(short_calls, "FIRST_STEPS", 2)
+    assert bench.check(written()).steps == 4
+    monkeypatch.setattr(short_calls, "SHORT_EPOCHS", 1)
+    assert bench.check(written()).steps == 2  # of the call on the first steps
+
+
+def test_a_step_that_draws_outside_of_the_seeds_is_undecided(bench, monkeypatch):
+    monkeypatch.setattr(short_calls, "draws_outside_seeds", lambda *_: "it draws")
+    assert bench.check(written()).undecided == "it draws"
+
+
+def test_callbacks_hear_one_call_on_the_whole_training():
+    """They count epochs, so the loop is called as it was, and followed epoch by epoch."""
+
+    def callbacks():
+        return [keras.callbacks.LearningRateScheduler(lambda epoch: 0.1 / (1 + epoch))]
+
+    bench = Bench(callbacks())
+    one_step = types.SimpleNamespace(steps=[])
+
+    def one_epoch(model, train, validation, epochs, heard):
+        one_step.steps.append((train.steps_per_epoch, epochs, len(heard)))
+        written()(model, train, validation, epochs, heard)
+
+    bench.train = Batches(*(part[:8] for part in kinds.data_of(kinds.plain)), 8, seed=3)
+    bench.rounding = Rounding(bench.rounding.reference, bench.train)
+    calls = bench.check(one_epoch, epochs=3, callbacks=callbacks)
+    assert calls.divergence is None
+    assert calls.steps == 3
+    assert one_step.steps == [(1, 3, 1), (1, 3, 2)]  # that of the check hears it too
+    assert np.isfinite(calls.share)
