@@ -767,6 +767,7 @@ def fit_over_one_dataset(model, train, validation, epochs, callbacks):
         epochs=epochs,
         shuffle=False,
         callbacks=list(callbacks),
+        validation_data=validation,
         verbose=2,
     )
 
@@ -1320,6 +1321,12 @@ PROGRAMS: dict[str, Case] = {
             kinds.dense,
             keras.callbacks.ReduceLROnPlateau("val_loss", 0.1, patience=1, min_delta=1.0),
         ),
+    ),
+    "averaged weights are validated": Case(
+        fit_over_one_dataset,
+        plain_with(_sgd, learning_rate=0.1, use_ema=True),
+        _plain,
+        options=with_validation(kinds.plain, keras.callbacks.SwapEMAWeights()),
     ),
     "validation by hand": Case(validates_by_hand, kinds.dense, options=with_validation(kinds.dense)),
     # In a graph.

@@ -27,7 +27,7 @@ SURE = " (certain: it gives the loop's step bit for bit)"
 class Bench:
     """What the calls of all tests share: the reference, whose step is traced once."""
 
-    def __init__(self, callbacks=()):
+    def __init__(self, callbacks=list):
         x, y = kinds.data_of(kinds.plain)
         self.train = Batches(x[:20], y[:20], 8, seed=3)
         self.model, reference = kinds.plain(), kinds.plain()
@@ -218,7 +218,7 @@ def test_callbacks_hear_one_call_on_the_whole_training():
     def callbacks():
         return [keras.callbacks.LearningRateScheduler(lambda epoch: 0.1 / (1 + epoch))]
 
-    bench = Bench(callbacks())
+    bench = Bench(callbacks)
     one_step = types.SimpleNamespace(steps=[])
 
     def one_epoch(model, train, validation, epochs, heard):

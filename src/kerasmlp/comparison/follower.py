@@ -260,7 +260,7 @@ class Follower(Checker, keras.callbacks.Callback):
             return
         self._has_ended = True
         metrics = self.metrics[-1]
-        metrics.end(self._expected)
+        self._expected = metrics.end(self._expected)
         if logs and self._next_step:
             self.divergence = metrics.compare(logs, self._next_step, self.metrics)
         self._expected = self._reference.hear(self._expected, "epoch_end", self._epoch, metrics.results)
