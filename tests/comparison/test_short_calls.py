@@ -8,45 +8,29 @@ import types
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 
 import kinds
+from bench import STEPS, Bench
 from kerasmlp.comparison import short_calls
-from kerasmlp.comparison.reference import Reference, restore, state
+from kerasmlp.comparison.reference import state
 from kerasmlp.comparison.rounding import Rounding
 from kerasmlp.comparison.short_calls import ShortCalls
 from kerasmlp.comparison.verdict import PARTIAL_DROPPED
 from kerasmlp.comparison.watching import OwnOptimizers
 from kerasmlp.data import Batches
 
-STEPS = 3
-"""Two batches of 8 examples, and a partial one of 4."""
 SURE = " (certain: it gives the loop's step bit for bit)"
 
 
-class Bench:
-    """What the calls of all tests share: the reference, whose step is traced once."""
-
-    def __init__(self, callbacks=list):
-        x, y = kinds.data_of(kinds.plain)
-        self.train = Batches(x[:20], y[:20], 8, seed=3)
-        self.model, reference = kinds.plain(), kinds.plain()
-        for each in (self.model, reference):
-            each.optimizer.build(each.trainable_variables)
-        self.model.take = tf.function(self.model.train_step, autograph=False, reduce_retracing=True)
-        self.initial = state(self.model)
-        self.rounding = Rounding(Reference(reference, callbacks), self.train)
-
-    def check(self, loop, epochs=2, callbacks=list, final=None):
-        """Let a loop train, and check its short calls. `final` changes the state in which it ended."""
-        restore(self.model, self.initial)
-        loop(self.model, self.train, None, epochs, callbacks())
-        with OwnOptimizers(self.model) as own:
-            ended = state(self.model)
-            ended = ended if final is None else final(ended)
-            calls = ShortCalls(self.rounding, self.train, self.initial, loop, self.model, own)
-            calls.check(epochs, callbacks, ended)
-        return calls
+def check(bench, loop, epochs=2, callbacks=list):
+    """Let a loop train, and check its short calls."""
+    bench.start()
+    loop(bench.model, bench.train, None, epochs, callbacks())
+    with OwnOptimizers(bench.model) as own:
+        ended = state(bench.model)
+        calls = ShortCalls(bench.rounding, bench.train, bench.initial, loop, bench.model, own)
+        calls.check(epochs, callbacks, ended)
+    return calls
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +53,7 @@ def written(order=lambda batches, epoch: batches, epoch_of=lambda epoch: epoch, 
 
 
 def test_a_right_loop_agrees_step_by_step_and_at_its_end(bench):
-    calls = bench.check(written())
+    calls = check(bench, written())
     assert (calls.divergence, calls.undecided, calls.failure) == (None, None, None)
     assert calls.steps == 2 * STEPS
     assert calls.end_is_seen
@@ -88,7 +72,7 @@ WITHIN = {
 @pytest.mark.parametrize("cause", WITHIN)
 def test_what_is_wrong_within_an_epoch_is_named(bench, cause):
     """Calls with a single batch an epoch do not show it."""
-    calls = bench.check(written(WITHIN[cause]), epochs=1)
+    calls = check(bench, written(WITHIN[cause]), epochs=1)
     assert calls.divergence.step == 2
     assert calls.divergence.cause == cause + SURE
     assert calls.divergence.size > calls.divergence.bound > 0
@@ -96,7 +80,7 @@ def test_what_is_wrong_within_an_epoch_is_named(bench, cause):
 
 
 def test_an_order_that_is_none_of_these_is_said_too(bench):
-    calls = bench.check(written(lambda batches, _: batches[::-1]), epochs=1)
+    calls = check(bench, written(lambda batches, _: batches[::-1]), epochs=1)
     assert calls.divergence.step == 2
     assert calls.divergence.cause == (
         "other batches, or another order: with one batch an epoch each step is right, with several it"
@@ -111,7 +95,7 @@ def test_a_wrong_step_is_found_by_the_calls_of_one_step(bench):
                 model.take(batch)
                 model.take(batch)
 
-    calls = bench.check(wrong)
+    calls = check(bench, wrong)
     assert calls.divergence.step == 1
     assert calls.divergence.cause.startswith("the batch is used twice")
 
@@ -133,7 +117,7 @@ def test_a_wrong_step_is_found_by_the_calls_of_one_step(bench):
 )
 def test_what_is_wrong_between_epochs_is_named(bench, loop, cause, monkeypatch):
     monkeypatch.setattr(short_calls, "FIRST_STEPS", 2)  # the partial batch is not among them
-    calls = bench.check(loop)
+    calls = check(bench, loop)
     assert calls.divergence.cause == cause
     assert calls.divergence.step == STEPS + 1
 
@@ -146,9 +130,9 @@ def test_what_changes_between_epochs_may_show_in_short_ones(bench):
             for batch in train.epoch(epoch):
                 model.take(batch)
 
-    calls = bench.check(slower)
+    calls = check(bench, slower)
     assert calls.divergence.step == STEPS + 1
-    restore(bench.model, bench.initial)
+    bench.start()
     assert "another learning rate: 0.05, not 0.1" in calls.divergence.cause
 
 
@@ -166,12 +150,12 @@ def only_whole(wrong=lambda batches: batches):
 
 
 def test_a_loop_that_cannot_be_called_for_a_few_steps_is_held_by_its_end(bench):
-    calls = bench.check(only_whole())
+    calls = check(bench, only_whole())
     assert calls.failure == "RuntimeError: not for so few steps"
     assert (calls.divergence, calls.undecided, calls.steps) == (None, None, 0)
     assert calls.end_is_seen
 
-    calls = bench.check(only_whole(lambda batches: batches[::-1]))
+    calls = check(bench, only_whole(lambda batches: batches[::-1]))
     assert calls.divergence.step == 2 * STEPS
     assert calls.divergence.what.endswith(", at the end of training,")
     assert calls.divergence.size > calls.divergence.bound > 0
@@ -180,36 +164,36 @@ def test_a_loop_that_cannot_be_called_for_a_few_steps_is_held_by_its_end(bench):
 
 def test_an_end_that_tells_nothing_leaves_such_a_loop_undecided(bench, monkeypatch):
     monkeypatch.setattr("kerasmlp.comparison.whole_run.TELLING", 0.0)
-    calls = bench.check(only_whole(lambda batches: batches[::-1]))
+    calls = check(bench, only_whole(lambda batches: batches[::-1]))
     assert calls.divergence is None and not calls.end_is_seen
     assert calls.undecided == (
         "the loop hides its steps in a graph, rounding is too large at its end, and it cannot be called"
         " for a few steps: RuntimeError: not for so few steps"
     )
-    calls = bench.check(written())  # its short calls tell enough
+    calls = check(bench, written())  # its short calls tell enough
     assert calls.undecided is None and calls.steps > 0
 
 
 def test_steps_that_are_missing_in_each_epoch_are_counted(bench):
-    calls = bench.check(only_whole(lambda batches: batches[:-1]))
+    calls = check(bench, only_whole(lambda batches: batches[:-1]))
     assert calls.divergence.step == 1
     assert calls.divergence.what == "the loop ended after 4 steps, not after 6"
     assert calls.divergence.cause == "1 step(s) of each epoch are left out"
-    calls = bench.check(only_whole(lambda batches: [*batches, batches[0]]))
+    calls = check(bench, only_whole(lambda batches: [*batches, batches[0]]))
     assert calls.divergence.cause == "the loop trains on after step 6"
 
 
 def test_at_most_so_many_steps_are_looked_at_one_by_one(bench, monkeypatch):
     monkeypatch.setattr(short_calls, "SHORT_EPOCHS", 4)
     monkeypatch.setattr(short_calls, "FIRST_STEPS", 2)
-    assert bench.check(written()).steps == 4
+    assert check(bench, written()).steps == 4
     monkeypatch.setattr(short_calls, "SHORT_EPOCHS", 1)
-    assert bench.check(written()).steps == 2  # of the call on the first steps
+    assert check(bench, written()).steps == 2  # of the call on the first steps
 
 
 def test_a_step_that_draws_outside_of_the_seeds_is_undecided(bench, monkeypatch):
     monkeypatch.setattr(short_calls, "draws_outside_seeds", lambda *_: "it draws")
-    assert bench.check(written()).undecided == "it draws"
+    assert check(bench, written()).undecided == "it draws"
 
 
 def test_callbacks_hear_one_call_on_the_whole_training():
@@ -218,7 +202,7 @@ def test_callbacks_hear_one_call_on_the_whole_training():
     def callbacks():
         return [keras.callbacks.LearningRateScheduler(lambda epoch: 0.1 / (1 + epoch))]
 
-    bench = Bench(callbacks)
+    bench = Bench(callbacks=callbacks)
     one_step = types.SimpleNamespace(steps=[])
 
     def one_epoch(model, train, validation, epochs, heard):
@@ -227,7 +211,7 @@ def test_callbacks_hear_one_call_on_the_whole_training():
 
     bench.train = Batches(*(part[:8] for part in kinds.data_of(kinds.plain)), 8, seed=3)
     bench.rounding = Rounding(bench.rounding.reference, bench.train)
-    calls = bench.check(one_epoch, epochs=3, callbacks=callbacks)
+    calls = check(bench, one_epoch, epochs=3, callbacks=callbacks)
     assert calls.divergence is None
     assert calls.steps == 3
     assert one_step.steps == [(1, 3, 1), (1, 3, 2)]  # that of the check hears it too

@@ -202,7 +202,7 @@ class Follower(Checker, keras.callbacks.Callback):
         self._after = after
         batches = list(itertools.islice(self._batches, steps))
         first = self._next_step
-        if not self.steps:
+        if not self._executions:
             self._find_own_optimizer(self._initial, after)
             self.undecided = draws_outside_seeds(self._reference, self._expected, batches[0])
         if self._stops_at is not None:
