@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from bench import Bench
 from kerasmlp import loops
 from kerasmlp.comparison.deviation import largest_deviation, shares
 from kerasmlp.comparison.longest_sum import longest_sum
 from kerasmlp.comparison.reference import Reference, state
-from kerasmlp.comparison.rounding import Rounding, StepBound, _RootMeanSquare, _unit_roundoff
+from kerasmlp.comparison.rounding import Rounding, StepBound, _perturbed, _RootMeanSquare, _unit_roundoff
 from kerasmlp.comparison.row import Row
 from kerasmlp.comparison.start import start_from
 from kerasmlp.comparison.trajectory import check_loop
@@ -266,3 +267,30 @@ def test_the_root_mean_square_of_what_was_added():
     sums.add([np.array([5.0, 2.0])])
     assert sums.count == 2
     assert np.array_equal(sums.values()[0], [math.sqrt(12.5), 0.0])
+
+
+def test_a_random_change_has_the_size_that_it_is_given():
+    changes = _perturbed(tf.ones(10_000), tf.constant([1, 2]), 0.01).numpy() - 1
+    assert changes.std() == pytest.approx(0.01, rel=0.03)
+    assert abs(changes.mean()) < 0.0003 and abs(changes).max() <= math.sqrt(3) * 0.01 + 1e-6
+    tokens = tf.constant([1, 2, 3])
+    assert _perturbed(tokens, tf.constant([1, 2]), 0.01) is tokens
+
+
+def test_the_difference_of_two_programs_is_added_to_the_gradients():
+    """Eight times it; a variable without a gradient has none."""
+    bench = Bench()
+    rounding = Rounding(bench.rounding.reference, bench.train)
+    batch, reference = next(iter(bench.train.epoch(0))), bench.rounding.reference
+    right = reference.train(bench.initial, [batch])
+    gradients = [tf.ones(each.shape) for each in reference.model.trainable_variables]
+    one = [tf.zeros_like(each) for each in gradients]
+    other = [0.25 * each for each in gradients]
+    one[0] = other[0] = None  # of a variable that the loss does not depend on
+    rounding._programs = [lambda *_: one, lambda *_: other]
+    with pytest.warns(UserWarning, match="Gradients do not exist"):
+        found = rounding.after_changed_steps(bench.initial, [batch], 0)
+    assert np.array_equal(found[0], bench.initial[0])
+    for old, new in zip(bench.initial[1:4], found[1:4], strict=True):
+        np.testing.assert_allclose(new, old - 0.1 * 8 * 0.25, rtol=1e-6, atol=1e-7)
+    assert not np.allclose(right[0], found[0])

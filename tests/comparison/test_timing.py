@@ -42,9 +42,14 @@ def too_short(model, train, validation, epochs, callbacks):
 
 
 @pytest.mark.parametrize("loop, by_epoch", [("graph", True), (without_hooks, False)])
-def test_a_loop_is_timed_by_the_epoch_or_by_the_call(loop, by_epoch, start):
-    talk = Notes()
+def test_a_loop_is_timed_by_the_epoch_or_by_the_call(loop, by_epoch, start, monkeypatch):
+    talk, repeated = Notes(), []
+    repeat = timing.timeit.repeat
+    monkeypatch.setattr(
+        timing.timeit, "repeat", lambda *of, **how: repeated.append(how) or repeat(*of, **how)
+    )
     timing.time_row(talk, start, Row("row", loop, jit_compile=False), repeats=2)
+    assert repeated == [{"number": 1, "repeat": 4}]  # the evaluation; its first time traces
     ready, evaluated, *costs = talk.sent
     assert (ready, evaluated, talk.turns) == ("ready", "evaluated", 4)
     assert [len(each.seconds_per_epoch) for each in costs] == [0, 1, 2]

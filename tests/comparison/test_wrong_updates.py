@@ -82,6 +82,16 @@ def test_gradients_times_a_factor(optimizer, factor, name):
     assert_differs(received, scene.expected)
 
 
+def test_a_measured_factor_has_as_few_digits_as_explain_it():
+    """Half precision measures with an error of a thousandth."""
+    scene = scene_of()
+    for factor, name in ((0.7003, "0.7"), (0.71234, "0.712"), (0.12349, "0.1235")):
+        received = by(scene, lambda gradients, factor=factor: [factor * each for each in gradients])
+        assert f"the gradients are {name} times the right ones" in after(scene, received=received)
+    received = by(scene, lambda gradients: [1.00005 * each for each in gradients])
+    assert not any("times" in name for name in after(scene, received=received))
+
+
 def clipped_names(scene, received):
     return {name: found for name, found in after(scene, received=received).items() if "clip" in name}
 
@@ -125,6 +135,21 @@ def test_gradients_that_are_clipped_by_value():
     found = clipped_names(scene, received)
     assert_close(found[f"gradients are clipped by value {clip:g}"], received)
     assert_differs(received, scene.expected)
+
+
+def test_clipping_is_told_under_a_loss_scale_too():
+    scene = scene_of(LossScaleOptimizer(SGD(0.1), initial_scale=64.0))
+    found = norms(scene)
+    ways = {
+        "global norm": (math.hypot(*found["each"]) / 3, lambda g, c: tf.clip_by_global_norm(g, c)[0]),
+        "norm": (sorted(found["each"])[1], lambda g, c: [tf.clip_by_norm(each, c) for each in g]),
+        "value": (found["largest"] / 4, lambda g, c: [tf.clip_by_value(each, -c, c) for each in g]),
+    }
+    for way, (clip, clipped) in ways.items():
+        clip = float(f"{clip:.1g}")
+        received = by(scene, lambda g, c=clip, clipped=clipped: [64 * each for each in clipped(g, c)])
+        (name,) = (each for each in clipped_names(scene, received) if f"by {way} {clip:g}" in each)
+        assert_close(clipped_names(scene, received)[name], received)
 
 
 def test_a_step_without_gradients_points_to_nothing():
@@ -233,6 +258,12 @@ def test_the_learning_rate_of_an_optimizer_that_is_not_known_is_measured(rate):
     assert_differs(state[:weights], scene.expected[:weights])
     assert float(scene.model.optimizer.learning_rate) == pytest.approx(0.1)
     assert not any("learning rate" in name for name in guessed(scene, scene.expected))
+
+
+def test_a_measured_learning_rate_has_four_digits():
+    scene = scene_of()
+    received = scene.trained(scene.right_loss, optimizer=SGD(0.1234567))
+    assert "another learning rate: 0.1235, not 0.1" in guessed(scene, received)
 
 
 # Embeddings and mixed precision.
