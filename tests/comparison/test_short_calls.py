@@ -12,7 +12,7 @@ import pytest
 import kinds
 from bench import STEPS, Bench
 from kerasmlp.comparison import short_calls
-from kerasmlp.comparison.reference import state
+from kerasmlp.comparison.reference import RIGHT, state
 from kerasmlp.comparison.rounding import Rounding
 from kerasmlp.comparison.short_calls import ShortCalls
 from kerasmlp.comparison.verdict import PARTIAL_DROPPED
@@ -77,6 +77,18 @@ def test_what_is_wrong_within_an_epoch_is_named(bench, cause):
     assert calls.divergence.cause == cause + SURE
     assert calls.divergence.size > calls.divergence.bound > 0
     assert calls.measured == 1 and calls.share > 1
+
+
+def test_a_cause_may_be_known_within_rounding_only(bench):
+    def skips(model, train, validation, epochs, callbacks):
+        for epoch in range(epochs):
+            first, *others = train.epoch(epoch)
+            for batch in [first, *others[1:]]:
+                RIGHT.take(model, batch)  # not compiled: other bits
+
+    assert check(bench, skips, epochs=1).divergence.cause == (
+        "batch 2 of the epoch is left out (very likely: it gives the loop's step within rounding)"
+    )
 
 
 def test_an_order_that_is_none_of_these_is_said_too(bench):
