@@ -18,6 +18,7 @@ import json
 import multiprocessing
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -43,6 +44,15 @@ PACKAGES = (
     *("loops", "data", "checkpoints", "callbacks", "comparison", "distribute", "runs"),
     *("tensorboard", "exporting", "models", "photos"),
 )
+
+
+NEEDLESS = (
+    *("frozen", "strict", "encoding", "daemon", "missing_ok", "cancel_futures"),
+    *("autograph", "reduce_retracing", "stacklevel"),
+)
+"""Keyword arguments that change no result on Linux, but how long it takes or what may be changed."""
+UNNOTICED = re.compile(rf"\b({'|'.join(NEEDLESS)})=(True|False)|(^|[(,])\s*\*,|if TYPE_CHECKING")
+"""Lines in which a number, a condition or the `*` of a signature is not changed."""
 
 
 class RemoveStatement(Operator):
@@ -75,7 +85,11 @@ class RemoveKeyword(Operator):
     """Leaves out a keyword argument of a call."""
 
     def mutation_positions(self, node):
-        if node.type == "argument" and node.children[1] == "=":
+        if (
+            node.type == "argument"
+            and node.children[1] == "="
+            and node.children[0].value not in NEEDLESS
+        ):
             yield node.start_pos, node.end_pos
 
     def mutate(self, node, index):
@@ -163,11 +177,14 @@ def _compiles(mutant: Mutant) -> bool:
 
 def _all(package: str) -> Iterator[Mutant]:
     for path in sorted((ROOT / SOURCE / package).rglob("*.py")):
+        lines = path.read_text(encoding="utf-8").splitlines()
         nodes = list(ast_nodes(get_ast_from_path(path)))
         for name in OPERATORS:
             operator = cosmic_ray.plugins.get_operator(name)()
             positions = (start for node in nodes for start, _ in operator.mutation_positions(node))
             for occurrence, (line, _) in enumerate(positions):
+                if name.startswith("core/") and UNNOTICED.search(lines[line - 1]):
+                    continue
                 yield Mutant(package, str(path.relative_to(ROOT)), line, name, occurrence)
 
 

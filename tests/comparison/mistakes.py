@@ -789,6 +789,10 @@ mistake("the arguments of the metric are swapped", (step_of(metrics="swapped"), 
 mistake("those of the training data",
     (published(adam, of_logits, validate=validated_on_training_data), convolution),
     step=None, validation_data=tuple(part[:20] for part in data_of(convolution)))
+mistake("callbacks do not hear the validation",
+    (published(hooks=True), using(plain, SGD, 0.1, use_ema=True)),
+    step=6, validation_data=tuple(part[:20] for part in data_of(plain)),
+    callbacks=[keras.callbacks.SwapEMAWeights()])
 
 # What is trained.
 

@@ -147,10 +147,6 @@ def returns_nothing(model, train, validation, epochs, callbacks):
     loops.LOOPS["graph"](model, train, validation, epochs, callbacks)
 
 
-def one_epoch(model, train, validation, epochs, callbacks):
-    return loops.LOOPS["graph"](model, train, validation, 1, callbacks)
-
-
 def no_metrics(model, x, y):
     loss, _, gradients = compute_gradients(model, x, y)
     model.optimizer.apply(gradients, model.trainable_variables)

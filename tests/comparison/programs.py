@@ -767,6 +767,7 @@ def fit_over_one_dataset(model, train, validation, epochs, callbacks):
         epochs=epochs,
         shuffle=False,
         callbacks=list(callbacks),
+        validation_data=validation,
         verbose=2,
     )
 
@@ -1073,6 +1074,29 @@ def epoch_in_a_graph(model, train, validation, epochs, callbacks):
         run_epoch(train.epoch(epoch))
 
 
+# The same, with the hooks of the epochs and a validation by Keras
+def epoch_in_a_graph_between_hooks(model, train, validation, epochs, callbacks):
+    hooks = keras.callbacks.CallbackList(list(callbacks), model=model, epochs=epochs)
+    loss_fn = from_logits()
+
+    @tf.function
+    def run_epoch(dataset):
+        for x, y in dataset:
+            _, _, gradients = gradients_of(model, loss_fn, x, y)
+            model.optimizer.apply_gradients(zip(gradients, model.trainable_variables, strict=True))
+
+    model.stop_training = False
+    hooks.on_train_begin()
+    for epoch in range(epochs):
+        hooks.on_epoch_begin(epoch)
+        run_epoch(train.epoch(epoch))
+        logs = model.evaluate(validation, verbose=0, return_dict=True) if validation else {}
+        hooks.on_epoch_end(epoch, {f"val_{name}": value for name, value in logs.items()})
+        if model.stop_training:
+            break
+    hooks.on_train_end()
+
+
 # The same with an optimizer of its own, and with the metrics of the epoch as the result of the graph
 def epoch_in_a_graph_with_metrics(model, train, validation, epochs, callbacks):
     optimizer, loss_fn = keras.optimizers.Adam(0.01), from_probabilities()
@@ -1289,9 +1313,46 @@ PROGRAMS: dict[str, Case] = {
             keras.callbacks.ReduceLROnPlateau("val_loss", 0.1, patience=1, min_delta=1.0),
         ),
     ),
+    "a plateau, without hooks of batches": Case(
+        validates_by_hand,
+        kinds.dense,
+        epochs=3,
+        options=with_validation(
+            kinds.dense,
+            keras.callbacks.ReduceLROnPlateau("val_loss", 0.1, patience=1, min_delta=1.0),
+        ),
+    ),
+    "averaged weights are validated": Case(
+        fit_over_one_dataset,
+        plain_with(_sgd, learning_rate=0.1, use_ema=True),
+        _plain,
+        options=with_validation(kinds.plain, keras.callbacks.SwapEMAWeights()),
+    ),
     "validation by hand": Case(validates_by_hand, kinds.dense, options=with_validation(kinds.dense)),
     # In a graph.
     "an epoch in a graph": Case(epoch_in_a_graph, kinds.convolution),
+    "a graph between hooks, and a rate that warms up": Case(
+        epoch_in_a_graph_between_hooks,
+        kinds.plain,
+        options={"callbacks": [keras.callbacks.LearningRateScheduler(warm_up)]},
+    ),
+    "a graph between hooks, and a rate that falls on a plateau": Case(
+        epoch_in_a_graph_between_hooks,
+        kinds.convolution,
+        epochs=3,
+        options=with_validation(
+            kinds.convolution,
+            keras.callbacks.ReduceLROnPlateau("val_loss", 0.1, patience=1, min_delta=1.0),
+        ),
+    ),
+    "a graph between hooks, and early stopping": Case(
+        epoch_in_a_graph_between_hooks,
+        kinds.plain,
+        epochs=4,
+        options=with_validation(
+            kinds.plain, keras.callbacks.EarlyStopping("val_loss", min_delta=0.5, patience=1)
+        ),
+    ),
     "an epoch in a graph with its metrics": Case(epoch_in_a_graph_with_metrics, kinds.dense),
     "steps of an iterator in a graph": Case(steps_of_an_iterator, kinds.recurrent),
     "a while_loop": Case(while_loop, kinds.convolution),

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 import factories
 import own_loops
-from checking import EPOCH, check
+from checking import check
 from helpers import cases
 from kerasmlp import loops
 from kerasmlp.comparison.tables import notes
@@ -35,14 +35,7 @@ def test_a_step_that_updates_no_metric_is_compared_by_what_it_trains(mnist5k):
     assert note == "it reports no metrics: only what it trains was compared"
 
 
-def test_too_few_epochs_are_noticed(mnist5k):
-    found = check(own_loops.one_epoch, factories.mlp, mnist5k)
-    assert str(found.divergence).startswith(
-        f"step {EPOCH + 1}: the loop ended after 7 steps, not after 14"
-    )
-
-
-def written(hooks, *, start=0, over_all_epochs=False, twice=None, more_epochs=0):
+def written(hooks, *, start=0, over_all_epochs=False):
     """A hand-written loop that calls some of the hooks, with its own numbers."""
 
     def loop(model, train, validation, epochs, callbacks):
@@ -52,16 +45,14 @@ def written(hooks, *, start=0, over_all_epochs=False, twice=None, more_epochs=0)
                     getattr(callback, f"on_{hook}")(*arguments)
 
         step = tf.function(lambda x, y: loops.train_step(model, x, y))
-        number, done, history = start, 0, {}
-        for epoch in range(epochs + more_epochs):
+        number, history = start, {}
+        for epoch in range(epochs):
             model.reset_metrics()
             call("epoch_begin", epoch + start)
             number = number if over_all_epochs else start
             for x, y in train:
-                done += 1
                 call("train_batch_begin", number)
-                for _ in range(2 if done == twice else 1):
-                    step(x, y)
+                step(x, y)
                 call("train_batch_end", number)
                 number += 1
             logs = {name: float(value) for name, value in model.get_metrics_result().items()}
@@ -92,19 +83,3 @@ def test_hooks_are_optional_in_any_numbering(hooks, mnist5k):
     assert found.divergence is None
     assert found.reports_metrics
     assert found.steps >= 8
-
-
-def test_a_batch_that_is_used_twice_is_named(mnist5k):
-    found = check(written([*EPOCHS, *BATCHES], twice=4), factories.mlp, mnist5k, dropout=False)
-    assert found.divergence.step == 4
-    assert found.divergence.cause.startswith("the batch is used twice (")
-
-
-@pytest.mark.parametrize(
-    "hooks",
-    [[], pytest.param([*EPOCHS, *BATCHES], marks=pytest.mark.thorough)],
-    ids=["no hooks", "hooks"],
-)
-def test_an_epoch_too_many_is_noticed(hooks, mnist5k):
-    found = check(written(hooks, more_epochs=1), factories.mlp, mnist5k, dropout=False)
-    assert found.divergence is not None

@@ -45,6 +45,14 @@ def test_every_panel_has_a_title():
     assert costs.get_title() == "Cost: seconds per epoch"
 
 
+def test_losses_stand_above_their_differences_and_beside_the_costs():
+    made, *panels = drawn(*ROWS)
+    made.draw_without_rendering()
+    losses, gaps, costs = (axes.get_position() for axes in panels)
+    assert losses.y0 > gaps.y1 and losses.x0 == gaps.x0
+    assert costs.x0 > losses.x1 and costs.height > losses.height + gaps.height
+
+
 def test_the_legend_has_every_row_and_why_it_is_not_drawn():
     assert legend(drawn(*ROWS)[0]) == [
         "fit: identical",

@@ -10,8 +10,8 @@ import pytest
 from rich.console import Console
 
 from kerasmlp.comparison.result import Comparison
-from kerasmlp.comparison.verdict import Outcome, judge
-from outcomes import cost, row
+from kerasmlp.comparison.verdict import PARTIAL_DROPPED, Divergence, Outcome, judge
+from outcomes import cost, row, trajectory
 
 HOSTILE = ("mine:x:y", "[bold]", ":rocket:", "<script>alert(1)</script>", "a & $b$", "x" * 70)
 SEVEN = (
@@ -52,6 +52,35 @@ def test_a_loop_of_which_no_step_was_seen_is_not_called_equal():
     assert judge("mine", seen, None).verdict == "equal"
     outcome = judge("mine", hidden, None)
     assert (outcome.verdict, outcome.reason) == ("undecided", "no step of it was seen")
+
+
+def test_what_was_compared_is_said():
+    assert trajectory(steps=4).seen == "4 of 4 steps"
+    assert trajectory(steps=4, end_is_seen=True).seen == "4 of 4 steps"
+    assert trajectory(steps=1234, steps_in_all=2000, end_is_seen=True).seen == "1,234 steps, and the end"
+    assert trajectory(steps=3).seen == "3 of 4 steps"
+
+
+@pytest.mark.parametrize(
+    "done, step, cause",
+    [
+        (3, 4, "an epoch too few"),
+        (0, 1, "2 epochs too few"),
+        (9, 7, "an epoch too many"),
+        (12, 7, "2 epochs too many"),
+        (5, 6, PARTIAL_DROPPED),
+        (2, 3, PARTIAL_DROPPED),
+        (4, 5, "the loop trains nothing after step 4"),
+        (7, 7, "the loop trains on after step 6"),
+        (8, 7, "the loop trains on after step 6"),
+    ],
+)
+def test_another_number_of_steps_has_a_cause(done, step, cause):
+    """Six are right, three in an epoch."""
+    found = Divergence.in_number(done, 6, 3)
+    assert (found.step, found.cause) == (step, cause)
+    assert found.what == f"the loop ended after {done} steps, not after 6"
+    assert Divergence.in_number(6, 6, 3) is None
 
 
 def test_the_tables_fit_in_80_columns():

@@ -1,15 +1,19 @@
 """The bound on rounding: it explains rounding, and nothing else."""
 
+import math
+import types
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from bench import Bench
 from kerasmlp import loops
-from kerasmlp.comparison.deviation import shares
+from kerasmlp.comparison.deviation import largest_deviation, shares
 from kerasmlp.comparison.longest_sum import longest_sum
 from kerasmlp.comparison.reference import Reference, state
-from kerasmlp.comparison.rounding import Rounding, StepBound
+from kerasmlp.comparison.rounding import Rounding, StepBound, _perturbed, _RootMeanSquare, _unit_roundoff
 from kerasmlp.comparison.row import Row
 from kerasmlp.comparison.start import start_from
 from kerasmlp.comparison.trajectory import check_loop
@@ -133,3 +137,160 @@ def test_an_execution_of_many_steps_that_amplifies_rounding_is_equal():
         model, reference = (row.compile(start.new_model()) for row in rows)
         found = check_loop(loops.LOOPS["fit"], model, reference, start, 1)
     assert found.divergence is None
+
+
+@pytest.mark.parametrize("share, found", [(0.99, True), (1.01, False)])
+def test_a_difference_is_rounding_up_to_the_bound(share, found):
+    expected, bounds = [np.zeros((2, 3), np.float32)], [np.full((2, 3), 1e-6)]
+    received = [np.full((2, 3), share * 1e-6, np.float32)]
+    deviation = largest_deviation(["kernel"], expected, received, bounds)
+    assert deviation.is_rounding == found
+    assert (deviation.variable, deviation.bound) == ("kernel", 1e-6)
+    assert deviation.size == pytest.approx(share * 1e-6)
+    assert deviation.share == pytest.approx(share)
+
+
+def test_the_variable_with_the_largest_share_is_named():
+    expected = [np.zeros(2), np.zeros(2), np.zeros(2), np.zeros(0)]
+    bounds = [np.full(2, 1.0), np.full(2, 1e-3), np.full(2, 1.0), np.zeros(0)]
+    received = [np.array([2.0, 0.0]), np.array([0.0, 1.0]), np.array([3.0, 3.0]), np.zeros(0)]
+    deviation = largest_deviation("abcd", expected, received, bounds)
+    assert (deviation.variable, deviation.size, deviation.bound) == ("b", 1.0, 1e-3)
+    assert deviation.share == pytest.approx(1000)
+    nothing = largest_deviation("abcd", expected, expected, bounds)
+    assert (nothing.variable, nothing.share) == ("a", 0.0)
+
+
+def test_a_counter_is_named_only_if_nothing_else_differs():
+    expected, bounds = [np.zeros(3, np.int64), np.zeros(3)], [np.zeros(3), np.full(3, 1e-6)]
+    seed = np.full(3, 7)
+    assert largest_deviation("sk", expected, [seed, np.full(3, 1e-3)], bounds).variable == "k"
+    assert largest_deviation("sk", expected, [seed, np.full(3, 1e-9)], bounds).variable == "s"
+
+
+def test_numbers_that_are_none_agree_only_with_each_other():
+    nan, one = np.array([np.nan, np.nan]), np.array([1.0, np.nan])
+    bounds = [np.full(2, 1e-6)]
+    assert largest_deviation("k", [nan], [nan], bounds).is_rounding
+    for right, received in ((nan, one), (one, nan), (one, np.array([np.inf, np.nan]))):
+        deviation = largest_deviation("k", [right], [received], bounds)
+        assert not deviation.is_rounding and deviation.size == np.inf
+
+
+def test_half_precision_rounds_more():
+    bits = {"float16": 11, "bfloat16": 8, "float64": 53, "float32": 24, "int8": 24, None: 24}
+    assert {dtype: -np.log2(_unit_roundoff(dtype)) for dtype in bits} == bits
+
+
+class Fixed:
+    """A rounding that is known: each draw moves each number by so much."""
+
+    unit_roundoff, longest_sum = 2.0**-24, 64
+
+    def __init__(self, optimizer, inputs, programs):
+        model = types.SimpleNamespace(optimizer=optimizer)
+        self.reference = types.SimpleNamespace(model=model, paths=["kernel", "sgd/iteration"])
+        self.inputs, self.programs, self.draws = inputs, programs, []
+
+    def after_perturbed_steps(self, step, before, batches, draw):
+        self.draws.append(("inputs", draw))
+        return [np.array([1.0 + self.inputs]), np.array(3)]
+
+    def after_changed_steps(self, before, batches, draw):
+        self.draws.append(("programs", draw))
+        return [np.array([1.0 - self.programs]), np.array(3)]
+
+
+def bound_of(fixed):
+    before, expected = [np.array([0.5]), np.array(2)], [np.array([1.0]), np.array(3)]
+    return StepBound(fixed, before, [], expected)
+
+
+@pytest.mark.parametrize(
+    "optimizer, correction", [(keras.optimizers.SGD(), 1), (keras.optimizers.Adam(), 0)]
+)
+def test_the_bound_is_the_sum_of_its_four_parts(optimizer, correction):
+    fixed = Fixed(optimizer, inputs=1e-5, programs=1e-6)
+    bound = bound_of(fixed)
+    bound._draw(4, 2)
+    u = fixed.unit_roundoff
+    correction = correction or 1 - 0.999**3  # of Adam's third step
+    parts = 8 * math.sqrt(64) / 16 * 1e-5, 1e-6, 16 * u * (1.0 + 0.5), u / correction * 0.5
+    within = [np.array([1.0 + 0.4 * sum(parts)]), np.array(3)]
+    assert bound.deviation(within).share == pytest.approx(0.4, rel=1e-6)
+    assert bound.bounds()[0] == pytest.approx(sum(parts), rel=1e-9)
+    assert np.array_equal(bound.bounds()[1], [0.0])  # a counter has none
+    assert fixed.draws == [*(("inputs", n) for n in range(4)), ("programs", 0), ("programs", 1)]
+
+
+@pytest.mark.parametrize(
+    "share, inputs, programs",
+    [(0.49, 4, 0), (0.51, 40, 40), (1.2, 40, 40), (900.0, 40, 40), (2000.0, 4, 0)],
+)
+def test_more_is_drawn_where_few_draws_do_not_decide(share, inputs, programs):
+    """Half a bound is clear, and a thousand bounds are."""
+    fixed = Fixed(keras.optimizers.SGD(), inputs=1e-5, programs=0.0)
+    bound = bound_of(fixed)
+    bound._draw(4, 0)
+    received = [np.array([1.0]) + share * bound.bounds()[0], np.array(3)]
+    fixed.draws.clear()
+    bound = bound_of(fixed)
+    found = bound.deviation(received)
+    assert found.share == pytest.approx(share, rel=1e-6)
+    assert [kind for kind, _ in fixed.draws].count("inputs") == inputs
+    assert [kind for kind, _ in fixed.draws].count("programs") == programs
+    assert len(set(fixed.draws)) == len(fixed.draws)
+
+
+def test_states_are_far_apart_if_many_numbers_are():
+    bound = bound_of(Fixed(keras.optimizers.SGD(), inputs=1e-5, programs=0.0))
+    one = np.ones(10)
+    bound.expected = bound.before = [one, np.array(2)]
+    bound._inputs, bound._programs = (_RootMeanSquare(bound.expected) for _ in range(2))
+    bound._inputs.add([one + 1e-5, np.array(2)])
+    limit = 1000 * (bound.bounds()[0][0] + 16 * 2.0**-24)
+    few, many, near = one.copy(), one.copy(), one.copy()
+    few[:1] += 2 * limit
+    many[:2] += 2 * limit
+    near += 0.9 * limit
+    assert not bound.are_far_apart([one], [few])
+    assert bound.are_far_apart([one], [many])
+    assert not bound.are_far_apart([one], [near])
+    assert bound.are_far_apart([one], [np.full(10, np.nan)])
+    assert not bound.are_far_apart([np.arange(9)], [np.arange(9) + 5])  # counters
+
+
+def test_the_root_mean_square_of_what_was_added():
+    sums = _RootMeanSquare([np.array([1.0, 2.0])])
+    assert np.array_equal(sums.values()[0], [0.0, 0.0])
+    sums.add([np.array([4.0, 2.0])])
+    sums.add([np.array([5.0, 2.0])])
+    assert sums.count == 2
+    assert np.array_equal(sums.values()[0], [math.sqrt(12.5), 0.0])
+
+
+def test_a_random_change_has_the_size_that_it_is_given():
+    changes = _perturbed(tf.ones(10_000), tf.constant([1, 2]), 0.01).numpy() - 1
+    assert changes.std() == pytest.approx(0.01, rel=0.03)
+    assert abs(changes.mean()) < 0.0003 and abs(changes).max() <= math.sqrt(3) * 0.01 + 1e-6
+    tokens = tf.constant([1, 2, 3])
+    assert _perturbed(tokens, tf.constant([1, 2]), 0.01) is tokens
+
+
+def test_the_difference_of_two_programs_is_added_to_the_gradients():
+    """Eight times it; a variable without a gradient has none."""
+    bench = Bench()
+    rounding = Rounding(bench.rounding.reference, bench.train)
+    batch, reference = next(iter(bench.train.epoch(0))), bench.rounding.reference
+    right = reference.train(bench.initial, [batch])
+    gradients = [tf.ones(each.shape) for each in reference.model.trainable_variables]
+    one = [tf.zeros_like(each) for each in gradients]
+    other = [0.25 * each for each in gradients]
+    one[0] = other[0] = None  # of a variable that the loss does not depend on
+    rounding._programs = [lambda *_: one, lambda *_: other]
+    with pytest.warns(UserWarning, match="Gradients do not exist"):
+        found = rounding.after_changed_steps(bench.initial, [batch], 0)
+    assert np.array_equal(found[0], bench.initial[0])
+    for old, new in zip(bench.initial[1:4], found[1:4], strict=True):
+        np.testing.assert_allclose(new, old - 0.1 * 8 * 0.25, rtol=1e-6, atol=1e-7)
+    assert not np.allclose(right[0], found[0])

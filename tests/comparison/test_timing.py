@@ -1,5 +1,6 @@
 """What is measured of a loop, and who takes turns: in this process, with messages that are noted."""
 
+import time
 import types
 
 import pytest
@@ -42,9 +43,16 @@ def too_short(model, train, validation, epochs, callbacks):
 
 
 @pytest.mark.parametrize("loop, by_epoch", [("graph", True), (without_hooks, False)])
-def test_a_loop_is_timed_by_the_epoch_or_by_the_call(loop, by_epoch, start):
-    talk = Notes()
+def test_a_loop_is_timed_by_the_epoch_or_by_the_call(loop, by_epoch, start, monkeypatch):
+    talk, repeated = Notes(), []
+    repeat = timing.timeit.repeat
+    monkeypatch.setattr(
+        timing.timeit, "repeat", lambda *of, **how: repeated.append(how) or repeat(*of, **how)
+    )
+    begin = time.perf_counter()
     timing.time_row(talk, start, Row("row", loop, jit_compile=False), repeats=2)
+    whole = time.perf_counter() - begin
+    assert repeated == [{"number": 1, "repeat": 4}]  # the evaluation; its first time traces
     ready, evaluated, *costs = talk.sent
     assert (ready, evaluated, talk.turns) == ("ready", "evaluated", 4)
     assert [len(each.seconds_per_epoch) for each in costs] == [0, 1, 2]
@@ -53,6 +61,8 @@ def test_a_loop_is_timed_by_the_epoch_or_by_the_call(loop, by_epoch, start):
     assert last.steps_per_epoch == start.batches().steps_per_epoch
     assert min(last.seconds_per_epoch) > 0 and last.seconds_to_evaluate > 0 and last.peak_megabytes > 0
     assert (last.seconds_to_first_step is not None) == by_epoch
+    assert not by_epoch or 0 < last.seconds_to_first_step < whole
+    assert sum(last.seconds_per_epoch) + last.seconds_to_evaluate < whole
 
 
 def test_a_loop_that_trains_other_epochs_is_not_measured(start):

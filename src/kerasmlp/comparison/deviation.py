@@ -47,7 +47,7 @@ def largest_deviation(
         is_counter = right.dtype.kind in "iub"
         right, other, bound = (np.atleast_1d(array.astype(float)) for array in (right, other, bound))
         difference = np.where(np.isnan(right) & np.isnan(other), 0.0, np.abs(other - right))
-        difference = np.nan_to_num(difference, nan=np.inf)
+        difference = np.nan_to_num(difference, nan=np.inf, posinf=np.inf)
         if not difference.size:
             continue
         share = np.nan_to_num(shares(difference, bound), nan=np.inf, posinf=np.inf)

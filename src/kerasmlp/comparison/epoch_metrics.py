@@ -3,7 +3,7 @@
 import itertools
 import math
 import statistics
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import keras
 import numpy as np
@@ -53,11 +53,16 @@ class EpochMetrics:
         """The values after the last execution."""
         return self._after_steps[-1]
 
-    def end(self, at: State) -> None:
-        """End the epoch in the state `at`, with a validation if there are data for it."""
+    def end(self, at: State) -> State:
+        """End the epoch in the state `at`, with a validation if there are data for it.
+
+        Return the state after the validation.
+        """
         self._end = at
         self.results = self._results(self.last)
-        self.results |= self._reference.validate(at)
+        after, validated = self._reference.validate(at)
+        self.results |= validated
+        return after
 
     def compare(self, logs: Logs, step: int, epochs: "Sequence[EpochMetrics]") -> Divergence | None:
         """Return the first metric in `logs`, of the epoch's end, that differs by more than rounding.
@@ -172,17 +177,24 @@ class EpochMetrics:
     def _mistakes_in_validation(self, name: str) -> Iterator[tuple[str, float]]:
         wrong = "the metrics of the validation are those of the training data"
         yield wrong, self.results.get(name, math.nan)
-        for training, batches, mistake in (
-            (False, self._batches(), wrong),
-            (True, self._reference.validation, "validation changes the state: training=True"),
-        ):
-            current = self.values()
-            self._reference.restore(self._end)
-            self.restore([np.zeros_like(value) for value in current])
-            for batch in batches or ():
-                self._add_pass(batch, training=training)
-            yield mistake, self._results(self.values()).get(name, math.nan)
-            self.restore(current)
+        yield wrong, self._evaluated(self._batches()).get(name, math.nan)
+        validation = self._reference.validation or ()
+        quiet = self._evaluated(validation).get(name, math.nan)
+        yield "callbacks do not hear the validation: model.evaluate is called without them", quiet
+        loud = self._evaluated(validation, training=True).get(name, math.nan)
+        if loud != quiet:
+            yield "validation changes the state: training=True", loud
+
+    def _evaluated(self, batches: Iterable[Batch], *, training: bool = False) -> dict[str, float]:
+        """Return the metrics of batches at the end of the epoch. No callback hears of it."""
+        current = self.values()
+        self._reference.restore(self._end)
+        self.restore([np.zeros_like(value) for value in current])
+        for batch in batches:
+            self._add_pass(batch, training=training)
+        results = self._results(self.values())
+        self.restore(current)
+        return results
 
     def _taken(
         self, *, training: bool, swapped: bool = False, after_update: bool = False

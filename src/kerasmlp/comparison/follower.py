@@ -144,7 +144,8 @@ class Follower(Checker, keras.callbacks.Callback):
         if not self._is_seen(taken, drawn, drawing):
             self.is_hidden = True
             return
-        self._begin_epoch()
+        if drawn or drawing:
+            self._begin_epoch()
         left = (self._epoch + 1) * self._train.steps_per_epoch - self._next_step
         steps = drawn if taken == drawn or drawn == self._batches_an_update else 1
         if drawn and steps > left and steps == self._batches_an_update:
@@ -201,7 +202,7 @@ class Follower(Checker, keras.callbacks.Callback):
         self._after = after
         batches = list(itertools.islice(self._batches, steps))
         first = self._next_step
-        if not self.steps:
+        if not self._executions:
             self._find_own_optimizer(self._initial, after)
             self.undecided = draws_outside_seeds(self._reference, self._expected, batches[0])
         if self._stops_at is not None:
@@ -259,7 +260,7 @@ class Follower(Checker, keras.callbacks.Callback):
             return
         self._has_ended = True
         metrics = self.metrics[-1]
-        metrics.end(self._expected)
+        self._expected = metrics.end(self._expected)
         if logs and self._next_step:
             self.divergence = metrics.compare(logs, self._next_step, self.metrics)
         self._expected = self._reference.hear(self._expected, "epoch_end", self._epoch, metrics.results)

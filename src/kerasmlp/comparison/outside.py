@@ -62,7 +62,7 @@ def _divergence(
     changed = [(path, old, new) for path, old, new in pairs if not same([old], [new])]
     path, old, new = changed[0]
     cause = next(_causes(reference, train, expected, found, changed, compared))
-    size = float(np.abs(new.astype(float) - old).max()) if old.shape == new.shape else None
+    size = float(np.abs(new.astype(float) - old).max())
     return Divergence(step, f"{path}, changed {when},", size, 0.0, cause)
 
 

@@ -120,8 +120,8 @@ class Reference:
 
     Attributes:
         model: compiled and built. It belongs to this object, and has the metrics of its steps.
-        callbacks: drive the training as those of the loop do.
         validation: batches to evaluate on at the end of each epoch; None for no validation.
+        drives: whether callbacks drive the training, as those of the loop do.
         variables: what a state has the values of; the variables of the model come first.
         paths: the paths of `variables`.
         weights: number of variables of the model.
@@ -131,12 +131,13 @@ class Reference:
     def __init__(
         self,
         model: keras.Model,
-        callbacks: Sequence[keras.callbacks.Callback] = (),
+        new_callbacks: Callable[[], list[keras.callbacks.Callback]] = list,
         validation: tf.data.Dataset | None = None,
+        **params: int,
     ) -> None:
         self.model, self.validation = model, validation
-        self.drives = bool(callbacks)
-        self.callbacks = keras.callbacks.CallbackList(list(callbacks), model=model, verbose=0)
+        self._new_callbacks, self._params = new_callbacks, params
+        self.drives = bool(new_callbacks())
         self.variables = variables(model)
         self.weights = len(model.variables)
         self.paths = [variable.path for variable in self.variables]
@@ -158,20 +159,32 @@ class Reference:
         assign(self.variables, to)
 
     def hear(self, at: State, hook: str, *arguments: Any) -> State:
-        """Return the state after the callbacks heard a hook in the state `at`."""
+        """Return the state after the callbacks heard a hook in the state `at`.
+
+        A training has callbacks of its own: `train_begin` makes them.
+        """
         if not self.drives:
             return at
         self.restore(at)
-        getattr(self.callbacks, f"on_{hook}")(*arguments)
+        if hook == "train_begin":
+            self._callbacks = keras.callbacks.CallbackList(
+                self._new_callbacks(), model=self.model, verbose=0, **self._params
+            )
+        getattr(self._callbacks, f"on_{hook}")(*arguments)
         return values(self.variables)
 
-    def validate(self, at: State) -> dict[str, float]:
-        """Return the metrics of the validation data in the state `at`, as `fit` names them."""
+    def validate(self, at: State) -> tuple[State, dict[str, float]]:
+        """Evaluate on the validation data in the state `at`, as `fit` does at the end of an epoch.
+
+        Return the state after it, which callbacks may have changed, and the metrics as `fit` names them.
+        """
         if self.validation is None:
-            return {}
+            return at, {}
         self.restore(at)
-        found = self.model.evaluate(self.validation, return_dict=True, verbose=0)
-        return {f"val_{name}": float(value) for name, value in found.items()}
+        heard = self._callbacks if self.drives else None
+        found = self.model.evaluate(self.validation, callbacks=heard, return_dict=True, verbose=0)
+        metrics = {f"val_{name}": float(value) for name, value in found.items()}
+        return values(self.variables) if self.drives else at, metrics
 
     def finalize(self, at: State) -> State:
         """Return the state at the end of a training, after a last step that ends in `at`."""

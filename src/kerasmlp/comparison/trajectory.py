@@ -87,10 +87,11 @@ def check_loop(
     initial = state(model) if initial is None else initial
     for each in (model, reference):
         restore(each, initial)
-    driven = Reference(reference, start.new_callbacks(), validation)
+    per_epoch = train.steps_per_epoch
+    driven = Reference(reference, start.new_callbacks, validation, epochs=epochs, steps=per_epoch)
     rounding = Rounding(driven, train, lambda: [each.on_train_batch_end(0) for each in callbacks])
     losses, returned = _Losses(), None
-    steps = epochs * train.steps_per_epoch
+    steps = epochs * per_epoch
     with OwnOptimizers(model) as own_optimizers:
         follower = Follower(
             rounding,
@@ -102,7 +103,7 @@ def check_loop(
             most_draws=3 * steps + 100,
         )
         heard = [losses, follower, *callbacks]
-        _begin(heard, model, train.steps_per_epoch, epochs)
+        _begin(heard, model, per_epoch, epochs)
         seen = drawing(follower.before_draw, follower.after_draw, but_of=validation)
         with seen, contextlib.suppress(EndlessLoopError):
             returned = loop(model, train, validation, epochs, [*heard, *start.new_callbacks()])
@@ -118,7 +119,7 @@ def check_loop(
             calls.check(epochs, start.new_callbacks, final)
             end_is_seen = calls.end_is_seen
     checker.divergence = (
-        checker.divergence or nothing or compare_history(history, checker.metrics, train.steps_per_epoch)
+        checker.divergence or nothing or compare_history(history, checker.metrics, per_epoch)
     )
     weights = len(model.variables)
     return Trajectory(

@@ -46,7 +46,7 @@ def train(reference: Reference, data: Epochs, epochs: int, initial: State) -> En
             metrics[-1].add_execution(before, [batch])
             at = reference.hear(at, "train_batch_end", number, {})
             steps += 1
-        metrics[-1].end(at)
+        at = metrics[-1].end(at)
         at = reference.hear(at, "epoch_end", epoch, metrics[-1].results)
         if reference.drives and reference.model.stop_training:
             break

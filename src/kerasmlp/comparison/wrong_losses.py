@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -50,7 +51,7 @@ def with_other_losses(evidence: Evidence) -> Iterator[WrongStep]:
     for option, value, name in _OPTIONS:
         for output in _outputs(model):
             loss_of = functools.partial(_of_outputs, options={output: {option: value}})
-            of_output = f" (output {output})" if output else ""
+            of_output = "" if output is None else f" (output {output})"
             yield WrongStep(option, name + of_output, _with_loss(loss_of))
     weights = _loss_weights(model)
     if len(weights) > 1:
@@ -108,7 +109,9 @@ def _outputs(model: keras.Model) -> list[Any]:
 
 def _loss_weights(model: keras.Model) -> dict[Any, float]:
     outputs = _outputs(model)
-    given = (model.get_compile_config() or {}).get("loss_weights") or dict.fromkeys(outputs, 1.0)
+    with warnings.catch_warnings(action="ignore"):  # that a lambda among the losses is serialized
+        config = model.get_compile_config() or {}
+    given = config.get("loss_weights") or dict.fromkeys(outputs, 1.0)
     weights = given if isinstance(given, dict) else dict(zip(outputs, given, strict=True))
     return {name: weights.get(name, 1.0) for name in outputs}
 

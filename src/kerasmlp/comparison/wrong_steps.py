@@ -132,6 +132,8 @@ def with_other_variables(evidence: Evidence) -> Iterator[WrongStep]:
             name = f"another learning rate: {float(new):g}, not {float(old):g}"
             changed = functools.partial(_replaced, number=number, value=new)
             yield WrongStep("learning rate", name, before=changed)
+            setting = functools.partial(_set, variable, new)  # for the next step
+            yield WrongStep("learning rate", name, Step(after=setting))
     frozen = [
         variable
         for variable, old, right, new in evidence.changes()
@@ -199,6 +201,10 @@ def _gradients_by_xla(model: keras.Model, batch: Batch, *, jit_compile: bool) ->
 
 def _replaced(state: State, *, number: int, value: Any) -> State:
     return [*state[:number], value, *state[number + 1 :]]
+
+
+def _set(variable: Any, value: Any, *_: Any) -> None:
+    variable.assign(value)
 
 
 def _without_training(frozen: list[Any]) -> Step:

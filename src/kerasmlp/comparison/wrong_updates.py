@@ -110,6 +110,7 @@ def _applied_by(used: Any, slots: State) -> Callable[[keras.Model, list[Any]], N
 def _other_gradients(evidence: Evidence) -> Iterator[WrongStep]:
     """Yield the steps with scaled or clipped gradients that the loop's update points to."""
     right, received, total = _implied_gradients(evidence)
+    scaled_by = evidence.model.optimizer.scale_loss  # gradients too, until the optimizer unscales them
     ratios = [_median_ratio(one, other) for one, other in zip(right, received, strict=True)]
     norms = [float(np.linalg.norm(gradient)) for gradient in right]
     known = [
@@ -122,7 +123,8 @@ def _other_gradients(evidence: Evidence) -> Iterator[WrongStep]:
         clip = _rounded(factor * total, 2)
         if factor < 1 and clip and abs(clip / (factor * total) - 1) < 1e-3:
             name = f"gradients are clipped by global norm {clip:g}"
-            yield WrongStep("clipped", name, _clipped(lambda gs: tf.clip_by_global_norm(gs, clip)[0]))
+            step = _clipped(lambda gs: tf.clip_by_global_norm(gs, scaled_by(clip))[0])
+            yield WrongStep("clipped", name, step)
         part = round(1 / factor)
         if part > 1 and abs(part * factor - 1) < 1e-3:
             scale, name = 1 / part, f"1/{part}"
@@ -138,11 +140,14 @@ def _other_gradients(evidence: Evidence) -> Iterator[WrongStep]:
     clip = _rounded(float(np.median(clips)), 2) if clips else 0.0
     if clip > 0:
         name = f"gradients are clipped by norm {clip:g}, variable by variable"
-        yield WrongStep("clipped", name, _clipped(lambda gs: [tf.clip_by_norm(g, clip) for g in gs]))
+        step = _clipped(lambda gs: [tf.clip_by_norm(g, scaled_by(clip)) for g in gs])
+        yield WrongStep("clipped", name, step)
     largest = _rounded(max(float(np.abs(gradient).max(initial=0)) for gradient in received), 2)
     if largest:
         name = f"gradients are clipped by value {largest:g}"
-        step = _clipped(lambda gs: [tf.clip_by_value(g, -largest, largest) for g in gs])
+        step = _clipped(
+            lambda gs: [tf.clip_by_value(g, -scaled_by(largest), scaled_by(largest)) for g in gs]
+        )
         yield WrongStep("clipped", name, step)
 
 
@@ -200,7 +205,7 @@ def _update_ratio(evidence: Evidence) -> float:
     ratios = [np.zeros(0)]
     for _, old, right, new in evidence.changes():
         update = right - old
-        large = np.abs(update) > 0.5 * np.abs(update).max(initial=0.0)
+        large = np.abs(update) > 0.5 * np.abs(update).max()
         ratios.append((new - old)[large].astype(np.float64) / update[large])
     found = np.concatenate(ratios)
     return float(np.median(found)) if found.size else math.nan

@@ -1,0 +1,258 @@
+"""What the follower of a loop concludes from each thing that it sees and hears."""
+
+import keras
+import numpy as np
+import pytest
+
+from bench import STEPS, Bench
+from kerasmlp.comparison import follower as of_follower
+from kerasmlp.comparison.follower import EndlessLoopError, Follower
+from kerasmlp.comparison.reference import own_gradients
+from kerasmlp.comparison.verdict import PARTIAL_DROPPED
+from kerasmlp.comparison.watching import OwnOptimizers
+
+
+class Watched:
+    """A loop by hand: each thing that it does is a call, and the follower sees it."""
+
+    def __init__(self, bench, **options):
+        bench.start()
+        self.bench, self.model, self.executions = bench, bench.model, 0
+        self.own = OwnOptimizers(bench.model)
+        self.follower = Follower(
+            bench.rounding, bench.train, bench.initial, bench.model, self.own, self._note, **options
+        )
+        self.follower.set_model(bench.model)
+
+    def _note(self):
+        self.executions += 1
+
+    @property
+    def divergence(self):
+        return self.follower.divergence
+
+    def draw(self, batch):
+        self.follower.before_draw()
+        self.follower.after_draw(batch)
+
+    def batches(self, epoch):
+        return list(self.bench.train.epoch(epoch))
+
+    def drawn_epoch(self, epoch, steps=STEPS, take=None):
+        """Train on the first steps of an epoch, without a hook."""
+        for batch in self.batches(epoch)[:steps]:
+            self.draw(batch)
+            (take or self.model.take)(batch)
+
+    def heard_epoch(self, epoch, steps=STEPS):
+        """Train on the first steps of an epoch, with the hooks of batches."""
+        for number, batch in enumerate(self.batches(epoch)[:steps]):
+            self.follower.on_train_batch_begin(number)
+            self.model.take(batch)
+            self.follower.on_train_batch_end(number)
+
+
+@pytest.fixture(scope="module")
+def bench():
+    return Bench()
+
+
+@pytest.fixture
+def watched(bench):
+    return Watched(bench)
+
+
+@pytest.mark.parametrize("hears", [True, False])
+def test_a_right_training_is_seen_step_by_step(watched, hears):
+    for epoch in range(2):
+        (watched.heard_epoch if hears else watched.drawn_epoch)(epoch)
+    watched.follower.check_end(2)
+    assert watched.divergence is None and not watched.follower.is_hidden
+    assert watched.follower.steps == 2 * STEPS
+    assert watched.executions == (0 if hears else 2 * STEPS)  # those that no hook has told
+    assert len(watched.follower.metrics) == 2
+    assert watched.follower.measured == 0  # all were the same bits
+
+
+def test_a_loop_that_draws_without_end_is_stopped(bench):
+    watched = Watched(bench, most_draws=2)
+    batch, *_ = watched.batches(0)
+    for _ in range(2):
+        watched.draw(batch)
+    with pytest.raises(EndlessLoopError):
+        watched.draw(batch)
+
+
+@pytest.mark.parametrize("left, cause", [(1, PARTIAL_DROPPED), (2, None)])
+def test_steps_that_are_missing_in_an_epoch_are_counted(watched, left, cause):
+    watched.follower.on_epoch_begin(0)
+    watched.heard_epoch(0, STEPS - left)
+    watched.follower.on_epoch_begin(1)
+    assert watched.divergence.step == STEPS - left + 1
+    assert watched.divergence.what == f"{left} step(s) of epoch 1 are missing"
+    assert watched.divergence.cause == cause
+
+
+def test_a_training_that_ends_early_or_late_is_told(watched, bench):
+    watched.heard_epoch(0)
+    watched.follower.check_end(2)
+    assert watched.divergence.what == "the loop ended after 3 steps, not after 6"
+    assert watched.divergence.cause == "an epoch too few"
+    watched = Watched(bench)
+    for epoch in range(3):
+        watched.heard_epoch(epoch)
+    watched.follower.check_end(2)
+    assert (watched.divergence.step, watched.divergence.cause) == (7, "an epoch too many")
+
+
+def test_a_change_before_a_step_is_no_part_of_it(watched):
+    watched.heard_epoch(0, 2)
+    watched.model.optimizer.learning_rate = 0.05
+    watched.follower.on_train_batch_begin(2)
+    assert watched.divergence.step == 3
+    assert watched.divergence.cause == "another learning rate: 0.05, not 0.1"
+    watched.follower.on_train_batch_end(2)  # nothing more is looked at
+    assert watched.follower.steps == 2
+
+
+def test_a_change_without_hooks_is_seen_when_the_next_batch_is_drawn(watched):
+    watched.drawn_epoch(0, 2)
+    watched.follower.before_draw()
+    watched.model.optimizer.learning_rate = 0.05
+    watched.follower.before_draw()
+    assert watched.divergence.step == 3
+    assert watched.divergence.cause == "another learning rate: 0.05, not 0.1"
+
+
+def test_a_wrong_step_is_measured_and_named(watched):
+    def take(batch):
+        watched.model.take(batch)
+        watched.model.take(batch)
+
+    watched.drawn_epoch(0, take=take)
+    assert watched.divergence.step == 1
+    assert watched.divergence.cause.startswith("the batch is used twice (")
+    assert watched.follower.measured == 1 and watched.follower.share > 1
+
+
+def test_updates_that_are_far_more_than_the_batches_are_hidden(watched):
+    watched.drawn_epoch(0, 1)
+    for _ in range(5):
+        watched.model.take(watched.batches(0)[0])
+    watched.follower.before_draw()
+    assert watched.follower.is_hidden and watched.follower.steps == 0
+    watched.follower.check_end(2)
+    assert watched.follower.is_hidden and watched.divergence is None
+
+
+def test_several_batches_may_be_drawn_before_their_steps_are_taken(watched):
+    for epoch in range(2):
+        for batch in watched.batches(epoch):
+            watched.draw(batch)
+        for batch in watched.batches(epoch):
+            watched.model.take(batch)
+        watched.follower.on_epoch_end(epoch)
+    watched.follower.check_end(2)
+    assert watched.divergence is None and not watched.follower.is_hidden
+    assert (watched.follower.steps, watched.executions) == (2 * STEPS, 2)
+
+
+def test_more_steps_than_the_epoch_has_left_are_hidden(watched):
+    batches = [*watched.batches(0), *watched.batches(1)]
+    for batch in batches:
+        watched.draw(batch)
+    for batch in batches:
+        watched.model.take(batch)
+    watched.follower.on_epoch_end(0)
+    assert watched.follower.is_hidden
+
+
+def test_weights_that_nothing_changed_are_no_training(watched):
+    watched.follower.check_end(2)
+    assert not watched.follower.is_hidden and watched.follower.steps == 0
+    assert watched.divergence is None
+
+
+def test_not_every_execution_is_measured(bench, monkeypatch):
+    """Steps that differ in their bits: all until step 2, then every other, and the last of an epoch."""
+    monkeypatch.setattr(of_follower, "MEASURE_ALL_UNTIL", 2)
+    monkeypatch.setattr(of_follower, "MEASURE_EVERY", 4)
+    watched = Watched(bench)
+
+    def take(batch):
+        watched.model.take(batch)
+        kernel = watched.model.layers[0].kernel
+        kernel.assign(np.nextafter(kernel.numpy(), np.float32(9)))
+
+    for epoch in range(2):
+        watched.drawn_epoch(epoch, take=take)
+    watched.follower.check_end(2)
+    assert watched.divergence is None
+    assert watched.follower.measured == 5  # the steps 1, 2, 3, 4 and 6
+    assert 0 < watched.follower.share <= 1
+
+
+def test_metrics_that_the_end_of_an_epoch_tells_are_compared(watched):
+    watched.model.reset_metrics()
+    watched.drawn_epoch(0)
+    logs = {name: float(value) for name, value in watched.model.get_metrics_result().items()}
+    watched.follower.on_epoch_end(0, logs)
+    assert watched.divergence is None
+    watched.drawn_epoch(1)
+    watched.follower.on_epoch_end(1, logs)  # of the epoch before
+    assert (watched.divergence.step, watched.divergence.what) == (6, "metric loss of the epoch")
+
+
+class Stops(keras.callbacks.Callback):
+    """Stops at the end of the first epoch."""
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.model.stop_training = True
+
+
+def test_a_loop_that_goes_on_although_a_callback_stops_it():
+    bench = Bench(callbacks=lambda: [Stops()])
+    watched = Watched(bench)
+    watched.heard_epoch(0)
+    watched.follower.on_epoch_end(0)
+    watched.follower.check_end(2)
+    assert watched.divergence is None  # it stops where `fit` does
+
+    watched = Watched(bench)
+    watched.heard_epoch(0)
+    watched.heard_epoch(1, 1)
+    assert watched.divergence.step == 4
+    assert (
+        watched.divergence.what == "the loop goes on after step 3, though a callback set stop_training"
+    )
+    assert watched.divergence.cause == "the loop ignores its callbacks"
+
+
+@pytest.mark.parametrize("finalized", [True, False])
+def test_an_average_of_the_weights_is_finalized_at_the_end(finalized):
+    bench = Bench(lambda: keras.optimizers.SGD(0.1, use_ema=True, ema_momentum=0.5))
+    watched = Watched(bench)
+    for epoch in range(2):
+        watched.drawn_epoch(epoch)
+    if finalized:  # before the last step was looked at
+        watched.model.optimizer.finalize_variable_values(watched.model.trainable_variables)
+    watched.follower.check_end(2)
+    cause = watched.divergence and watched.divergence.cause
+    assert (cause is None) == finalized
+    assert finalized or "EMA is not finalised" in cause or "finalize" in cause
+
+
+def test_batches_that_are_left_over_when_gradients_are_accumulated():
+    bench = Bench(lambda: keras.optimizers.SGD(0.1, gradient_accumulation_steps=4))
+    watched = Watched(bench)
+    own, variables = keras.optimizers.SGD(0.1), watched.model.trainable_variables
+    sums = [0.0] * len(variables)
+    with watched.own:
+        for number, batch in enumerate([*watched.batches(0), *watched.batches(1)], 1):
+            watched.draw(batch)
+            sums = [a + b for a, b in zip(sums, own_gradients(watched.model, batch), strict=True)]
+            if number % 4 == 0:
+                own.apply([each / 4 for each in sums], variables)
+    watched.follower.check_end(2)
+    assert watched.divergence is None
+    assert watched.follower.steps == 2 * STEPS  # four of an update, and two that wait for theirs

@@ -1,0 +1,172 @@
+"""What the process of a row does and sends, in this process, with messages that are noted."""
+
+import dataclasses
+import types
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import kinds
+from kerasmlp import loops
+from kerasmlp.comparison import running, trajectory
+from kerasmlp.comparison.reference import state
+from kerasmlp.comparison.row import Row
+from kerasmlp.comparison.start import start_from
+from kerasmlp.comparison.verdict import same
+
+
+class Notes:
+    """A talk: notes what is sent, and answers with `answer`, or else with what was sent last."""
+
+    def __init__(self, answer=None):
+        self.sent, self._answer = [], answer
+
+    def send(self, value):
+        self.sent.append(value)
+
+    def receive(self):
+        return self.sent[-1] if self._answer is None else self._answer
+
+
+@pytest.fixture
+def start():
+    x, y = kinds.data_of(kinds.dense)
+    with start_from(kinds.dense, ((x[:20], y[:20]), (x[20:], y[20:])), 8, 5) as start:
+        yield start
+
+
+GRAPH = Row("graph", "graph", jit_compile=False, steps_per_execution=2)
+FIT = Row("fit", "fit", jit_compile=False)
+
+
+def test_a_row_sends_its_initial_state_then_its_steps_and_returns_the_trajectory(start, monkeypatch):
+    monkeypatch.setattr(trajectory, "SECONDS_BETWEEN_MESSAGES", -1.0)
+    talk = Notes()
+    found = trajectory.check_row(talk, start, GRAPH, FIT, 2)
+    initial, *steps = talk.sent
+    assert same(initial, state(_built(start)))
+    assert steps == [2, 3, 5, 6]
+    assert found.divergence is None and found.steps == found.steps_in_all == 6
+    assert (found.jit_compile, found.steps_per_execution) == (False, 2)
+    assert list(found.history) == ["accuracy", "loss"]  # built-in loops need no validation
+    assert len(found.losses) == 6 and found.reports_metrics
+    assert found.unit_roundoff == 2.0**-24 and found.longest_sum == 8
+
+    model = start.new_model()
+    for variable, value in zip(model.variables, found.weights, strict=True):
+        variable.assign(value)
+    x = kinds.data_of(kinds.dense)[0][20:]
+    np.testing.assert_allclose(found.predictions[0], model(x, training=False), atol=1e-6)
+
+
+def _built(start):
+    model = start.new_model()
+    loops.build(model, start.batches())
+    return model
+
+
+def test_a_row_starts_from_the_state_that_it_is_sent(start):
+    other = [value + 1 if value.dtype.kind == "f" else value for value in state(_built(start))]
+    nothing = Row("mine", lambda model, train, validation, epochs, callbacks: None)
+    found = trajectory.check_row(Notes(other), start, nothing, FIT, 1)
+    assert same([*found.weights, *found.optimizer], other)
+
+
+def test_who_gets_the_validation_data(start, monkeypatch):
+    """A loop of users always; a built-in one only if callbacks may listen."""
+
+    given = []
+
+    def mine(model, train, validation, epochs, callbacks):
+        given.append([len(y) for _, y in validation])
+
+    trajectory.check_row(Notes(), start, Row("mine", mine), FIT, 1)
+    assert given == [[8, 8, 8]]
+    seen = []
+    loop = types.SimpleNamespace(
+        loop=lambda _: lambda model, train, validation, *_: seen.append(validation)
+    )
+    monkeypatch.setattr(running, "distribution", lambda *_: loop)
+    trajectory.check_row(Notes(), start, FIT, FIT, 1)
+    driven = dataclasses.replace(start, callbacks=(keras.callbacks.TerminateOnNaN(),))
+    trajectory.check_row(Notes(), driven, FIT, FIT, 1)
+    assert seen[0] is None and seen[1] is not None
+
+
+def test_progress_is_sent_a_few_times_a_second(monkeypatch):
+    talk, now = Notes(), [100.0]
+    progress = trajectory._SendProgress(talk)
+    progress.set_model(types.SimpleNamespace(optimizer=types.SimpleNamespace(iterations=tf.constant(7))))
+    monkeypatch.setattr(trajectory.time, "monotonic", lambda: now[0])
+    for seconds in (0.0, 0.1, 0.05, 0.06, 0.3):
+        now[0] += seconds
+        progress.on_train_batch_end(0)
+    assert talk.sent == [7, 7, 7]  # after 0, 0.21 and 0.51 s
+
+
+@pytest.mark.parametrize(
+    "returned, history",
+    [
+        (None, {}),
+        ({"loss": [1, 0.5], "name": ["a", "b"], "scalar": 3.0}, {"loss": [1.0, 0.5]}),
+        ({"right": np.array([True, False])}, {"right": [1.0, 0.0]}),
+        (types.SimpleNamespace(history={"loss": [np.float32(0.5)]}), {"loss": [0.5]}),
+    ],
+)
+def test_the_metrics_of_each_epoch_are_read_from_what_a_loop_returns(returned, history):
+    assert trajectory._history(returned) == history
+
+
+def test_a_model_that_cannot_be_called_has_no_predictions(start):
+    class Uncallable(kinds.Subclass):
+        def call(self, x, training=False):
+            raise NotImplementedError("it trains in its train_step")
+
+    assert trajectory._predictions(Uncallable(), start) == []
+
+
+# Several workers.
+
+
+def test_the_chief_of_several_workers_starts_the_others(monkeypatch):
+    started = []
+
+    class Process:
+        def __init__(self, function, *args):
+            started.append((function, args))
+
+        def __enter__(self):
+            started.append("entered")
+
+        def __exit__(self, *_):
+            started.append("left")
+
+    monkeypatch.setattr(running, "Process", Process)
+    monkeypatch.setattr(running, "free_addresses", lambda count: [f"a:{n}" for n in range(count)])
+    monkeypatch.setattr(
+        running, "distribution", lambda name: types.SimpleNamespace(loop=lambda loop: (name, loop))
+    )
+    monkeypatch.setattr(running.os, "environ", environment := {})
+    row = Row("fit+multiworker3", "fit", strategy="multiworker", replicas=3)
+    with running.running(row, "start", 4) as loop:
+        assert loop == ("multiworker", "fit")
+        assert environment == {"TF_CONFIG": running.tf_config(["a:0", "a:1", "a:2"], 0)}
+        assert started[1::2] == ["entered", "entered"]
+    function, addresses = "kerasmlp.comparison.running:train_as_worker", ["a:0", "a:1", "a:2"]
+    assert started[:3:2] == [(function, ("start", row, 4, addresses, n)) for n in (1, 2)]
+    assert started[4:] == ["left", "left"]
+
+
+def test_a_worker_trains_as_the_row_says(monkeypatch, start):
+    calls = []
+    workers = types.SimpleNamespace(loop=lambda name: lambda *given: calls.append((name, given)))
+    monkeypatch.setattr(running, "distribution", lambda name: workers)
+    monkeypatch.setattr(running.os, "environ", environment := {})
+    row = Row("fit+multiworker2", "fit", jit_compile=False, strategy="multiworker", replicas=2)
+    running.train_as_worker(None, start, row, 4, ["a:0", "a:1"], 1)
+    assert environment == {"TF_CONFIG": running.tf_config(["a:0", "a:1"], 1)}
+    ((name, (model, train, validation, epochs, callbacks)),) = calls
+    assert (name, validation, epochs, callbacks) == ("fit", None, 4, [])
+    assert model.jit_compile is False and train.steps_per_epoch == 3
