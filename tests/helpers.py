@@ -62,7 +62,7 @@ def compiled(layers, *, optimizer=None, jit_compile=False, steps_per_execution=1
         keras.utils.set_random_seed(3)
         model = keras.Sequential([keras.Input((6, 6, 1)), *layers()])
         model.compile(
-            optimizer=optimizer() if optimizer else keras.optimizers.Adam(0.01),
+            optimizer=optimizer() if optimizer else keras.optimizers.SGD(0.1, momentum=0.9),
             loss=keras.losses.SparseCategoricalCrossentropy(),
             metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
             jit_compile=jit_compile,

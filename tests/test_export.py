@@ -19,16 +19,16 @@ from kerasmlp.train import train
 pytestmark = pytest.mark.usefixtures("timed_shortly")
 
 
-def test_an_export_that_predicts_something_else_is_an_error(
+def test_an_export_that_predicts_something_else_is_an_error_and_is_not_kept(
     export_extra, finished, tmp_path, monkeypatch, capsys
 ):
     (run, _), _ = finished
     impossible = dataclasses.replace(parity.EXACT, largest_difference=-1.0)
     monkeypatch.setattr(parity, "EXACT", impossible)
-    flags = ["--format", "litert-int8", "onnx", "--output", str(tmp_path / "out")]
+    flags = ["--format", "litert-int8", "litert", "--output", str(tmp_path / "out")]
     assert main([str(run), *flags]) == 1
     error = capsys.readouterr().err.splitlines()[-1]
-    assert error.startswith("error: onnx: expected probabilities within -1 of the model's")
+    assert error.startswith("error: litert: expected probabilities within -1 of the model's")
     kept = {path.name for path in (tmp_path / "out").iterdir()}
     assert kept == {"model-int8.tflite", "model-int8.tflite.json"}
 

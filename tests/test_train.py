@@ -193,21 +193,6 @@ def test_a_run_that_diverges_says_so_and_keeps_its_checkpoints(npz, tmp_path, ca
     assert not (tmp_path / "mine/metrics.json").exists()
 
 
-def test_without_network_and_cache_the_default_trains_on_mnist5k(tmp_path):
-    refused = dict.fromkeys(
-        ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), "http://127.0.0.1:9"
-    )
-    refused |= {"KERAS_HOME": str(tmp_path / "keras")}
-    done = python("-m", "kerasmlp.train", "--summaries", cwd=tmp_path, **refused)
-    assert done.returncode == 0, done.stderr
-    data, run, accuracy = done.stdout.splitlines()
-    assert data == "data: mnist5k"
-    assert "warning: MNIST could not be downloaded (--data mnist tells why); training on" in done.stderr
-    assert float(accuracy.removeprefix("test accuracy: ")) >= 0.9
-    metrics = json.loads((tmp_path / run.removeprefix("run: ") / "metrics.json").read_text())
-    assert metrics["dataset"] == "mnist5k"
-
-
 def test_another_backend_is_refused_before_anything_is_written(npz, tmp_path):
     done = python("-m", "kerasmlp.train", "--data", npz, cwd=tmp_path, KERAS_BACKEND="jax")
     assert (done.returncode, done.stdout) == (2, "")
@@ -217,16 +202,20 @@ def test_another_backend_is_refused_before_anything_is_written(npz, tmp_path):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
-def test_on_a_terminal_the_results_still_go_to_standard_output(npz, tmp_path):
+def test_on_a_terminal_without_network_and_cache_the_default_trains_on_mnist5k(tmp_path):
+    """The results still go to standard output."""
     terminal, child = pty.openpty()
-    flags = f"--data {npz} --batch-size 8 --epochs 1 --loop eager --name x".split()
+    refused = dict.fromkeys(
+        ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), "http://127.0.0.1:9"
+    )
+    refused |= {"KERAS_HOME": str(tmp_path / "keras"), "TERM": "xterm"}
     process = subprocess.Popen(
-        [sys.executable, "-m", "kerasmlp.train", *flags],
+        [sys.executable, "-m", "kerasmlp.train", "--summaries", "--name", "x"],
         cwd=tmp_path,
         stdout=subprocess.PIPE,
         stderr=child,
         text=True,
-        env={**os.environ, "TERM": "xterm"},
+        env={**os.environ, **refused},
     )
     os.close(child)
     shown = b""
@@ -237,15 +226,19 @@ def test_on_a_terminal_the_results_still_go_to_standard_output(npz, tmp_path):
     stdout, _ = process.communicate(timeout=300)
     shown = shown.decode()
     assert process.returncode == 0, shown
-    assert [line.split(":")[0] for line in stdout.splitlines()] == ["data", "run", "test accuracy"]
+    data, run, accuracy = stdout.splitlines()
+    assert (data, run) == ("data: mnist5k", "run: logs/x")
+    assert float(accuracy.removeprefix("test accuracy: ")) >= 0.9
+    assert json.loads((tmp_path / "logs/x/metrics.json").read_text())["dataset"] == "mnist5k"
     assert shown.startswith("starting TensorFlow\r")
-    assert "epoch 1/1  accuracy " in shown
+    assert "warning: MNIST could not be downloaded (--data mnist tells why); training on" in shown
+    assert "epoch 5/5  accuracy " in shown
     ways = "tensorboard --logdir logs; kerasmlp evaluate logs/x; kerasmlp predict logs/x PHOTO;"
-    ways += f" kerasmlp compare --data {npz}"
+    ways += " kerasmlp compare --data mnist5k"
     assert f"next: {ways}" in shown
-    summary = ["model: mlp (flatten, dense1, dense2)", "parameters: 4,003"]
-    summary += [f"data: {npz.name}, 5 batches of 8, 4 validation examples, 10 test examples"]
-    summary += ["loop: eager, 1 epoch", "compilation: none, operation by operation"]
+    summary = ["model: mlp (flatten, dense1, dense2)", "parameters: 79,510"]
+    summary += ["data: mnist5k, 72 batches of 50, 400 validation examples, 1,000 test examples"]
+    summary += ["loop: fit, 5 epochs", "compilation: XLA, 72 steps an execution"]
     assert "\r\n".join(summary) in shown
     assert "validation accuracy of these weights: 0." in shown
     assert shown.rindex("\x1b[?25h") > shown.rindex("\x1b[?25l"), "the cursor is shown again"

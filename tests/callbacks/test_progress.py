@@ -9,10 +9,10 @@ from small_models import dense
 
 @pytest.mark.parametrize("loop", cases(("fit", "graph"), default=("fit",)))
 def test_the_first_line_has_the_times_to_trace_and_to_compile(loop, digits, capsys):
-    stopwatch = Stopwatch(7)
+    stopwatch = Stopwatch(10)
     model = compiled(dense, jit_compile=True, steps_per_execution=4)
     callbacks = [stopwatch, ProgressLine(stopwatch, lambda: ["a model"])]
-    run(loop, model, digits, validation=False, callbacks=callbacks)
+    run(loop, model, digits, batch_size=10, validation=False, callbacks=callbacks)
     to_trace, to_compile = stopwatch.seconds_to_trace, stopwatch.seconds_to_compile
     assert 0 < to_trace + to_compile < stopwatch.seconds_to_first_step
     about, line, *epochs = capsys.readouterr().err.splitlines()

@@ -106,14 +106,17 @@ LOOP_PAIRS = {
     "seeds and moving means": (loops.LOOPS["graph"], loops.LOOPS["fit"]),
     "EMA": (loops.LOOPS["fit"], loops.LOOPS["fit"]),
     "gradient accumulation": (loops.LOOPS["fit"], loops.LOOPS["graph"]),
-    "loss scale": (loops.LOOPS["graph"], loops.LOOPS["graph"]),
+    "loss scale": (loops.LOOPS["graph"], loops.LOOPS["fit"]),
     "schedule": (loops.LOOPS["graph"], loops.LOOPS["fit"]),
 }
 
 
-@pytest.mark.parametrize("name", cases(LOOP_PAIRS, default=("seeds and moving means", "loss scale")))
+@pytest.mark.parametrize("name", cases(LOOP_PAIRS, default=("loss scale",)))
 def test_a_resumed_training_is_identical_to_an_uninterrupted_one(name, digits):
-    """It resumes within an epoch, with another loop and another `steps_per_execution`."""
+    """It resumes within an epoch, with another loop and another `steps_per_execution`.
+
+    That with a loss scale has seeds and moving means too.
+    """
     (first_loop, second_loop), (factory, options) = LOOP_PAIRS[name], MODELS[name]
     uninterrupted = compiled(factory, **options)
     if "schedule" in name:

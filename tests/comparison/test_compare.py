@@ -9,6 +9,7 @@ import pytest
 import factories
 import kerasmlp
 import own_loops
+from helpers import events
 from kerasmlp import loops
 
 
@@ -56,10 +57,22 @@ def test_loops_that_agree_pass_the_assertion(digits):
     kerasmlp.assert_loops_agree(factories.small, digits, {"graph": "graph"}, batch_size=7, epochs=1)
 
 
-def test_the_message_of_the_assertion_is_the_diagnosis(digits):
-    wrong = {"wrong": loops.traced(own_loops.applied_twice)}
-    with pytest.raises(AssertionError, match=r"wrong diverges: step 1: .*applied twice"):
-        kerasmlp.assert_loops_agree(factories.small, digits, wrong, batch_size=7, epochs=1)
+def test_the_message_of_the_assertion_is_the_diagnosis_and_the_report_is_written(digits, tmp_path):
+    wrong, report = {"mine:wrong": loops.traced(own_loops.applied_twice)}, tmp_path / "report"
+    with pytest.raises(AssertionError, match=r"mine:wrong diverges: step 1: .*applied twice"):
+        kerasmlp.assert_loops_agree(
+            factories.small, digits, wrong, batch_size=7, epochs=1, output=report
+        )
+    assert (report / "comparison.png").read_bytes().startswith(b"\x89PNG")
+    names = {path.name for path in report.iterdir()}
+    assert names == {"comparison.json", "comparison.png", "fit", "mine_wrong"}
+    rows = json.loads((report / "comparison.json").read_text())["rows"]
+    assert [row["verdict"] for row in rows] == ["identical", "diverges"]
+    written = events(report)
+    for row, folder in zip(rows, ("fit", "mine_wrong"), strict=True):
+        losses = dict(enumerate(row["losses"], 1))
+        assert len(losses) == 6
+        assert written[folder, "loss/batch"] == pytest.approx(losses)
 
 
 def test_the_process_that_compares_imports_no_tensorflow():

@@ -28,6 +28,11 @@ def layers():
     ]
 
 
+def momentum():
+    """A gradient twice as large is a step twice as large, as it is not with Adam."""
+    return keras.optimizers.SGD(0.1, momentum=0.9)
+
+
 class Weighted(Batches):
     """Batches whose examples weigh 0, 1, 2, 3, 0, 1, ..."""
 
@@ -49,7 +54,7 @@ class Losses(keras.callbacks.Callback):
 
 
 def trained(loop, kind, batch_size, steps):
-    model, losses = compiled(layers, steps_per_execution=steps), Losses()
+    model, losses = compiled(layers, optimizer=momentum, steps_per_execution=steps), Losses()
     random = np.random.default_rng(1)
     images = random.integers(0, 255, size=(40, 6, 6, 1)).astype(np.uint8)
     labels = random.integers(3, size=40).astype(np.uint8)
@@ -85,6 +90,9 @@ for name, kind, batch_size, steps in CASES:
     three = trained(spread_over.loop(name), kind, batch_size, steps)
     assert [part.shape for part in one] == [part.shape for part in three]
     found.append(max(float(np.abs(a - b).max()) for a, b in zip(one, three, strict=True)))
-one, two = map(kerases_own, (tf.distribute.get_strategy(), tf.distribute.MirroredStrategy(TWO)))
-apart = max(float(np.abs(a - b).max()) for a, b in zip(one, two, strict=True))
-json.dump({"ours": found, "Keras' own": apart}, sys.stdout)
+differences = {"ours": found}
+if found[5:]:
+    one, two = map(kerases_own, (tf.distribute.get_strategy(), tf.distribute.MirroredStrategy(TWO)))
+    apart = max(float(np.abs(a - b).max()) for a, b in zip(one, two, strict=True))
+    differences["Keras' own"] = apart
+json.dump(differences, sys.stdout)

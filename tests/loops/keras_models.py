@@ -112,7 +112,8 @@ KINDS = {
 def made(make, **compilation):
     keras.utils.set_random_seed(3)
     model = make()
-    options = {"optimizer": keras.optimizers.Adam(0.01), "loss": "mse", "jit_compile": False}
+    optimizer = keras.optimizers.SGD(0.1, momentum=0.9)
+    options = {"optimizer": optimizer, "loss": "mse", "jit_compile": False}
     if not isinstance(model, OwnStep | OnlyOwnMetric):
         several = len(getattr(model, "output_names", ())) > 1
         options["weighted_metrics"] = (

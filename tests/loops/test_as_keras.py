@@ -23,10 +23,14 @@ ROUNDED = ("batch normalisation, dropout", "two inputs and outputs, weights")
 """Without a graph some operations round otherwise, and the losses of several outputs are other means."""
 QUICK = {
     "fit": ("dense", "own train_step"),
-    "graph": tuple(KINDS),
+    "graph": ("dense", "batch normalisation, dropout", "two inputs and outputs, weights"),
+    "graph, run_eagerly": tuple(kind for kind in KINDS if kind.startswith(("own", "no", "frozen"))),
     "eager": ("dense", "two inputs and outputs, weights"),
 }
-"""The kinds that each loop trains in the default tests; the others, and programs, are thorough."""
+"""The kinds that each loop trains in the default tests; the others, and programs, are thorough.
+
+A kind that only Python code tells from another needs no trace: it is run eagerly.
+"""
 
 
 def assert_as(expected, received):

@@ -12,7 +12,7 @@ from keras_models import batches, dense, made, trained, trained_by_keras
 from kerasmlp.loops import LOOPS
 from test_as_keras import AS_KERAS, PROGRAM, assert_as, by_keras
 
-WITHOUT_PROGRAM = cases(("fit", "graph", "eager", "fit, program"), default=("graph",))
+WITHOUT_PROGRAM = cases(("fit", "graph", "eager", "fit, program"), default=("eager",))
 NAMES = cases(
     ("fit", "graph", "eager", "fit, program", "graph, program"),
     default=("fit", "eager"),

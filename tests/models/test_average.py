@@ -43,22 +43,8 @@ def test_the_weights_are_the_averages_within_the_context_and_come_back(name, dig
     with averaged_weights(model):
         assert_same([variable.numpy() for variable in model.trainable_variables], expected)
     assert_same(state(model), before)
-
-
-@pytest.mark.parametrize("name", CASES)
-def test_the_weights_come_back_after_an_exception(name, digits):
-    model = trained(digits, **CASES[name])
-    before = state(model)
     with pytest.raises(ZeroDivisionError), averaged_weights(model):
         raise ZeroDivisionError
-    assert_same(state(model), before)
-
-
-def test_without_an_average_nothing_changes(digits):
-    model = trained(digits, layers=dense)
-    before = state(model)
-    with averaged_weights(model):
-        assert_same(state(model), before)
     assert_same(state(model), before)
 
 
@@ -67,6 +53,7 @@ def test_without_an_average_or_an_optimizer_nothing_changes(digits):
     before = state(model)
     with averaged_weights(model):
         assert_same(state(model), before)
+    assert_same(state(model), before)
     model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
     model.compile(None, "mse")
     before = model.get_weights()

@@ -88,8 +88,9 @@ def test_shuffled_batches_depend_on_the_seed_alone():
         kerasmlp.fit(model, X, Y, 4, epochs=2, verbose=0, seed=seed, loop=loop)
         return model.get_weights()
 
-    assert_same(weights(0), weights(0, "graph"))
-    assert not np.array_equal(weights(0)[0], weights(1)[0])
+    first = weights(0)
+    assert_same(first, weights(0, "graph"))
+    assert not np.array_equal(first[0], weights(1, "eager")[0])
 
 
 def test_sparse_and_text_data_are_taken():
@@ -259,7 +260,7 @@ class StopAt(keras.callbacks.Callback):
             os.kill(os.getpid(), signal.SIGTERM)
 
 
-@pytest.mark.parametrize("kind, loop", pairs(fit_models.MODELS, LOOPS, default=[("two", "fit")]))
+@pytest.mark.parametrize("kind, loop", pairs(fit_models.MODELS, LOOPS, default=[("two", "eager")]))
 def test_an_interrupted_run_ends_as_if_it_had_not_been(kind, loop, tmp_path):
     fit_models.train(kind, tmp_path / "whole", loop=loop)
     for step in (3, 11):
@@ -306,9 +307,8 @@ def test_a_train_step_with_optimizers_of_its_own_is_resumed_exactly(loop, tmp_pa
         return [np.asarray(each) for each in (*model.variables, model.mean)]
 
     whole = train("whole", StopAt(0))
-    for step in (2, 6):
-        with pytest.raises(Interrupted):
-            train("mine", StopAt(step))
+    with pytest.raises(Interrupted):
+        train("mine", StopAt(6))
     assert_same(train("mine", StopAt(0)), whole)
     assert finished(tmp_path / "mine") == finished(tmp_path / "whole")
     shown = events(tmp_path / "mine")

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 from typing import get_args
 
 import numpy as np
@@ -195,10 +196,9 @@ def test_projector_is_given_activations_labels_and_images(finished, npz):
         assert black is None or (part[image == 0] == black).all()
 
 
-def test_a_run_that_goes_on_has_no_step_twice(npz, tmp_path):
-    settings = small(tmp_path, data=str(npz))
-    folder, _ = train(settings)
-    train(dataclasses.replace(settings, resume=True, epochs=4))
+def test_a_run_that_goes_on_has_no_step_twice(finished, npz, tmp_path):
+    folder = shutil.copytree(finished[0], tmp_path / "logs/small")
+    train(small(tmp_path, data=str(npz), resume=True, epochs=4))
     read = events(folder)  # where a step that is there twice fails
     assert list(read["train", "loss/running"]) == [5, 10, 15, 20]
     assert list(read["validation", "pictures/confusion"]) == [5, 10, 20]

@@ -12,8 +12,7 @@ from kerasmlp.callbacks.interruption import Interrupted
 from kerasmlp.runs import repetition
 
 FLAGS = (
-    "--epochs 1 --batch-size 7 --validation-size 15 --loop graph --no-jit-compile --summaries hparams"
-    " --seeds 3 --seed 4"
+    "--epochs 1 --batch-size 7 --validation-size 15 --loop eager --summaries hparams --seeds 3 --seed 4"
 )
 
 

@@ -33,7 +33,7 @@ def averaged(npz, tmp_path):
 
 @pytest.mark.parametrize("loop", cases(LOOPS, default=("fit",)))
 def test_an_epoch_reports_the_validation_of_the_averaged_weights(loop, averaged):
-    folder, metrics = averaged(loop)
+    folder, metrics = averaged(loop, summaries=("scalars",))
     with (folder / "history.csv").open() as file:
         last = list(csv.DictReader(file))[-1]
     assert float(last["val_loss"]) == metrics["validation_loss"]

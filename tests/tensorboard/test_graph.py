@@ -15,8 +15,9 @@ def operations(small_model, digits, tmp_path):
 
     def operations(loop, **compilation):
         files = Events(tmp_path / loop)
-        graph = Graph(files, Batches(*digits, 7).epoch(0).element_spec[0])
-        run(loop, small_model(**compilation), digits, epochs=1, validation=False, callbacks=[graph])
+        graph = Graph(files, Batches(*digits, 10).epoch(0).element_spec[0])
+        once = {"epochs": 1, "batch_size": 10, "validation": False}
+        run(loop, small_model(**compilation), digits, **once, callbacks=[graph])
         files.close()
         (shown,) = events(tmp_path / loop)["train", "graph"].values()
         return {(node.name, node.op) for node in shown.node}
