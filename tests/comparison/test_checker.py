@@ -113,6 +113,7 @@ def test_an_execution_is_measured_and_its_cause_is_looked_for_only_if_it_is_wron
     right, looked = checked.right(), []
     nearly = [value.copy() for value in right.expected]
     nearly[0] = np.nextafter(nearly[0], np.float32(9))
+    assert checked.checker.share == 0
     checked.checker._measure(4, right, nearly, lambda: looked.append("cause"))
     assert (checked.checker.measured, checked.checker.divergence, looked) == (1, None, [])
     assert 0 < checked.checker.share <= 1

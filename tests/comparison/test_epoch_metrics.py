@@ -242,6 +242,8 @@ def test_a_history_is_compared_epoch_by_epoch(training):
     short = compare_history({"loss": [first["loss"]]}, training.epochs, STEPS)
     assert (short.step, short.what) == (6, "the loop returned 1 values of loss for 2 epochs")
     assert short.cause == "the loop returns wrong metrics"
+    one = compare_history({"loss": [0.1, 0.2]}, training.epochs[:1], STEPS)
+    assert one.what == "the loop returned 2 values of loss for 1 epochs"
     of_steps = {"loss": [1.0] * 6}  # one for each step: not compared
     assert compare_history(of_steps, training.epochs, STEPS) is None
     assert compare_history(history, [], STEPS) is None

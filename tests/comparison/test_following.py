@@ -203,6 +203,38 @@ def test_metrics_that_the_end_of_an_epoch_tells_are_compared(watched):
     assert (watched.divergence.step, watched.divergence.what) == (6, "metric loss of the epoch")
 
 
+class Hears(keras.callbacks.Callback):
+    """Notes what it hears."""
+
+    def __init__(self, heard):
+        super().__init__()
+        self._heard = heard
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._heard.append(f"epoch {epoch} of {self.params['epochs']}")
+
+    def on_train_batch_begin(self, batch, logs=None):
+        self._heard.append(f"begin {batch}")
+
+    def on_train_batch_end(self, batch, logs=None):
+        self._heard.append(f"end {batch}")
+        assert logs["loss"] > 0
+
+    def on_epoch_end(self, epoch, logs=None):
+        self._heard.append("end")
+
+
+@pytest.mark.parametrize("hears", [True, False])
+def test_the_callbacks_of_the_reference_hear_what_those_of_fit_hear(hears):
+    heard = []
+    watched = Watched(Bench(callbacks=lambda: [Hears(heard)]))
+    for epoch in range(2):
+        (watched.heard_epoch if hears else watched.drawn_epoch)(epoch)
+    watched.follower.check_end(2)
+    steps = [f"{what} {number}" for number in range(STEPS) for what in ("begin", "end")]
+    assert heard == ["epoch 0 of 2", *steps, "end", "epoch 1 of 2", *steps, "end"]
+
+
 class Stops(keras.callbacks.Callback):
     """Stops at the end of the first epoch."""
 

@@ -9,7 +9,9 @@ import kinds
 from evidence import assert_differs
 from kerasmlp.comparison import reference as of_reference
 from kerasmlp.comparison.reference import RIGHT, Reference, Step, calls_before_apply, restore, state
+from kerasmlp.comparison.rounding import Rounding
 from kerasmlp.comparison.verdict import same
+from kerasmlp.data import Batches
 
 
 class OwnStep(keras.Model):
@@ -56,6 +58,17 @@ def test_the_step_of_a_class_is_taken_and_something_called_before_its_update(own
     assert same(state(model), expected)
     with pytest.raises(ValueError, match="this step is not known for a model with its own train_step"):
         Step(apply=RIGHT.apply).take(model, batch)
+
+
+def test_the_difference_of_programs_is_not_known_for_the_step_of_a_class(own_step):
+    model, batch = own_step
+    before = state(model)
+    model.train_step(batch)
+    expected = state(model)
+    x, y = kinds.data_of(kinds.plain)
+    rounding = Rounding(Reference(model), Batches(x, y, 8))
+    for received, right in zip(rounding.after_changed_steps(before, [batch], 0), expected, strict=True):
+        np.testing.assert_allclose(received, right, rtol=1e-5, atol=1e-7)
 
 
 def test_a_call_before_an_update_is_taken_back_at_the_end(own_step):

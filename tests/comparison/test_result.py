@@ -54,6 +54,18 @@ def test_a_loop_of_which_no_step_was_seen_is_not_called_equal():
     assert (outcome.verdict, outcome.reason) == ("undecided", "no step of it was seen")
 
 
+def test_identical_are_bits_losses_and_metrics_that_both_report():
+    def verdict(**others):
+        first = trajectory(history={"loss": [0.5], "accuracy": [0.75]})
+        return judge("mine", trajectory(**others), first).verdict
+
+    assert verdict() == verdict(history={"loss": [0.5], "own": [7.0]}) == "identical"
+    assert verdict(history={"loss": [0.25]}) == "equal"
+    assert verdict(losses=[2.0, 1.5, 1.25, 0.0]) == "equal"
+    assert verdict(losses=[]) == "identical"  # it tells none
+    assert verdict(weights=1e-9) == "equal"
+
+
 def test_what_was_compared_is_said():
     assert trajectory(steps=4).seen == "4 of 4 steps"
     assert trajectory(steps=4, end_is_seen=True).seen == "4 of 4 steps"

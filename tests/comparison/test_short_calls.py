@@ -8,11 +8,12 @@ import types
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import kinds
 from bench import STEPS, Bench
 from kerasmlp.comparison import short_calls
-from kerasmlp.comparison.reference import RIGHT, state
+from kerasmlp.comparison.reference import RIGHT, own_gradients, state
 from kerasmlp.comparison.rounding import Rounding
 from kerasmlp.comparison.short_calls import ShortCalls
 from kerasmlp.comparison.verdict import PARTIAL_DROPPED
@@ -25,8 +26,8 @@ SURE = " (certain: it gives the loop's step bit for bit)"
 def check(bench, loop, epochs=2, callbacks=list):
     """Let a loop train, and check its short calls."""
     bench.start()
-    loop(bench.model, bench.train, None, epochs, callbacks())
     with OwnOptimizers(bench.model) as own:
+        loop(bench.model, bench.train, None, epochs, callbacks())
         ended = state(bench.model)
         calls = ShortCalls(bench.rounding, bench.train, bench.initial, loop, bench.model, own)
         calls.check(epochs, callbacks, ended)
@@ -134,6 +135,39 @@ def test_what_is_wrong_between_epochs_is_named(bench, loop, cause, monkeypatch):
     assert calls.divergence.step == STEPS + 1
 
 
+def test_an_optimizer_that_lives_on_between_the_calls_starts_anew_in_each():
+    bench = Bench(lambda: keras.optimizers.SGD(0.1, momentum=0.9))
+    own = keras.optimizers.SGD(0.1, momentum=0.9)
+
+    def loop(model, train, validation, epochs, callbacks):
+        for epoch in range(epochs):
+            for batch in train.epoch(epoch):
+                own.apply(own_gradients(model, batch), model.trainable_variables)
+
+    calls = check(bench, loop)
+    assert calls.divergence is None and calls.has_own_optimizer
+    assert calls.steps == 2 * STEPS
+
+
+def test_of_a_loop_that_hides_its_epochs_too_the_first_wrong_call_is_explained(bench):
+    def wrong(model, train, validation, epochs, callbacks):
+        own = keras.optimizers.SGD(0.05)
+        own.build(model.trainable_variables)
+
+        @tf.function(autograph=False)
+        def everything():
+            for epoch in range(epochs):
+                for number in range(train.steps_per_epoch):
+                    batch = train.epoch(epoch).skip(number).take(1).get_single_element()
+                    own.apply(own_gradients(model, batch), model.trainable_variables)
+
+        everything()
+
+    calls = check(bench, wrong, epochs=1)
+    assert calls.divergence.step == 1
+    assert "another learning rate: 0.05, not 0.1" in calls.divergence.cause
+
+
 def test_what_changes_between_epochs_may_show_in_short_ones(bench):
     def slower(model, train, validation, epochs, callbacks):
         model.optimizer.learning_rate = 0.1
@@ -228,3 +262,5 @@ def test_callbacks_hear_one_call_on_the_whole_training():
     assert calls.steps == 3
     assert one_step.steps == [(1, 3, 1), (1, 3, 2)]  # that of the check hears it too
     assert np.isfinite(calls.share)
+    calls = check(bench, written(epochs_of=lambda epochs: epochs - 1), epochs=3, callbacks=callbacks)
+    assert calls.divergence.what == "the loop ended after 2 steps, not after 3"

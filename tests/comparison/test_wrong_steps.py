@@ -190,6 +190,12 @@ def test_a_new_optimizer_has_lost_its_state():
 # The batch.
 
 
+def test_the_size_of_a_batch_is_that_of_the_first():
+    scene = Scene(kinds.plain)
+    partial = tuple(part[:3] for part in scene.batch)
+    assert scene.evidence(batches=[scene.batch, partial]).batch_size == 8
+
+
 def test_other_data_in_the_batch():
     scene = Scene(kinds.plain, weighted(kinds.plain))
     x, y, weight = scene.batch

@@ -14,7 +14,7 @@ from kerasmlp.comparison.verdict import Outcome
 _WIDTH = 110
 
 
-@dataclasses.dataclass(frozen=True, repr=False)
+@dataclasses.dataclass(frozen=True)
 class Comparison:
     """The result of a comparison: the outcome of each row, and the settings.
 
