@@ -41,6 +41,13 @@ def test_a_cluster_that_is_not_described_as_it_should_be(config, capsys, monkeyp
     )
 
 
+def test_an_environment_without_a_cluster_is_refused(monkeypatch):
+    for name in ("TF_CONFIG", "SLURM_STEP_NODELIST"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(ValueError, match="expected the variable TF_CONFIG or a Slurm job step"):
+        cluster.Cluster.from_environment()
+
+
 def test_the_chief_comes_before_the_workers(monkeypatch):
     jobs = {"worker": ["b:2", "c:3"], "chief": ["a:1"]}
     config = {"cluster": jobs, "task": {"type": "worker", "index": 1}}
