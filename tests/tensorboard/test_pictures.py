@@ -1,5 +1,8 @@
+import io
+
 import numpy as np
 import pytest
+from PIL import Image
 
 from kerasmlp.tensorboard import pictures
 
@@ -40,6 +43,8 @@ def test_captions_are_below_their_images():
     assert changed[:, 0].min() >= pictures.GAP + 84
     assert changed[:, 1].max() < pictures.GAP + 84
     assert with_text.shape == (4 + 84 + 18 + 4, 2 * (4 + 84) + 4)
+    in_colour = pictures.captioned(np.repeat(images, 3, axis=3), ["8: 3 98%", " "])
+    assert np.array_equal(in_colour, np.repeat(with_text[..., None], 3, axis=2))
     fewer = pictures.tiles(np.repeat(images, 2, axis=0)[:3], ["8: 3 98%"], scale=3)
     assert np.array_equal(fewer[4:110, 4:92], with_text[4:110, 4:92])
     assert (fewer[88:110, 92:] == 255).all() and (fewer[194:] == 255).all()
@@ -52,6 +57,7 @@ def test_captions_are_below_their_images():
         (squares(1, 85), (85, 85)),
         (squares(1, 42), (84, 84)),
         (squares(1, 43), (43, 43)),
+        (squares(1, 17), (68, 68)),
         (squares(1, 21, 28), (63, 84)),
         (squares(1, 28, 21), (84, 63)),
         (squares(1, 1, 2, 3), (42, 84)),
@@ -89,8 +95,9 @@ def test_the_first_layer_is_light_above_zero_and_dark_below(channels):
 
 
 def test_the_first_layer_shows_a_hundred_units():
-    assert pictures.first_layer(np.ones((1, 101)), (1, 1, 1)).shape == (10 * 5 + 4, 10 * 5 + 4)
-    assert pictures.first_layer(np.ones((1, 90)), (1, 1, 1)).shape == (9 * 5 + 4, 10 * 5 + 4)
+    picture = pictures.first_layer(np.zeros((1, 101)), (1, 1, 1))
+    assert picture.shape == (10 * 5 + 4, 10 * 5 + 4)
+    assert (picture[4::5, 4::5] == 128).all()
 
 
 def test_a_first_layer_of_zeros_is_grey():
@@ -178,9 +185,11 @@ def test_mistakes_begin_with_the_most_wrong_image():
 def test_at_most_16_mistakes_are_shown_and_equal_ones_in_their_order():
     images = squares(40, 10)
     images[:, 0, 0, 0] = np.arange(40)
-    probabilities = np.full((40, 2), 0.5)
+    right = np.where(np.arange(40) % 3, 0.25, 0.125)  # of which 14 are 0.125
+    probabilities = np.stack([1 - right, right], axis=1)
     picture = pictures.mistakes(images, np.ones(40, int), probabilities)
-    assert np.array_equal(picture, pictures.captioned(images[:16], ["1: 0 50%"] * 16))
+    captions = ["1: 0 88%"] * 14 + ["1: 0 75%"] * 2
+    assert np.array_equal(picture, pictures.captioned(images[[*range(0, 40, 3), 1, 2]], captions))
 
 
 def test_a_model_without_mistakes_has_a_picture_with_a_text():
@@ -231,3 +240,11 @@ def test_the_left_title_is_read_upwards(shape):
     assert (picture[18:, 18:] == 7).all() and (picture[:18, :18] == 255).all()
     assert np.array_equal(picture[18:, :18], np.rot90(turned[:18, 18:]))
     assert middle(picture[:18, 18:])[1] == pytest.approx(45, abs=2)
+
+
+@pytest.mark.parametrize("shape", [(3, 4), (3, 4, 3)])
+def test_a_png_has_the_pixels_of_the_picture(shape):
+    picture = np.random.default_rng(0).integers(256, size=shape, dtype=np.uint8)
+    with Image.open(io.BytesIO(pictures.png(picture))) as opened:
+        assert opened.format == "PNG"
+        assert np.array_equal(np.asarray(opened), picture)
