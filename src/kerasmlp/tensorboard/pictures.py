@@ -118,7 +118,7 @@ def mistakes(
     predicted = probabilities.argmax(axis=1)
     (wrong,) = np.nonzero(predicted != labels)
     if not len(wrong):
-        return captioned(np.full_like(images[:1], 255), ["no mistakes"])
+        return captioned(images[:0], ["no mistakes"])  # below an empty place
     worst = wrong[np.argsort(probabilities[wrong, labels[wrong]], kind="stable")][:MISTAKES]
     captions = [f"{labels[i]}: {predicted[i]} {probabilities[i, predicted[i]]:.0%}" for i in worst]
     return captioned(images[worst], captions)
