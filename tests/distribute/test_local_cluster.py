@@ -82,6 +82,12 @@ if worker and not os.fork():
     assert capfd.readouterr().err == "worker 1: late\n"
 
 
+HANGUP = """
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup lets it be ignored
+worker and os.kill(os.getpid(), signal.SIGHUP)
+"""
+
+
 @pytest.mark.parametrize(
     "program, status, said",
     [
@@ -93,7 +99,7 @@ if worker and not os.fork():
             ["worker 1: its process was killed by SIGKILL"],
         ),
         (
-            "worker and os.kill(os.getpid(), signal.SIGHUP)",
+            HANGUP,
             129,
             ["worker 1: its process was killed by SIGHUP"],
         ),
