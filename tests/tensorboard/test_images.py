@@ -4,7 +4,7 @@ import pytest
 from keras import layers
 from sklearn.metrics import confusion_matrix
 
-from helpers import compiled, events, image, run
+from helpers import events, image
 from kerasmlp.callbacks.stopwatch import Stopwatch
 from kerasmlp.data.examples import Examples
 from kerasmlp.tensorboard import pictures
@@ -37,21 +37,11 @@ def test_a_thousand_epochs_have_ten_images():
     assert [epoch + 1 for epoch in range(1000) if is_shown(epoch)] == [2**n for n in range(10)]
 
 
-def test_a_first_layer_that_does_not_take_pixels_is_not_written(digits, tmp_path):
-    def convolutional():
-        return [layers.Conv2D(2, 3), layers.Flatten(), layers.Dense(3), layers.Softmax()]
-
-    files, stopwatch = Events(tmp_path), Stopwatch(7)
-    dashboard = Images(files, Examples(*digits, are_images=True), None, stopwatch)
-    run("fit", compiled(convolutional), digits, callbacks=[stopwatch, dashboard])
-    files.close()
-    assert {tag for _, tag in events(tmp_path)} == {"pictures/samples"}
-
-
 def test_augmented_images_are_written(digits, small_model, tmp_path):
-    files, stopwatch, examples = Events(tmp_path), Stopwatch(7), Examples(*digits, are_images=True)
-    dashboard = Images(files, examples, None, stopwatch, augment=lambda images: 255 - images)
-    run("fit", small_model(), digits, callbacks=[stopwatch, dashboard])
+    files, examples = Events(tmp_path), Examples(*digits, are_images=True)
+    dashboard = Images(files, examples, None, Stopwatch(7), augment=lambda images: 255 - images)
+    dashboard.set_model(small_model())
+    dashboard.on_train_begin()
     files.close()
     images, labels = digits
     picture = image(events(tmp_path)["train", "pictures/augmented"][0])
