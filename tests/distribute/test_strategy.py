@@ -1,5 +1,6 @@
 """Loops that are distributed over devices and processes end where one process ends."""
 
+import dataclasses
 import os
 import re
 import subprocess
@@ -64,6 +65,16 @@ def test_workers_with_other_values_than_the_chief_are_named():
     with pytest.raises(ValueError, match="worker 1, 3 has other data than worker 0") as caught:
         workers.expect_same(5, "data")
     assert str(caught.value).startswith("expected all workers to have the same data;")
+
+
+def test_the_chief_alone_gives_its_variables():
+    """In the sum of a single process, a chief finds its own values, and another worker zeros."""
+    strategy = tf.distribute.MirroredStrategy(["CPU:0"])
+    for worker, found in ((0, [[1.0, 2.0], 3, 4.0]), (1, [[0.0, 0.0], 0, 0.0])):
+        variables = [tf.Variable([1.0, 2.0]), tf.Variable(3, dtype=tf.int64), tf.Variable(4.0)]
+        lone = dataclasses.replace(cluster_of(1), worker=worker)
+        Distribution(strategy, lone)._take_from_chief(variables)
+        assert [variable.numpy().tolist() for variable in variables] == found
 
 
 @pytest.mark.parametrize("loop", ["fit", "graph"])
