@@ -1,5 +1,8 @@
 """The cluster that the environment describes."""
 
+import contextlib
+import json
+import os
 import re
 import socket
 
@@ -24,6 +27,8 @@ from kerasmlp.distribute.strategy import Distribution
         '{"cluster": {"worker": ["127.0.0.1:1"]}, "task": {"type": "worker", "index": 1}}',
         '{"cluster": {"worker": ["127.0.0.1"]}, "task": {"type": "worker", "index": 0}}',
         '{"cluster": {"ps": ["127.0.0.1:1"]}, "task": {"type": "ps", "index": 0}}',
+        '{"cluster": {"worker": ["127.0.0.1:1"], "ps": ["127.0.0.1:2"]},'
+        ' "task": {"type": "worker", "index": 0}}',
         '{"cluster": {"worker": "127.0.0.1:1"}, "task": {"type": "worker", "index": 0}}',
     ],
 )
@@ -34,6 +39,31 @@ def test_a_cluster_that_is_not_described_as_it_should_be(config, capsys, monkeyp
     assert error.startswith("error: TF_CONFIG: expected {") and error.endswith(
         f"received {config}".strip()
     )
+
+
+def test_an_environment_without_a_cluster_is_refused(monkeypatch):
+    for name in ("TF_CONFIG", "SLURM_STEP_NODELIST"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(ValueError, match="expected the variable TF_CONFIG or a Slurm job step"):
+        cluster.Cluster.from_environment()
+
+
+def test_the_chief_comes_before_the_workers(monkeypatch):
+    jobs = {"worker": ["b:2", "c:3"], "chief": ["a:1"]}
+    config = {"cluster": jobs, "task": {"type": "worker", "index": 1}}
+    monkeypatch.setenv("TF_CONFIG", json.dumps(config))
+    found = cluster.Cluster.from_environment()
+    assert found.tasks == (("chief", 0), ("worker", 0), ("worker", 1))
+    assert (found.addresses, found.worker) == (("a:1", "b:2", "c:3"), 2)
+
+
+def test_free_addresses_can_be_listened_at():
+    addresses = cluster.free_addresses(3)
+    with contextlib.ExitStack() as stack:
+        for address in addresses:
+            host, _, port = address.partition(":")
+            assert host == "127.0.0.1" and int(port) >= 1024
+            stack.enter_context(socket.create_server((host, int(port))))
 
 
 def job_step(job=7, step=0, **variables):
@@ -76,6 +106,7 @@ def test_a_slurm_job_step_is_a_cluster(monkeypatch):
     found = cluster.Cluster.from_environment()
     assert (found.worker, found.tasks) == (1, (("worker", 0), ("worker", 1)))
     assert [address.split(":")[0] for address in found.addresses] == ["node", "node"]
+    assert found.resolver.master("worker", 0) == f"grpc://{found.addresses[0]}"
 
 
 @pytest.mark.parametrize(
@@ -99,14 +130,17 @@ def test_a_slurm_job_step_that_is_not_understood(wrong, capsys, monkeypatch):
     assert capsys.readouterr().err.splitlines()[-1] == expected
 
 
-def test_an_address_that_is_taken_is_named():
-    with socket.create_server(("", 0)) as taken:
-        address = f"127.0.0.1:{taken.getsockname()[1]}"
-        config = cluster.tf_config([address, *cluster.free_addresses(1)], 0)
+def test_an_address_that_is_taken_is_named(monkeypatch):
+    monkeypatch.delenv("TF_CONFIG", raising=False)
+    variables = job_step(os.getpid(), STEP_NODELIST="127.0.0.1")
+    address = slurm.addresses(variables)[1]
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(OSError):  # if another process has it, it is taken too
+            stack.enter_context(socket.create_server(("", int(address.partition(":")[2]))))
         flags = ("--data", "mnist5k", "--strategy", "multiworker")
-        done = python("-m", "kerasmlp.train", *flags, TF_CONFIG=config)
+        done = python("-m", "kerasmlp.train", *flags, **variables)
     assert done.returncode == 2
-    expected = "error: worker 0: expected an address to listen at; received "
+    expected = "error: worker 1: expected an address to listen at; received "
     assert done.stderr.splitlines()[1:] == [f"{expected}{address}, whose port another process may have"]
 
 

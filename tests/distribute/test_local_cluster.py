@@ -5,6 +5,7 @@ import os
 import random
 import re
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -14,7 +15,7 @@ import pytest
 
 from helpers import newest
 from kerasmlp.checkpoints import files
-from kerasmlp.distribute.local_cluster import run_workers
+from kerasmlp.distribute import local_cluster
 from kerasmlp.runs import run_folder
 
 PATIENCE = 180  # seconds, for what would hang
@@ -48,7 +49,9 @@ def run_as_workers(program, *arguments, workers=2, patience=60.0):
     """Run a program in each worker; it has its number as `worker`. Return the status of the cluster."""
     start = 'import json, os, signal, sys, time; worker = json.loads(os.environ["TF_CONFIG"])'
     program = f'{start}["task"]["index"]\n{program}'
-    return run_workers([sys.executable, "-c", program, *map(str, arguments)], workers, patience)
+    return local_cluster.run_workers(
+        [sys.executable, "-c", program, *map(str, arguments)], workers, patience
+    )
 
 
 def test_the_chief_prints_and_of_the_others_the_errors(capfd):
@@ -56,14 +59,33 @@ def test_the_chief_prints_and_of_the_others_the_errors(capfd):
 assert os.getsid(0) == os.getpid(), "Ctrl-C comes to the launcher alone"
 print("result", worker)
 print("note", worker, file=sys.stderr)
-print(f"worker {worker}: known", file=sys.stderr)
+print(f"worker {worker}: known", file=sys.stderr, flush=True)
+sys.stderr.buffer.write(b"\\xff\\n")  # no UTF-8
 """
     assert run_as_workers(program, workers=3) == 0
     printed = capfd.readouterr()
     assert printed.out == "result 0\n"
-    errors = ["note 0", "worker 0: known"]
-    errors += [f"worker {number}: {what}" for number in (1, 2) for what in ("known", f"note {number}")]
+    errors = ["note 0", "worker 0: known", "\N{REPLACEMENT CHARACTER}"]
+    for number in (1, 2):
+        lines = ("known", f"note {number}", "\N{REPLACEMENT CHARACTER}")
+        errors += [f"worker {number}: {line}" for line in lines]
     assert sorted(printed.err.splitlines()) == sorted(errors)
+
+
+def test_what_is_printed_after_the_end_of_a_worker_is_printed_too(capfd):
+    program = """
+if worker and not os.fork():
+    time.sleep(0.2)
+    print("late", file=sys.stderr)
+"""
+    assert run_as_workers(program) == 0
+    assert capfd.readouterr().err == "worker 1: late\n"
+
+
+HANGUP = """
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup lets it be ignored
+worker and os.kill(os.getpid(), signal.SIGHUP)
+"""
 
 
 @pytest.mark.parametrize(
@@ -76,6 +98,11 @@ print(f"worker {worker}: known", file=sys.stderr)
             137,
             ["worker 1: its process was killed by SIGKILL"],
         ),
+        (
+            HANGUP,
+            129,
+            ["worker 1: its process was killed by SIGHUP"],
+        ),
         ("time.sleep(0.3 * (1 - worker)); sys.exit(worker)", 1, []),  # the chief ends in time
     ],
 )
@@ -87,6 +114,14 @@ def test_the_status_of_a_cluster_is_that_of_the_worker_that_failed(program, stat
 def test_a_worker_that_does_not_end_is_killed(capfd):
     assert run_as_workers("sys.exit(1) if worker else time.sleep(60)", patience=0.1) == 137
     assert capfd.readouterr().err == "worker 0: killed, because it did not end\n"
+
+
+def test_an_error_of_the_launcher_ends_all_workers():
+    command = [sys.executable, "-c", "import time; time.sleep(60)"]
+    workers = [subprocess.Popen(command) for _ in range(2)]
+    with pytest.raises(ZeroDivisionError), local_cluster._killed_at_the_end(workers):
+        raise ZeroDivisionError
+    assert [worker.returncode for worker in workers] == [-signal.SIGKILL] * 2
 
 
 def test_a_signal_comes_to_all_workers(tmp_path):

@@ -1,5 +1,6 @@
 """Loops that are distributed over devices and processes end where one process ends."""
 
+import dataclasses
 import os
 import re
 import subprocess
@@ -7,12 +8,89 @@ import sys
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
+from helpers import state
 from kerasmlp import train as command
+from kerasmlp.data import Batches
+from kerasmlp.distribute import cluster as distribute_cluster
 from kerasmlp.distribute.cluster import free_addresses, tf_config
+from kerasmlp.distribute.strategy import Distribution, distribution
+from kerasmlp.loops import LOOPS
+from small_models import compiled_dense
 from workers import Cluster
 
 PATIENCE = 180  # seconds, for what would hang
+
+
+def cluster_of(number, worker=0):
+    """The cluster of that many workers, in one of them."""
+    tasks = tuple(("worker", task) for task in range(number))
+    return distribute_cluster.Cluster(None, tasks, tuple(free_addresses(number)), worker)
+
+
+def test_a_distribution_over_nothing_is_one_process():
+    for nothing in (Distribution(), distribution("none")):
+        assert (nothing.replicas, nothing.worker, nothing.is_chief) == (1, 0, True)
+        assert nothing.exchange(7) == [7]
+        assert nothing.loop("fit") is LOOPS["fit"]
+
+
+def test_a_worker_has_the_number_of_its_process_and_the_first_is_the_chief():
+    workers = [Distribution(None, cluster_of(3, worker)) for worker in range(3)]
+    assert [(each.worker, each.is_chief) for each in workers] == [(0, True), (1, False), (2, False)]
+
+
+def test_mirrored_takes_the_one_device_and_splits_it_only_before_it_is_used():
+    tf.zeros(())
+    assert distribution("mirrored").replicas == 1
+    with pytest.raises(ValueError, match="before TensorFlow is used in a process; it has been used"):
+        distribution("mirrored", 2)
+
+
+class Told(Distribution):
+    """Hears from all workers what the test tells."""
+
+    told = ()
+
+    def exchange(self, value):
+        return [value, *self.told]
+
+
+def test_workers_with_other_values_than_the_chief_are_named():
+    workers = Told()
+    for Told.told in [(), (5, 5)]:
+        workers.expect_same(5, "data")
+    Told.told = (6, 5, 4)
+    with pytest.raises(ValueError, match="worker 1, 3 has other data than worker 0") as caught:
+        workers.expect_same(5, "data")
+    assert str(caught.value).startswith("expected all workers to have the same data;")
+
+
+def test_the_chief_alone_gives_its_variables():
+    """In the sum of a single process, a chief finds its own values, and another worker zeros."""
+    strategy = tf.distribute.MirroredStrategy(["CPU:0"])
+    for worker, found in ((0, [[1.0, 2.0], 3, 4.0]), (1, [[0.0, 0.0], 0, 0.0])):
+        variables = [tf.Variable([1.0, 2.0]), tf.Variable(3, dtype=tf.int64), tf.Variable(4.0)]
+        lone = dataclasses.replace(cluster_of(1), worker=worker)
+        Distribution(strategy, lone)._take_from_chief(variables)
+        assert [variable.numpy().tolist() for variable in variables] == found
+
+
+@pytest.mark.parametrize("loop", ["fit", "graph"])
+def test_a_cluster_of_one_worker_trains_as_no_cluster(loop, digits):
+    workers = Distribution(tf.distribute.MirroredStrategy(["CPU:0"]), cluster_of(1))
+    assert workers.replicas == 1
+    assert workers.exchange(2**40) == [2**40]
+    images, labels = digits
+    ended = []
+    for train in (LOOPS[loop], workers.loop(loop)):
+        model = compiled_dense()
+        model.run_eagerly = True
+        history = train(model, Batches(images, labels, 9, seed=1), None, 1, [])
+        ended.append([*state(model), *map(np.array, history.values())])
+    for one, other in zip(*ended, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
 
 
 SPREAD = ("--batch-size", "97", "--epochs", "2", "--validation-size", "50")

@@ -52,6 +52,9 @@ def test_layer_sizes_follow_from_hidden_units_and_data():
 def test_the_model_is_compiled_as_asked():
     plain, other = compiled_mlp((2, 3, 1), 4), keras.optimizers.SGD(0.5)
     assert (plain.jit_compile, plain.steps_per_execution) == (False, 1)
+    assert (plain.hidden_units, plain.classes, plain.is_quantized) == ((100,), 4, False)
+    plain.evaluate(np.zeros((1, 2, 3, 1)), np.zeros(1), verbose=0)
+    assert list(plain.get_metrics_result()) == ["loss", "accuracy"]
     assert isinstance(plain.optimizer, keras.optimizers.Adam)
     assert float(plain.optimizer.learning_rate) == np.float32(0.001)
     asked = compiled_mlp((2, 3, 1), 4, optimizer=other, jit_compile=True, steps_per_execution=7)

@@ -27,7 +27,7 @@ def test_the_learning_rate_rises_and_falls_along_a_cosine():
 
 
 def test_a_schedule_of_few_steps_has_no_warmup():
-    rate = schedule(make_optimizer(0.5, cosine_steps=10))
+    rate = schedule(make_optimizer(learning_rate=0.5, cosine_steps=10))
     assert [round(float(rate(step)), 4) for step in (0, 5, 10)] == [0.5, 0.25, 0]
 
 

@@ -1,3 +1,4 @@
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -45,12 +46,39 @@ def test_a_model_finds_its_ranges_only_in_training_and_is_the_same_as_plain_laye
     assert not any(float(variable) for variable in ranges)
     model(x, training=True)
     assert [float(variable) != 0 for variable in ranges] == [False, True, True, True]
+    names = [layer.name for layer in plain(model, ranges=True).layers[2:5:2]]
+    assert names == ["dense1", "dense2"]
     pixels = np.rint(255 * x).astype(np.float32) / 255
     np.testing.assert_allclose(plain(model, ranges=True)(pixels), model(pixels), atol=1e-6)
     without = plain(model, ranges=False)
     hidden = np.maximum(x.reshape(4, 6) @ without.get_weights()[0] + without.get_weights()[1], 0)
     logits = hidden @ without.get_weights()[2] + without.get_weights()[3]
     np.testing.assert_allclose(without(x), tf.nn.softmax(logits), rtol=1e-5)
+
+
+def test_each_part_of_a_model_finds_its_ranges_only_if_it_is_asked_to():
+    model = MLP((5,), 3, "int8")
+    model.build((None, 2, 3, 1))
+    x = np.ones((4, 2, 3, 1), np.float32)
+    first, second = model.hidden[0], model.head
+
+    def ranges():
+        return [layer.highest.numpy() != layer.lowest.numpy() for layer in (first, second)]
+
+    first.call(model.flatten(x))
+    model.activations(x)
+    model.call(x)
+    assert ranges() == [False, False]
+    model.activations(x, training=True)
+    assert ranges() == [True, False]
+    model.call(x, training=True)
+    assert ranges() == [True, True]
+
+
+def test_the_layers_have_these_names_in_files():
+    names = [keras.saving.get_registered_name(kind) for kind in (MLP, QuantizedDense)]
+    assert names == ["kerasmlp>MLP", "kerasmlp>QuantizedDense"]
+    assert QuantizedDense(2).get_config()["bits"] == 8
 
 
 def test_gradients_pass_straight_through_the_rounding():

@@ -2,13 +2,20 @@
 
 import functools
 import json
+import re
 import shutil
+import time
 import urllib.request
 
 import pytest
+from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
+from tensorboard.compat.proto.event_pb2 import SessionLog
+from tensorboard.plugins.scalar.summary_v2 import scalar_pb
 
 from helpers import bits, cases, events, series
 from kerasmlp.loops.builtin import LOOPS
+from kerasmlp.tensorboard.events import Events
+from kerasmlp.tensorboard.tags import about
 from tensorboard import program
 
 VARIANTS = [("fit", 1), ("fit", 5), ("graph", 1), ("graph", 5), ("eager", 1)]
@@ -25,6 +32,50 @@ def written_by(write, tmp_path_factory):
         return path
 
     return folder
+
+
+def read(folder):
+    """The events of a folder, but the first of each file, which names the version."""
+    return [
+        event
+        for path in sorted(folder.rglob("events.*"))
+        for event in EventFileLoader(str(path)).Load()
+        if not event.HasField("file_version")
+    ]
+
+
+def test_what_is_added_is_in_the_file_once_it_is_flushed_or_closed(tmp_path):
+    begin = time.time()
+    files = Events(tmp_path)
+    files.write("a", 3, scalar_pb, {"loss/batch": 0.5, "norms/gradients": 0.25})
+    files.flush()
+    (event,) = read(tmp_path)
+    assert event.step == 3 and begin <= event.wall_time <= time.time()
+    described = {value.tag: value.metadata.summary_description for value in event.summary.value}
+    assert described == {tag: about(tag) for tag in ("loss/batch", "norms/gradients")}
+    files.write("a", 4, scalar_pb, {"loss/batch": 0.25})
+    files.write("b", 5, scalar_pb, {"loss/batch": 0.125})
+    files.close()
+    assert [event.step for event in read(tmp_path / "a")] == [3, 4]
+    assert [event.step for event in read(tmp_path / "b")] == [5]
+    assert len(list(tmp_path.rglob("events.*"))) == 2, "one file each"
+
+
+def test_an_open_tensorboard_forgets_what_a_resumed_run_writes_again(tmp_path):
+    files = Events(tmp_path, initial_step=7)
+    files.write("a", 8, scalar_pb, {"loss/batch": 0.5})
+    files.write("a", 9, scalar_pb, {"loss/batch": 0.5})
+    files.close()
+    start, *others = read(tmp_path)
+    assert (start.step, start.session_log.status) == (8, SessionLog.START)
+    assert [event.step for event in others] == [8, 9]
+    assert not any(event.HasField("session_log") for event in others)
+
+
+def test_a_folder_that_cannot_be_made_is_an_os_error(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match=re.escape(f"{tmp_path / 'file' / 'a'}: ")):
+        Events(tmp_path / "file").add("a", 1)
 
 
 @pytest.mark.parametrize("variant", cases(VARIANTS, default=VARIANTS[1:3]), ids=str)

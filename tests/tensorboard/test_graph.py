@@ -2,11 +2,12 @@ import keras
 import numpy as np
 import pytest
 
-from helpers import events, run
+from helpers import compiled, events, run
 from kerasmlp.data.batches import Batches, in_order
 from kerasmlp.loops.builtin import LOOPS
 from kerasmlp.tensorboard.events import Events
 from kerasmlp.tensorboard.graph import Graph
+from small_models import dropout
 
 
 @pytest.fixture
@@ -52,6 +53,43 @@ def test_the_eager_loop_has_the_graph_of_the_forward_pass(operations):
     assert any("hidden" in name and op == "MatMul" for name, op in shown)
     assert any(op == "Softmax" for _, op in shown)
     assert not any("metrics" in name or "gradient" in name for name, _ in shown)
+
+
+@pytest.fixture
+def graph_of(digits, tmp_path):
+    """A function that ends two batches of a model that no loop has traced; it returns the graphs."""
+
+    def graph_of(model, **resumed):
+        files = Events(tmp_path, **resumed)
+        graph = Graph(files, Batches(*digits, 7).epoch(0).element_spec[0])
+        graph.set_model(model)
+        graph.on_train_begin()
+        graph.on_train_batch_end(0)
+        graph.on_train_batch_end(1)
+        files.close()
+        return list(events(tmp_path).get(("train", "graph"), {}).values())
+
+    return graph_of
+
+
+def test_the_forward_pass_is_that_of_an_evaluation_and_is_written_once(graph_of):
+    (shown,) = graph_of(compiled(dropout))
+    assert not any("Random" in node.op for node in shown.node)
+
+
+def test_a_model_that_does_not_ask_whether_it_is_trained_has_a_graph(graph_of):
+    class Plain(keras.Model):
+        def call(self, x):
+            return keras.ops.tanh(x)
+
+    model = Plain()
+    model.compile(None, "mse")
+    (shown,) = graph_of(model)
+    assert "Tanh" in {node.op for node in shown.node}
+
+
+def test_a_resumed_run_does_not_write_the_graph_again(graph_of, small_model):
+    assert graph_of(small_model(), initial_step=1) == []
 
 
 def test_a_model_that_cannot_be_traced_has_no_graph(tmp_path, capsys):

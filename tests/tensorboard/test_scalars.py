@@ -2,9 +2,14 @@ import keras
 import numpy as np
 import pytest
 
-from helpers import run
-from kerasmlp.callbacks.losses import BatchLosses
+from helpers import events, run
+from kerasmlp.callbacks.losses import BatchLosses, StepLoss
+from kerasmlp.callbacks.stopwatch import Stopwatch
+from kerasmlp.data.examples import Examples
 from kerasmlp.loops.step import compute_gradients
+from kerasmlp.tensorboard.events import Events
+from kerasmlp.tensorboard.sample import Sample
+from kerasmlp.tensorboard.scalars import Scalars, write_logs
 
 
 def test_the_metrics_are_those_of_the_loop(written):
@@ -33,6 +38,62 @@ def test_evaluation_and_norms_are_those_of_the_trained_model(written, weight_nam
     _, _, gradients = compute_gradients(model, x, y)
     squares = sum((gradient.numpy() ** 2).sum() for gradient in gradients)
     assert events["train", "norms/gradients"][12] == pytest.approx(np.sqrt(squares), rel=1e-5)
+
+
+@pytest.fixture
+def scalars(tmp_path, small_model):
+    """A function that returns scalars of an untrained model, in epochs of 250 steps, and their files."""
+
+    def scalars(**every):
+        files, batch_losses, model = Events(tmp_path), BatchLosses(), small_model()
+        found = Scalars(files, Sample(Examples(None)), Stopwatch(7), batch_losses, **every)
+        found.set_model(model)
+        found.set_params({"steps": 250})
+        return found, batch_losses, files
+
+    return scalars
+
+
+def test_every_hundredth_batch_loss_is_written_and_no_running_loss_at_the_end_of_an_epoch(
+    scalars, tmp_path
+):
+    found, batch_losses, files = scalars()
+    for first in (1, 251):
+        steps = range(first, first + 250)
+        batch_losses.latest = [StepLoss(step, step / 4, step / 8) for step in steps]
+        found.on_train_batch_end(249)
+    files.close()
+    losses = events(tmp_path)
+    assert losses["train", "loss/batch"] == {step: step / 4 for step in (100, 200, 300, 400, 500)}
+    assert losses["train", "loss/running"] == {step: step / 8 for step in (100, 200, 300, 400)}
+
+
+def test_logs_that_are_no_numbers_are_left_out(tmp_path):
+    files = Events(tmp_path)
+    logs = {"f1": np.ones(3), "loss": 0.5, "val_f1": np.ones(3), "val_loss": 0.25}
+    write_logs(files, 3, logs)
+    write_logs(files, 6, {"loss": 0.125})
+    files.close()
+    assert events(tmp_path) == {
+        ("train", "loss/running"): {3: 0.5, 6: 0.125},
+        ("validation", "loss/evaluation"): {3: 0.25},
+    }
+
+
+def test_an_optimizer_that_was_not_used_has_no_learning_rate(scalars, tmp_path, capsys):
+    found, _, files = scalars()
+    found._stopwatch.step, found._stopwatch.seconds_per_step = 5, [9.0, 0.5]
+    found.on_epoch_end(0, {})
+    found.model.optimizer.build(found.model.trainable_variables)
+    found._stopwatch.step = 6
+    found.on_epoch_end(1)
+    files.close()
+    written = events(tmp_path)
+    assert written["train", "optimizer/learning_rate"] == {6: pytest.approx(0.01)}
+    assert written["train", "speed/milliseconds_per_step"] == {5: 500, 6: 500}
+    assert written["train", "speed/examples_per_second"] == {5: 14, 6: 14}
+    assert ("train", "norms/gradients") not in written
+    assert len(capsys.readouterr().err.splitlines()) == 2, "what cannot be computed is noted once"
 
 
 def test_the_running_loss_is_the_mean_of_the_epoch_so_far(digits, small_model, write, tmp_path):

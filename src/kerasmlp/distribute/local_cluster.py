@@ -1,6 +1,7 @@
 """A cluster on this machine: a command run as several workers, each with `TF_CONFIG` set."""
 
 import contextlib
+import math
 import os
 import signal
 import subprocess
@@ -35,9 +36,8 @@ def run_workers(command: Sequence[str], number: int, patience: float) -> int:
     workers: list[subprocess.Popen[bytes]] = []
 
     def forward(signal_number: int, frame: FrameType | None) -> None:
-        for worker in workers:
-            if SENDS_SIGNALS and worker.poll() is None:
-                worker.send_signal(signal_number)
+        for worker in workers if SENDS_SIGNALS else ():
+            worker.send_signal(signal_number)
 
     addresses = free_addresses(number)
     with _killed_at_the_end(workers), handled(forward, signal.SIGINT, signal.SIGTERM):
@@ -75,17 +75,17 @@ def _wait(workers: Sequence["subprocess.Popen[bytes]"], patience: float) -> int 
 
     Once one has failed, the others get `patience` seconds to end. Then they are killed.
     """
-    failed, failed_at = None, 0.0
+    failed, deadline = None, math.inf
     while True:
         statuses = [worker.poll() for worker in workers]
         if failed is None and any(statuses):
             failed = next(index for index, status in enumerate(statuses) if status)
-            failed_at = time.monotonic()
+            deadline = time.monotonic() + patience
             if workers[failed].returncode < 0:
                 _say_how(failed, workers[failed])
         if None not in statuses:
             return failed
-        if failed is not None and time.monotonic() - failed_at > patience:
+        if time.monotonic() > deadline:
             for index, worker in enumerate(workers):
                 if worker.poll() is None:
                     print(f"worker {index}: killed, because it did not end", file=sys.stderr)
@@ -114,6 +114,5 @@ def _killed_at_the_end(workers: Sequence["subprocess.Popen[bytes]"]) -> Iterator
         yield
     finally:
         for worker in workers:
-            if worker.poll() is None:
-                worker.kill()
+            worker.kill()
             worker.wait()

@@ -15,7 +15,7 @@ from kerasmlp.distribute.step import as_train_step, check, distributed, packed, 
 from kerasmlp.loops import LOOPS, History, ResumableLoop, Training, build, traced
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
+@dataclasses.dataclass(frozen=True)
 class Distribution:
     """A strategy whose replicas share each step, and the cluster of this process; None for neither."""
 

@@ -86,7 +86,7 @@ def confusion(matrix: NDArray[np.integer]) -> Picture:
     classes = len(matrix)
     cell = max(1, min(CELL, SIDE // classes))
     share = np.sqrt(matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1))
-    right = np.eye(classes, dtype=bool)[..., None]
+    right = np.eye(classes)[..., None]
     colours = np.where(right, (1.0, 0.6, 0.0), (0.0, 1.0, 1.0)) * share[..., None]
     pixels = np.rint(255 * (1 - colours)).astype(np.uint8).repeat(cell, axis=0).repeat(cell, axis=1)
     picture = _titled(
@@ -118,7 +118,7 @@ def mistakes(
     predicted = probabilities.argmax(axis=1)
     (wrong,) = np.nonzero(predicted != labels)
     if not len(wrong):
-        return captioned(np.full_like(images[:1], 255), ["no mistakes"])
+        return captioned(images[:0], ["no mistakes"])  # below an empty place
     worst = wrong[np.argsort(probabilities[wrong, labels[wrong]], kind="stable")][:MISTAKES]
     captions = [f"{labels[i]}: {predicted[i]} {probabilities[i, predicted[i]]:.0%}" for i in worst]
     return captioned(images[worst], captions)
