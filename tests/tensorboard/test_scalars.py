@@ -89,7 +89,7 @@ def test_an_optimizer_that_was_not_used_has_no_learning_rate(scalars, tmp_path, 
     found.on_epoch_end(1)
     files.close()
     written = events(tmp_path)
-    assert written["train", "optimizer/learning_rate"] == {6: pytest.approx(0.01)}
+    assert written["train", "optimizer/learning_rate"] == {6: pytest.approx(0.1)}
     assert written["train", "speed/milliseconds_per_step"] == {5: 500, 6: 500}
     assert written["train", "speed/examples_per_second"] == {5: 14, 6: 14}
     assert ("train", "norms/gradients") not in written
