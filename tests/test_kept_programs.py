@@ -17,7 +17,8 @@ with cli.quiet_start(False): import tensorflow as tf  # it keeps nothing: there 
 del os.environ["TF_XLA_FLAGS"]
 for line in sys.stdin:
     if os.fork():
-        os.wait()
+        if os.wait()[1]:
+            sys.exit("the process that compiles has failed")
         continue
     os.environ.update(json.loads(line))
     with cli.quiet_start(False): pass
