@@ -167,6 +167,7 @@ class Reference:
             return at
         self.restore(at)
         if hook == "train_begin":
+            self.model.stop_training = False
             self._callbacks = keras.callbacks.CallbackList(
                 self._new_callbacks(), model=self.model, verbose=0, **self._params
             )

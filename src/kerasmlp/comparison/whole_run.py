@@ -35,7 +35,6 @@ class Ended:
 def train(reference: Reference, data: Epochs, epochs: int, initial: State) -> Ended:
     """Train with the reference as `fit` does, with its callbacks, from the state `initial`."""
     at, steps, metrics = reference.hear(initial, "train_begin"), 0, []
-    reference.model.stop_training = False
     for epoch in range(epochs):
         reference.model.reset_metrics()
         at = reference.hear(at, "epoch_begin", epoch)
