@@ -64,6 +64,15 @@ def test_class_weights_are_sample_weights(tmp_path):
     assert np.array_equal(weights, weighted.parts[2])
 
 
+def test_only_the_images_of_a_source_are_scaled(mnist5k, tmp_path):
+    train, test, are_images = as_data(((X, Y), (X[:2], Y[:2])), tmp_path / "pair")
+    assert (train.examples, test.examples, are_images) == (5, 2, False)
+    assert as_data((X, Y), tmp_path)[1:] == (None, False)
+    dataset = tf.data.Dataset.from_tensor_slices((X, Y)).batch(5)
+    assert as_data(dataset, tmp_path / "one")[1:] == (None, False)
+    assert as_data(mnist5k, tmp_path)[2] is True
+
+
 @pytest.mark.parametrize(
     ("data", "message"),
     [

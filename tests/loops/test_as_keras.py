@@ -19,7 +19,10 @@ AS_KERAS = {
     "graph, program": ("graph", PROGRAM, PROGRAM),
 }
 """For each case the loop, how it compiles the model, and how Keras does."""
-ROUNDED = ("batch normalisation, dropout", "two inputs and outputs, weights")
+ROUNDED = (
+    *("batch normalisation, dropout", "two inputs and outputs, weights"),
+    *("own metric loss", "no metric but its own"),
+)
 """Without a graph some operations round otherwise, and the losses of several outputs are other means."""
 QUICK = {
     "fit": ("dense", "own train_step"),

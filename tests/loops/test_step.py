@@ -37,7 +37,18 @@ def test_the_parts_of_a_batch_keep_their_places(batch):
 def test_an_optional_input_is_none():
     x, y = unpacked(((tf.experimental.Optional.empty(None), X), X))
     assert x == (None, X)
-    assert loops.batch_length((x, y)) == 3
+    assert loops.batch_length((x, y)) == loops.batch_length(X) == loops.batch_length((X, None)) == 3
+
+
+def test_validation_comes_after_so_many_epochs_or_after_those_that_are_named():
+    def epochs(frequency, validation="data"):
+        training = loops.Training(None, None, validation, 7, validation_freq=frequency)
+        return [epoch for epoch in range(7) if training.validates_after(epoch)]
+
+    assert epochs(1) == [0, 1, 2, 3, 4, 5, 6]
+    assert epochs(3) == [2, 5]
+    assert epochs([1, 4]) == [0, 3]
+    assert epochs(1, validation=None) == []
 
 
 class Own(keras.Model):

@@ -22,6 +22,7 @@ from kerasmlp.loops.steps_per_execution import GROUP_BYTES
         (79_510, 50, 784, 80, 80),  # no more than the epoch has
         (10, 1, 1, 10_000, 8_333),  # 30 microseconds a step, whatever is in it
         (10, 50, 2**20, 1200, 1),  # a batch of 50 MiB
+        (10, 1, 2**20, 1200, 64),  # no more than 64 MiB
         (10**9, 1000, 784, 1200, 1),
     ],
 )

@@ -19,6 +19,8 @@ def test_each_metric_has_a_panel_with_its_numbers(tmp_path):
         "validation": [[1, 0.625], [2, 0.5]],
         "test 0.5000": [[0, 0.5], [1, 0.5]],
     }
+    assert [text.get_text() for text in accuracy.get_legend().get_texts()] == list(lines(accuracy))
+    assert f1.get_legend() is None
     assert set(lines(loss)) == {"training, running mean", "validation"}
     assert lines(mae)["validation"] == [[2, 3]]
     assert lines(f1) == {}

@@ -33,6 +33,11 @@ def test_many_layers_are_not_all_named(layers, named):
     ]
 
 
+def test_the_settings_of_fit_are_those_of_keras():
+    given = FitSettings()
+    assert (given.epochs, given.batch_size, given.shuffle, given.loop) == (1, 32, True, "fit")
+
+
 def test_the_eager_loop_compiles_nothing():
     lines = summary.lines(FitSettings(loop="eager", epochs=1), model_of(1), TRAIN, "x.npz", test=3)
     assert lines[2:] == [
