@@ -114,9 +114,10 @@ def test_a_failed_write_names_the_file_and_keeps_the_checkpoint_before_it(tmp_pa
     resource.setrlimit(resource.RLIMIT_FSIZE, (300, limits[1]))
     try:
         checkpoints = Checkpoints(tmp_path, 3)
-        checkpoints.save(2, contents(2))
-        with pytest.raises(OSError, match=r"File too large: .*step-000000002\.npz"):
-            checkpoints.close()
+        for leave in (lambda: checkpoints.save(3, contents(3)), checkpoints.close):
+            checkpoints.save(2, contents(2))
+            with pytest.raises(OSError, match=r"File too large: .*step-000000002\.npz"):
+                leave()
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert [path.name for path in tmp_path.iterdir()] == ["step-000000001.npz"]
@@ -137,7 +138,9 @@ def test_a_file_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "fsync", flush)
     monkeypatch.setattr(Path, "replace", named)
+    opened = os.listdir("/proc/self/fd")
     atomic.write(tmp_path / "model.npz", b"content")
+    assert os.listdir("/proc/self/fd") == opened  # and nothing stays open
     assert calls == [
         ("flush", ".part-model.npz", b"content"),
         ("name", ".part-model.npz", "model.npz"),

@@ -59,6 +59,10 @@ def test_class_weights_are_sample_weights(tmp_path):
     assert np.array_equal(weighted.parts[2], np.float32([0.5, 1, 3, 1, 0.5]))
     one_hot = with_class_weight(as_data((X, np.eye(3)[Y]), tmp_path)[0], {0: 0.5, 2: 3}, tmp_path)
     assert np.array_equal(one_hot.parts[2], weighted.parts[2])
+    named = with_class_weight(as_data(({"a": X}, Y), tmp_path)[0], {0: 0.5, 2: 3}, tmp_path)
+    assert np.array_equal(named.parts[2], weighted.parts[2])
+    with pytest.raises(ValueError, match="with one array of labels, without sample_weight"):
+        with_class_weight(as_data((X, {"a": Y}), tmp_path)[0], {0: 0.5}, tmp_path)
     dataset = tf.data.Dataset.from_tensor_slices((X, Y)).batch(5)
     _, _, weights = batches(dataset, class_weight={0: 0.5, 2: 3})
     assert np.array_equal(weights, weighted.parts[2])

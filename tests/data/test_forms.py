@@ -239,6 +239,7 @@ WRONG = {
     "lengths": ({"y_train": np.zeros(11)}, r"12 images and 11 labels; it has x_train: uint8 \[12, 4"),
     "fractions": ({"y_train": np.full(12, 0.5)}, "labels as whole numbers; y_train has others"),
     "NaN": ({"y_train": np.full(12, np.nan)}, "labels as whole numbers; y_train has others"),
+    "too large": ({"y_train": np.full(12, 2.0**53 + 2)}, "labels as whole numbers; y_train has others"),
     "several ones": ({"y_train": np.ones((12, 3))}, "a row with one 1 and else 0; the rows of y_train"),
     "columns": (
         {"y_train": np.eye(3)[np.zeros(12, int)], "y_test": np.eye(4)[np.zeros(6, int)]},
