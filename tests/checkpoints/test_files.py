@@ -138,9 +138,9 @@ def test_a_file_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "fsync", flush)
     monkeypatch.setattr(Path, "replace", named)
-    opened = os.listdir("/proc/self/fd")
+    opened = sorted(Path("/proc/self/fd").iterdir())
     atomic.write(tmp_path / "model.npz", b"content")
-    assert os.listdir("/proc/self/fd") == opened  # and nothing stays open
+    assert sorted(Path("/proc/self/fd").iterdir()) == opened  # and nothing stays open
     assert calls == [
         ("flush", ".part-model.npz", b"content"),
         ("name", ".part-model.npz", "model.npz"),
