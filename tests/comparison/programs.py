@@ -1056,6 +1056,12 @@ def with_validation(kind, *callbacks):
     return {"validation_data": (x[::-2], y[::-2]), "callbacks": list(callbacks)}
 
 
+def on_a_plateau(kind):
+    """Options of a comparison in which the rate falls, since no epoch is better by so much."""
+    falls = keras.callbacks.ReduceLROnPlateau("val_loss", 0.1, patience=1, min_delta=1.0)
+    return with_validation(kind, falls)
+
+
 # Loops that are hidden in a graph.
 
 
@@ -1308,19 +1314,13 @@ PROGRAMS: dict[str, Case] = {
         callback_list,
         kinds.convolution,
         epochs=3,
-        options=with_validation(
-            kinds.convolution,
-            keras.callbacks.ReduceLROnPlateau("val_loss", 0.1, patience=1, min_delta=1.0),
-        ),
+        options=on_a_plateau(kinds.convolution),
     ),
     "a plateau, without hooks of batches": Case(
         validates_by_hand,
         kinds.dense,
         epochs=3,
-        options=with_validation(
-            kinds.dense,
-            keras.callbacks.ReduceLROnPlateau("val_loss", 0.1, patience=1, min_delta=1.0),
-        ),
+        options=on_a_plateau(kinds.dense),
     ),
     "averaged weights are validated": Case(
         fit_over_one_dataset,
@@ -1340,10 +1340,7 @@ PROGRAMS: dict[str, Case] = {
         epoch_in_a_graph_between_hooks,
         kinds.convolution,
         epochs=3,
-        options=with_validation(
-            kinds.convolution,
-            keras.callbacks.ReduceLROnPlateau("val_loss", 0.1, patience=1, min_delta=1.0),
-        ),
+        options=on_a_plateau(kinds.convolution),
     ),
     "a graph between hooks, and early stopping": Case(
         epoch_in_a_graph_between_hooks,

@@ -109,47 +109,34 @@ def norms(scene):
     return found
 
 
-def test_gradients_that_are_clipped_by_their_global_norm():
-    scene = scene_of()
-    whole = math.hypot(*norms(scene)["each"])
-    clip = float(f"{whole / 3:.1g}")
-    received = by(scene, lambda gradients: tf.clip_by_global_norm(gradients, clip)[0])
+CLIPPED = {
+    "by global norm {:g}": (
+        lambda found: math.hypot(*found["each"]) / 3,
+        lambda gradients, clip: tf.clip_by_global_norm(gradients, clip)[0],
+    ),
+    "by norm {:g}, variable by variable": (
+        lambda found: sorted(found["each"])[1],
+        lambda gradients, clip: [tf.clip_by_norm(each, clip) for each in gradients],
+    ),
+    "by value {:g}": (
+        lambda found: found["largest"] / 4,
+        lambda gradients, clip: [tf.clip_by_value(each, -clip, clip) for each in gradients],
+    ),
+}
+"""How gradients are clipped: where, given their norms, and by what."""
+
+
+@pytest.mark.parametrize("how", CLIPPED)
+@pytest.mark.parametrize("scale", [1, 64])
+def test_gradients_that_are_clipped(how, scale):
+    """Also under a loss scale: they are scaled until the optimizer unscales them."""
+    scene = scene_of(LossScaleOptimizer(SGD(0.1), initial_scale=64.0) if scale > 1 else None)
+    where, clipped = CLIPPED[how]
+    clip = float(f"{where(norms(scene)):.1g}")
+    received = by(scene, lambda gradients: [scale * each for each in clipped(gradients, clip)])
     found = clipped_names(scene, received)
-    assert_close(found[f"gradients are clipped by global norm {clip:g}"], received)
+    assert_close(found[f"gradients are clipped {how.format(clip)}"], received)
     assert_differs(received, scene.expected)
-
-
-def test_gradients_that_are_clipped_variable_by_variable():
-    scene = scene_of()
-    clip = float(f"{sorted(norms(scene)['each'])[1]:.1g}")
-    received = by(scene, lambda gradients: [tf.clip_by_norm(each, clip) for each in gradients])
-    found = clipped_names(scene, received)
-    assert_close(found[f"gradients are clipped by norm {clip:g}, variable by variable"], received)
-    assert_differs(received, scene.expected)
-
-
-def test_gradients_that_are_clipped_by_value():
-    scene = scene_of()
-    clip = float(f"{norms(scene)['largest'] / 4:.1g}")
-    received = by(scene, lambda gradients: [tf.clip_by_value(each, -clip, clip) for each in gradients])
-    found = clipped_names(scene, received)
-    assert_close(found[f"gradients are clipped by value {clip:g}"], received)
-    assert_differs(received, scene.expected)
-
-
-def test_clipping_is_told_under_a_loss_scale_too():
-    scene = scene_of(LossScaleOptimizer(SGD(0.1), initial_scale=64.0))
-    found = norms(scene)
-    ways = {
-        "global norm": (math.hypot(*found["each"]) / 3, lambda g, c: tf.clip_by_global_norm(g, c)[0]),
-        "norm": (sorted(found["each"])[1], lambda g, c: [tf.clip_by_norm(each, c) for each in g]),
-        "value": (found["largest"] / 4, lambda g, c: [tf.clip_by_value(each, -c, c) for each in g]),
-    }
-    for way, (clip, clipped) in ways.items():
-        clip = float(f"{clip:.1g}")
-        received = by(scene, lambda g, c=clip, clipped=clipped: [64 * each for each in clipped(g, c)])
-        (name,) = (each for each in clipped_names(scene, received) if f"by {way} {clip:g}" in each)
-        assert_close(clipped_names(scene, received)[name], received)
 
 
 def test_a_step_without_gradients_points_to_nothing():

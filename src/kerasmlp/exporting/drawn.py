@@ -46,9 +46,8 @@ def compared(model: keras.Model, pictures: NDArray[np.uint8], by_page: NDArray[A
     for number, digits in _predicted(model, pictures):
         label = int(by_page[number].argmax())
         equal.append([digit.predictions[0][0] for digit in digits] == [label])
-        match digits:
-            case [digit] if not digit.mark:
-                alike.append(label in _labels_near(model, digit.seen))
+        if len(digits) == 1 and not digits[0].mark:
+            alike.append(label in _labels_near(model, digits[0].seen))
     return {"drawn_equal": sum(equal), "drawn_certain": len(alike), "drawn_alike": sum(alike)}
 
 
