@@ -4,6 +4,7 @@ Exit status: 0, success; 1, the training failed or lost a worker, or an export d
 model predicts; 2, the user's input is wrong; 130, interrupted by Ctrl-C; 143, by SIGTERM.
 """
 
+import atexit
 import contextlib
 import gc
 import os
@@ -95,11 +96,13 @@ def _not_collected() -> Iterator[None]:
     """Collect no garbage while Keras is imported within the context, nor ever what the import leaves.
 
     Python looks at all objects again and again while TensorFlow is imported, which makes very many of
-    them and no garbage. Without that, the import takes four fifths of the time.
+    them and no garbage. Without that, the import takes four fifths of the time; and the end of the
+    process, where Python looks once more at all that is left, 0.1 s instead of 0.2 s.
     """
     if "keras" in sys.modules:  # what is there by now may be garbage one day
         yield
         return
+    atexit.register(gc.freeze)
     gc.disable()
     try:
         yield

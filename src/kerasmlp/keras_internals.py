@@ -12,7 +12,7 @@ VERSION = "3.15"
 """The Keras that has all of these names; what `pyproject.toml` asks for."""
 OF_MODELS = (
     *("_call_has_training_arg", "_compute_loss", "_compute_loss_has_training_arg"),
-    *("_flatten_layers", "_initial_epoch", "_loss_tracker"),
+    *("_distribute_strategy", "_flatten_layers", "_initial_epoch", "_loss_tracker"),
 )
 
 
@@ -54,6 +54,11 @@ def is_built(model: keras.Model) -> bool:
     `model.build(shape)` only marks a subclassed model without a `build` of its own as built.
     """
     return all(layer.built for layer in layers(model))
+
+
+def is_of_a_strategy(model: keras.Model) -> bool:
+    """Return whether a model was made under a `tf.distribute` strategy."""
+    return model._distribute_strategy is not None
 
 
 def inputs(model: keras.Model) -> Any:

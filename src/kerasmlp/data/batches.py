@@ -116,13 +116,17 @@ class Batches(Epochs):
 
         @without_autograph
         def batch(step_in_epoch: tf.Tensor) -> Any:
-            step = tf.cast(epoch, tf.int64) * self.steps_per_epoch + step_in_epoch
-            x, *rest = self._examples_at(self.indices(step))
-            return packed(*self.prepare(self.augmented(x, step), *rest))
+            return self.batch(tf.cast(epoch, tf.int64) * self.steps_per_epoch + step_in_epoch)
 
         steps = tf.data.Dataset.range(first_step, self.steps_per_epoch)
         batches = steps.map(batch, num_parallel_calls=tf.data.AUTOTUNE)
         return without_tuner(batches.prefetch(tf.data.AUTOTUNE))
+
+    def batch(self, step: int | tf.Tensor) -> Any:
+        """Return the batch of a step, counted from 0, as `epoch` delivers it."""
+        step = tf.cast(step, tf.int64)
+        x, *rest = self._examples_at(self.indices(step))
+        return packed(*self.prepare(self.augmented(x, step), *rest))
 
     def groups(self, steps: int, initial_step: int = 0) -> tf.data.Dataset:
         """Return the batches from `initial_step` on, without end, in groups. `load` loads a group.
@@ -273,12 +277,5 @@ def in_order(
     are_images: bool = True,
 ) -> tf.data.Dataset:
     """Return all examples once, in their order, for evaluation, in batches as `Batches.epoch` has."""
-    batches = Batches(x, y, batch_size, sample_weight=sample_weight, are_images=are_images)
-
-    @without_autograph
-    def batch(first: tf.Tensor) -> Any:
-        part = tf.range(first, tf.minimum(first + batch_size, batches.examples))
-        return packed(*batches.prepare(*batches._examples_at(part)))
-
-    starts = tf.data.Dataset.range(0, batches.examples, batch_size)
-    return without_tuner(starts.map(batch).prefetch(tf.data.AUTOTUNE))
+    kind = {"sample_weight": sample_weight, "are_images": are_images}
+    return Batches(x, y, batch_size, sampling="in order", **kind).epoch(0)

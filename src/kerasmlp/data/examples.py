@@ -2,7 +2,7 @@
 
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Self
 
 import keras
@@ -11,7 +11,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from kerasmlp import keras_internals
-from kerasmlp.data.batches import EVALUATION_BATCH_SIZE, in_order
+from kerasmlp.data.batches import EVALUATION_BATCH_SIZE, Batches
 
 
 class Examples:
@@ -94,8 +94,26 @@ class Examples:
         """Return the examples in batches, in their order, for evaluation."""
         if self._dataset is not None:
             return self._dataset
-        arrays = self.x, self.y, self.sample_weight
-        return in_order(*arrays, batch_size=self.batch_size, are_images=self.are_images)
+        return self._in_order.epoch(0)
+
+    @functools.cached_property
+    def _in_order(self) -> Batches:
+        return Batches(
+            self.x,
+            self.y,
+            self.batch_size,
+            sampling="in order",
+            sample_weight=self.sample_weight,
+            are_images=self.are_images,
+        )
+
+    def _read(self) -> Iterator[Any]:
+        """Read the batches one by one. For so few, a pipeline would take more time than the model."""
+        if self._dataset is not None:
+            yield from self._dataset
+            return
+        for step in range(len(self._in_order)):
+            yield self._in_order.batch(step)
 
     def predictions(self, model: keras.Model, limit: float = math.inf) -> Any:
         """Return the model's outputs: arrays `[examples, ...]` in the structure of the outputs.
@@ -106,7 +124,7 @@ class Examples:
 
         def compute() -> Any:
             arrays: list[Any] = []
-            for batch in self.in_order():
+            for batch in self._read():
                 outputs = self._call(_forward, model, _parts(batch)[0])
                 arrays.append(tf.nest.map_structure(np.asarray, outputs))
                 size = sum(array.nbytes for array in tf.nest.flatten(arrays[0]))
@@ -155,7 +173,7 @@ class Examples:
 
     @functools.cached_property
     def _batches(self) -> list[Any]:
-        return list(self.in_order())
+        return list(self._read())
 
     def _call(self, function: Callable[..., Any], model: keras.Model, *arguments: Any) -> Any:
         if model.run_eagerly:

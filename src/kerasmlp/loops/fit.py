@@ -6,6 +6,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from kerasmlp.keras_internals import is_of_a_strategy
 from kerasmlp.loops.callback_list import CallbackList
 from kerasmlp.loops.interface import History, ResumableLoop, Training, build_metrics
 from kerasmlp.loops.step import Logs
@@ -21,8 +22,7 @@ def fit(training: Training) -> History:
         build_metrics(model, train)
     with train_functions(training, callbacks, lambda note: keras_steps(model, note), _own_step):
         return model.fit(
-            # Keras builds with it what is not built. The train function reads the batches of each epoch.
-            train.epoch(training.initial_epoch),
+            _counted(training),
             validation_data=training.validation,
             validation_freq=list(frequency) if isinstance(frequency, Sequence) else frequency,
             initial_epoch=training.initial_epoch,
@@ -32,6 +32,17 @@ def fit(training: Training) -> History:
             shuffle=False,
             verbose=0,
         ).history
+
+
+def _counted(training: Training) -> tf.data.Dataset:
+    """Return a dataset for Keras to count the steps with. The train function reads the batches itself.
+
+    Only a model that was made under a strategy is built with its first batch.
+    """
+    train = training.train
+    if is_of_a_strategy(training.model):
+        return train.epoch(training.initial_epoch)
+    return tf.data.Dataset.range(train.steps_per_epoch)
 
 
 def _own_step(model: keras.Model, *batch: Any) -> Logs:
