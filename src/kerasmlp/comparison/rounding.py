@@ -74,7 +74,7 @@ class Rounding:
         self.reference, self._working = reference, working
         self._model = model = reference.model
         self.unit_roundoff = max(_unit_roundoff(layer.compute_dtype) for layer in (model, *model.layers))
-        self.longest_sum = longest_sum(model, train.batch_size, train.epoch(0).element_spec)
+        self.longest_sum = longest_sum(model, train.batch_size, train.element_spec)
         options = {"autograph": False, "reduce_retracing": True}
         self._perturbed_right_step = tf.function(
             lambda batch, seed: self._take_perturbed(RIGHT, batch, seed), **options

@@ -32,6 +32,11 @@ class Epochs(abc.ABC):
         return None
 
     @functools.cached_property
+    def element_spec(self) -> Any:
+        """The types and shapes of a batch, as a dataset of `epoch` has them."""
+        return self.epoch(0).element_spec
+
+    @functools.cached_property
     def _epochs_read(self) -> Iterator[int]:
         return itertools.count()
 

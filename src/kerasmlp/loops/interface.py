@@ -26,6 +26,10 @@ class TrainingData(Protocol):
     def steps_per_epoch(self) -> int:
         """Batches in an epoch."""
 
+    @property
+    def element_spec(self) -> Any:
+        """The types and shapes of a batch, as a dataset of `epoch` has them."""
+
     def __len__(self) -> int:
         """Return the number of batches in an epoch."""
 
@@ -149,7 +153,7 @@ def build_metrics(model: keras.Model, train: TrainingData) -> None:
         _trace_own_step(model, train)
     else:
         evaluate = tf.function(lambda batch: model.test_step(batch), autograph=False)
-        evaluate.get_concrete_function(train.epoch(0).element_spec)
+        evaluate.get_concrete_function(train.element_spec)
 
 
 def build_model(model: keras.Model, train: TrainingData) -> None:
@@ -172,4 +176,4 @@ def build_model(model: keras.Model, train: TrainingData) -> None:
 
 def _trace_own_step(model: keras.Model, train: TrainingData) -> None:
     step = tf.function(lambda batch: model.train_step(batch), autograph=False)
-    step.get_concrete_function(train.epoch(0).element_spec)
+    step.get_concrete_function(train.element_spec)

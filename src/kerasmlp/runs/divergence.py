@@ -34,7 +34,7 @@ def warn_of_divergence(
         return
     if loss <= FAR * guessing and len(history["loss"]) * train.steps_per_epoch < FEW_STEPS:
         return
-    if len(unpacked(train.epoch(0).element_spec)) > 2:  # weights of examples, and so of the loss
+    if len(unpacked(train.element_spec)) > 2:  # weights of examples, and so of the loss
         return
     rate = _learning_rate(model) if learning_rate is None else learning_rate
     of_rate, smaller = "", "a smaller learning rate"

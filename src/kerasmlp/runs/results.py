@@ -60,7 +60,7 @@ def finish(
         "jit_compile": model.jit_compile,
         "steps_per_execution": model.steps_per_execution,
         "seed": settings.seed,
-        "inputs": saved_model.described(unpacked(task.batches.epoch(0).element_spec)[0]),
+        "inputs": saved_model.described(unpacked(task.batches.element_spec)[0]),
         **environment(),
     }
     saved_model.save(model, folder / run_folder.MODEL)

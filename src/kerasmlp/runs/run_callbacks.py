@@ -83,7 +83,7 @@ def _dashboards(
         record.events,
         task.sample,
         task.shown,
-        unpacked(batches.epoch(0).element_spec)[0],
+        unpacked(batches.element_spec)[0],
         stopwatch,
         batch_losses,
         augment,
