@@ -126,3 +126,11 @@ def mnist_path():
 @pytest.fixture(scope="session")
 def mnist(mnist_path):
     return MNISTLoader(mnist_path)
+
+
+@pytest.fixture
+def terminal(monkeypatch):
+    """Rich takes standard error for a terminal."""
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("NO_COLOR", raising=False)

@@ -71,6 +71,36 @@ def test_a_train_step_that_computes_no_loss_or_several_has_none_recorded(times, 
     assert collector.losses == []
 
 
+def test_a_loss_that_a_train_step_computes_without_saying_so_is_that_of_the_training(digits):
+    class Own(keras.Sequential):
+        def train_step(self, batch):
+            x, y = batch
+            return {"of_the_batch": self.compute_loss(x, y, self(x))}
+
+    model = Own([keras.layers.Flatten(), keras.layers.Dense(3, "softmax")])
+    model.compile("sgd", "sparse_categorical_crossentropy", jit_compile=False)
+    collector = Collector(BatchLosses())
+    callbacks = [collector.batch_losses, collector]
+    history = run("graph", model, digits, validation=False, callbacks=callbacks)
+    assert [step for step, _ in collector.losses] == list(range(1, 13))
+    last = [loss for _, loss in collector.losses][5::6]
+    assert last == pytest.approx(history["of_the_batch"], rel=1e-6)
+
+
+@pytest.mark.parametrize("loop", cases(LOOPS, default=("eager",)))
+def test_a_validation_of_a_loss_without_training_is_not_recorded(loop, digits):
+    class Own(keras.Sequential):
+        def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None):
+            return super().compute_loss(x, y, y_pred, sample_weight)
+
+    model = Own([keras.layers.Flatten(), keras.layers.Dense(3, "softmax")])
+    model.compile("sgd", "sparse_categorical_crossentropy", jit_compile=False)
+    collector = Collector(BatchLosses())
+    run(loop, model, digits, callbacks=[collector.batch_losses, collector])
+    assert [step for step, _ in collector.losses] == list(range(1, 13))
+    assert not model._compute_loss_has_training_arg
+
+
 @pytest.mark.parametrize("loss", [math.inf, -math.inf, math.nan])
 def test_a_loss_that_is_infinite_or_no_number_stops_and_a_large_one_does_not(loss):
     batch_losses = BatchLosses()

@@ -39,13 +39,6 @@ def test_without_a_terminal_each_epoch_is_a_plain_line(loop, digits, capsys):
         assert line.endswith(f"  {stopwatch.seconds_per_step[epoch] * 6:.2f} s")
 
 
-@pytest.fixture
-def terminal(monkeypatch):
-    monkeypatch.setenv("FORCE_COLOR", "1")
-    monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.delenv("NO_COLOR", raising=False)
-
-
 def test_on_a_terminal_the_cursor_is_hidden_and_shown_again(digits, terminal, capsys):
     stopwatch = Stopwatch(7)
     run(

@@ -106,9 +106,8 @@ def test_more_than_ten_images_are_counted_and_what_is_wrong_is_named(
 
 @pytest.mark.parametrize("count", [1, 2, 11])
 def test_on_a_terminal_a_line_shows_how_far_it_is_and_goes_away(
-    count, model, tmp_path, monkeypatch, capsys
+    count, model, tmp_path, terminal, capsys
 ):
-    monkeypatch.setenv("FORCE_COLOR", "1")  # so rich takes standard error for a terminal
     predict(model, [str(tmp_path / "none.png")] * count)
     out, err = capsys.readouterr()
     assert out == ""

@@ -4,6 +4,7 @@ import csv
 import functools
 import json
 import os
+import re
 import signal
 
 import keras
@@ -57,6 +58,14 @@ def test_without_shuffling_all_loops_end_where_keras_fit_ends(kind, loop):
     if not rounds:
         assert received.history == expected.history
     assert received.epoch == expected.epoch
+
+
+@pytest.mark.parametrize("verbose, epochs, live", [(0, 0, False), (1, 2, True), (2, 2, False)])
+def test_verbose_2_has_a_line_for_each_epoch_and_nothing_live(verbose, epochs, live, terminal, capsys):
+    kerasmlp.fit(small(), X, Y, epochs=2, verbose=verbose, loop="eager")
+    error = capsys.readouterr().err
+    assert len(re.findall(r"epoch \d/2  .* s\n", error)) == epochs
+    assert ("\x1b[?25l" in error) is live, "the cursor is hidden"
 
 
 @pytest.mark.parametrize(

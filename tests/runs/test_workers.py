@@ -17,7 +17,7 @@ from helpers import cases, finished, python, without_posix
 from kerasmlp import seeds as command, train
 from kerasmlp.processes import RemoteError
 from kerasmlp.runs import SettingError
-from kerasmlp.runs.workers import Workers
+from kerasmlp.runs.workers import Workers, _Progress
 
 PATIENCE = 120  # seconds, for what would hang
 LONG = "--epochs 60 --batch-size 7 --validation-size 15 --loop graph --no-jit-compile --seeds 2 --seed 4"
@@ -45,6 +45,17 @@ def test_what_a_call_prints_is_printed_with_its_name(workers, capsys):
     calls = {f"call {text}": functools.partial(process_work.says, text) for text in "abc"}
     assert workers.run(calls) == {"call a": "aa", "call b": "bb", "call c": "cc"}
     assert sorted(capsys.readouterr().err.splitlines()) == ["call a: a", "call b: b", "call c: c"]
+
+
+def test_on_a_terminal_a_bar_says_how_many_calls_have_ended(terminal, capsys):
+    progress = _Progress(3)
+    with progress:
+        progress.advance()
+        progress.show("seed 1: [a line]")
+    error = capsys.readouterr().err
+    assert "seed 1: [a line]\n" in error
+    assert "1/3" in error
+    assert error.rindex("\x1b[?25h") > error.index("\x1b[?25l"), "the cursor is hidden and shown again"
 
 
 def test_if_one_call_fails_the_others_save(workers, tmp_path, capsys):

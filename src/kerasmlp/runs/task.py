@@ -84,7 +84,7 @@ def prepare(settings: Settings, data: Source) -> Task:
         model=model,
         batches=batches,
         validation=held_out and held_out.in_order(),
-        sample=examples(train.part(0, SAMPLE)),
+        sample=examples(train.part(0, min(SAMPLE, kept))),
         shown=held_out and held_out.first(SHOWN),
         validation_examples=train.examples - kept,
         test=examples(test),

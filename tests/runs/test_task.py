@@ -1,0 +1,63 @@
+"""What a run trains: its examples, and how many steps an execution has."""
+
+import numpy as np
+import pytest
+
+from helpers import compiled
+from kerasmlp.data import MNISTLoader
+from kerasmlp.runs import task
+from kerasmlp.runs.settings import Settings
+from small_models import dense
+
+
+@pytest.fixture
+def prepared(npz, monkeypatch):
+    """Returns the task of some settings; the model of the user is `model`, if there is one."""
+
+    def prepared(model=None, **given):
+        monkeypatch.setattr(task, "new_model", lambda name: model)
+        own = {"hidden_units": 8} if model is None else {"model": "mine:make"}
+        settings = Settings(batch_size=5, validation_size=15, **own, **given)
+        return task.prepare(settings, MNISTLoader(str(npz)))
+
+    return prepared
+
+
+def test_all_examples_are_scaled_as_the_batches_are(prepared):
+    found = prepared()
+    sets = {"sample": found.sample, "shown": found.shown, "test": found.test}
+    for name, examples in sets.items():
+        ((x, _), *_) = examples.in_order()
+        assert x.dtype == np.float32, name
+        assert np.array_equal(x, examples.x.astype(np.float32) / np.float32(255)), name
+    assert (len(found.sample), len(found.shown), len(found.test)) == (25, 15, 10)
+    assert found.validation_examples == 15
+    assert len(list(found.validation)) == 1
+
+
+@pytest.mark.parametrize(
+    "jit_compile, compiled_steps, asked, steps",
+    [
+        (False, 1, "auto", 1),
+        (False, 4, "auto", 4),
+        (False, 1, 3, 3),
+        (True, 4, "auto", 4),
+        (True, 1, 3, 3),
+    ],
+)
+def test_a_model_of_the_user_keeps_its_steps_unless_others_are_asked_for(
+    jit_compile, compiled_steps, asked, steps, prepared
+):
+    model = compiled(dense, jit_compile=jit_compile, steps_per_execution=compiled_steps)
+    found = prepared(model, steps_per_execution=asked)
+    assert (found.model.steps_per_execution, found.model.jit_compile) == (steps, jit_compile)
+    assert not found.validates_average
+
+
+@pytest.mark.parametrize("of_model, asked", [(True, False), (False, True), (False, False)])
+def test_xla_takes_both_the_model_and_the_settings(of_model, asked, prepared):
+    assert not prepared(compiled(dense, jit_compile=of_model), jit_compile=asked).model.jit_compile
+
+
+def test_xla_without_a_number_of_steps_takes_many(prepared):
+    assert prepared(compiled(dense, jit_compile=True)).model.steps_per_execution == 5  # an epoch
