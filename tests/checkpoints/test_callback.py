@@ -73,6 +73,32 @@ def test_checkpoints_are_written_when_they_are_due(every, steps, digits, tmp_pat
     assert names == [f"step-{step:09}" for step in steps[-9:]]
 
 
+class Files:
+    """In the place of `Checkpoints`: notes what is asked of it."""
+
+    def __init__(self):
+        self.asked = []
+
+    def save(self, step, contents):
+        self.asked.append(("save", step))
+
+    def wait(self):
+        self.asked.append("wait")
+
+
+def test_a_training_ends_when_its_last_checkpoint_is_written(digits):
+    """So that what fails then is an error of the training."""
+    files = Files()
+    checkpoint = Checkpoint(files, (1000, "s"), "loss", [], dict, Interruption())
+    run("eager", compiled(dense), digits, epochs=1, callbacks=[checkpoint])
+    assert files.asked == [("save", 6), "wait"]
+
+
+def test_other_callbacks_are_checked_before_the_training(capsys):
+    Checkpoint(Files(), (1, "epoch"), "loss", [Quality(1.0)], dict, Interruption())
+    assert capsys.readouterr().err.startswith("warning: callback Quality: if it changes")
+
+
 class Spoil(keras.callbacks.Callback):
     """Makes a weight infinite in the second epoch."""
 

@@ -103,9 +103,10 @@ def test_the_background_stays_background():
     assert distorted[:, 13:15, 13:15].min() == 255
 
 
-def test_too_large_distortions_are_an_error():
+def test_distortions_beyond_4096_pixels_are_an_error():
+    Augmentation(0, 4096, 0)._fields(3, 2)
     with pytest.raises(ValueError, match="within 4,096 pixels"):
-        Augmentation(0, 5000, 0)(tf.zeros([1, 3, 2, 1], tf.uint8), seed(0))
+        Augmentation(0, 4097, 0)._fields(3, 2)
 
 
 @pytest.mark.parametrize("sampling", cases(("shuffle", "replacement"), default=("shuffle",)))

@@ -36,6 +36,13 @@ def test_with_steps_per_epoch_the_next_epoch_goes_on():
         assert np.array_equal(np.concatenate(labels(batches.epoch(1, first_step=2))), [0, 1])
 
 
+def test_onward_begins_at_the_beginning_of_an_epoch():
+    batches = DatasetBatches.of(FULL, steps_per_epoch=3)
+    assert np.array_equal(next(iter(labels(batches.onward(1).take(1)))), [6, 7])
+    assert np.array_equal(next(iter(labels(batches.onward(1, 1).take(1)))), [8, 9])
+    assert DatasetBatches.of(FULL).onward(1) is None
+
+
 def train_on(examples, batched, loop, steps_per_execution, **arguments):
     """Train on batches of two examples; return the numbers of the examples that were made."""
     made = []

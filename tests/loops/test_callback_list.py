@@ -1,5 +1,6 @@
 """What callbacks hear of a training that starts within an epoch; see also test_hooks_in_any_order."""
 
+import keras
 import pytest
 
 from helpers import cases, compiled
@@ -23,6 +24,21 @@ def test_a_run_that_goes_on_within_an_epoch_tells_its_first_step(loop, digits):
     ]
     assert [entry[1] for entry in recorder.heard if entry[0] == "epoch_begin"] == [1, 2]
     assert int(model.optimizer.iterations) == 10
+    assert "make_train_function" not in vars(model), "the model is left as it was found"
+
+
+class Looks(keras.callbacks.Callback):
+    """Notes whether there is a train function when the training begins."""
+
+    def on_train_begin(self, logs=None):
+        self.found = callable(self.model.train_function)
+
+
+@pytest.mark.parametrize("loop", loops.LOOPS)
+def test_there_is_a_train_function_when_a_training_begins_as_in_fit(loop, digits):
+    looks = Looks()
+    loops.LOOPS[loop](compiled(dense), Batches(*digits, 7), None, 0, [looks])
+    assert looks.found
 
 
 @pytest.mark.parametrize("loop", cases(loops.LOOPS, default=("fit", "eager")))

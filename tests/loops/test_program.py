@@ -86,8 +86,18 @@ def test_callbacks_hear_of_a_program_what_they_hear_of_keras_executions(loop, st
         options = {"optimizer": SGD, "steps_per_execution": 4}
         model = compiled(dense, jit_compile=jit_compile, **options)
         run(name, model, digits, callbacks=[recorder])
-        heard.append([(entry[:-1], sorted(entry[-1] or {})) for entry in recorder.heard])
-    assert heard[0] == heard[1]
+        heard.append([(entry[:-1], entry[-1] or {}) for entry in recorder.heard])
+    for (hook, logs), (expected_hook, expected) in zip(*reversed(heard), strict=True):
+        assert hook == expected_hook
+        assert {name: float(log) for name, log in logs.items()} == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("given", [{"jit_compile": False}, {"steps_per_execution": 1}, {}])
+def test_one_step_at_a_time_and_eager_steps_are_no_program(given, digits):
+    model = compiled(dense, **PROGRAM | given)
+    model.run_eagerly = not given
+    training = loops.Training(model, Batches(*digits, 7), None, 2, [])
+    assert make_program(training, loops.train_step, lambda: None) is None
 
 
 @pytest.mark.thorough

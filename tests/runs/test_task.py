@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from helpers import compiled
-from kerasmlp.data import MNISTLoader
+from kerasmlp.data import AnyArrays, MNISTLoader
 from kerasmlp.runs import task
 from kerasmlp.runs.settings import Settings
 from small_models import dense
@@ -14,11 +14,11 @@ from small_models import dense
 def prepared(npz, monkeypatch):
     """Returns the task of some settings; the model of the user is `model`, if there is one."""
 
-    def prepared(model=None, **given):
+    def prepared(model=None, data=None, **given):
         monkeypatch.setattr(task, "new_model", lambda name: model)
         own = {"hidden_units": 8} if model is None else {"model": "mine:make"}
         settings = Settings(batch_size=5, validation_size=15, **own, **given)
-        return task.prepare(settings, MNISTLoader(str(npz)))
+        return task.prepare(settings, data or MNISTLoader(str(npz)))
 
     return prepared
 
@@ -52,6 +52,15 @@ def test_a_model_of_the_user_keeps_its_steps_unless_others_are_asked_for(
     found = prepared(model, steps_per_execution=asked)
     assert (found.model.steps_per_execution, found.model.jit_compile) == (steps, jit_compile)
     assert not found.validates_average
+
+
+def test_bytes_in_any_arrays_stay_as_they_are(prepared, tmp_path, digits):
+    images, labels = digits
+    path = tmp_path / "any.npz"
+    np.savez(path, x_train=images, y_train=labels, x_test=images[:10], y_test=labels[:10])
+    found = prepared(compiled(dense), data=AnyArrays.read(path))
+    for batches in (found.batches.epoch(0), found.test.in_order(), found.sample.in_order()):
+        assert next(iter(batches))[0].dtype == np.uint8
 
 
 @pytest.mark.parametrize("of_model, asked", [(True, False), (False, True), (False, False)])

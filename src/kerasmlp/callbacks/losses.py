@@ -41,8 +41,8 @@ class BatchLosses(keras.callbacks.Callback):
         # A `compute_loss` without `training` would not hear whether this is an evaluation.
         self._passed = passed = pass_training_to_compute_loss(model, True)
         size = model.steps_per_execution
-        self._ring = ring = tf.Variable(tf.zeros([size]), trainable=False)
-        self._count = count = tf.Variable(0, trainable=False)
+        self._ring = ring = tf.Variable(tf.zeros([size]))
+        self._count = count = tf.Variable(0)
 
         def compute_and_record(
             x: Any = None,

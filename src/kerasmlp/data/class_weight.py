@@ -43,12 +43,13 @@ def weighted_dataset(dataset: "tf.data.Dataset", class_weight: Mapping[int, floa
     """Return a dataset of `(x, y)` with the weight of its class as the weight of each example.
 
     Raises:
-        ValueError: the dataset has weights already, or no labels.
+        ValueError: the dataset has weights already, or no labels in one tensor.
     """
     check(class_weight)
-    if not isinstance(dataset.element_spec, tuple) or len(dataset.element_spec) != 2:
-        raise ValueError("class_weight: expected a dataset of (x, y)")
-    return dataset.map(lambda x, y: (x, y, _weights_in_graph(y, class_weight)))
+    match dataset.element_spec:
+        case (_, spec) if hasattr(spec, "shape"):
+            return dataset.map(lambda x, y: (x, y, _weights_in_graph(y, class_weight)))
+    raise ValueError("class_weight: expected a dataset of (x, y) with one tensor of labels")
 
 
 def _weights_in_graph(y: Any, class_weight: Mapping[int, float]) -> Any:
