@@ -1,6 +1,7 @@
 """README and documentation say what is so: flags, commands, code, files, tags; the site is built."""
 
 import contextlib
+import dataclasses
 import importlib
 import io
 import itertools
@@ -18,6 +19,7 @@ import pytest
 from helpers import python, save_npz, series
 from kerasmlp import __main__, flags
 from kerasmlp.runs import DECIDING
+from kerasmlp.runs.recipes import RECIPES
 from kerasmlp.runs.settings import Settings
 from kerasmlp.tensorboard.tags import TAGS, about
 from kerasmlp.train import train
@@ -151,6 +153,15 @@ def test_the_table_of_dependencies_names_each_of_them_once():
     table = text(ROOT / "docs/reference/versions.md").partition("| dependency |")[2].partition("\n\n")[0]
     named = re.findall(r"^\| ([a-z][a-z-]*) \|", table, re.MULTILINE)
     assert named == [re.match(r"[a-z-]+", each)[0] for each in project["dependencies"]]
+
+
+def test_the_table_of_recipes_has_the_flags_of_each():
+    rows = re.findall(r"^\| `(\w+)` \| `(--.*)` \|$", text(ROOT / "docs/how-to/train.md"), re.MULTILINE)
+    assert [name for name, _ in rows] == [name for name, recipe in RECIPES.items() if recipe]
+    for name, argv in rows:
+        given = flags.parse(Settings, "kerasmlp.train", shlex.split(argv), Settings())
+        assert dataclasses.replace(given, recipe=name) == Settings(recipe=name)
+        assert argv.count("--") == len(RECIPES[name])
 
 
 def test_the_notebook_is_the_tutorial():

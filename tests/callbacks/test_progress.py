@@ -84,6 +84,13 @@ def test_the_bar_has_the_steps_and_the_time_that_is_left(terminal, begun, capsys
     assert erased
 
 
+def test_the_bar_of_an_epoch_goes_when_it_ends(terminal, begun):
+    line = begun()
+    line.on_epoch_end(3, {"loss": 0.5})
+    assert line._bar.tasks == []
+    line.on_train_end()
+
+
 def test_in_a_notebook_a_line_is_drawn_again_and_has_an_end(begun, capsys):
     line = begun()
     line._in_notebook = True

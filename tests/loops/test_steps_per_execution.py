@@ -11,7 +11,7 @@ import kerasmlp
 from helpers import assert_same
 from keras_models import X, Y, batches, dense, made, two_sided, weights
 from kerasmlp.data import Batches
-from kerasmlp.loops import automatic_steps, responsive_steps
+from kerasmlp.loops import automatic_steps, responsive_steps, set_steps
 from kerasmlp.loops.steps_per_execution import GROUP_BYTES
 
 
@@ -87,10 +87,17 @@ def test_a_model_without_a_forward_pass_has_one_step_an_execution():
     assert automatic_steps(made(keras.Model, weighted_metrics=None), batches()) == 1
 
 
-def test_auto_leaves_what_compile_has_set(unhurried):
-    data = np.zeros((40, 3), np.float32), np.zeros(40, np.float32)
-    for of_compile, asked, expected in ((1, None, 1), (1, "auto", 10), (3, "auto", 3), (3, 5, 5)):
-        model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
-        model.compile("sgd", "mse", jit_compile=False, steps_per_execution=of_compile)
-        kerasmlp.fit(model, *data, batch_size=4, steps_per_execution=asked, verbose=0)
-        assert model.steps_per_execution == expected
+@pytest.mark.parametrize(
+    "of_compile, asked, expected", [(1, "auto", 3), (2, "auto", 2), (2, 5, 5), (1, 5, 5), (2, 1, 1)]
+)
+def test_auto_leaves_what_compile_has_set(of_compile, asked, expected, unhurried):
+    model = made(dense, steps_per_execution=of_compile)
+    set_steps(model, asked, batches())
+    assert model.steps_per_execution == expected
+
+
+@pytest.mark.parametrize("asked, expected", [(None, 1), (5, 5)])
+def test_fit_sets_the_steps_that_are_asked_for(asked, expected):
+    model = made(dense)
+    kerasmlp.fit(model, X, Y, batch_size=7, steps_per_execution=asked, verbose=0, loop="eager")
+    assert model.steps_per_execution == expected

@@ -21,6 +21,7 @@ def test_each_metric_has_a_panel_with_its_numbers(tmp_path):
     }
     assert [text.get_text() for text in accuracy.get_legend().get_texts()] == list(lines(accuracy))
     assert f1.get_legend() is None
+    assert [tick for tick in accuracy.get_xticks() if 0 < tick < 3] == [1, 2], "no half epochs"
     assert set(lines(loss)) == {"training, running mean", "validation"}
     assert lines(mae)["validation"] == [[2, 3]]
     assert lines(f1) == {}

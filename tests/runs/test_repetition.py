@@ -158,6 +158,7 @@ def test_one_seed_has_no_deviation(repeat, capsys):
 
 
 def test_seeds_beyond_the_largest_are_refused(repeat, tmp_path, capsys):
+    assert seeds.Settings(seed=2**31 - 3, seeds=3).all_seeds[-1] == 2**31 - 1
     assert repeat("--seed", 2**31 - 2) == 2
     assert "--seeds: expected no seed above 2147483647; received 3" in capsys.readouterr().err
     assert not (tmp_path / "mine").exists()
