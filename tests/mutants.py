@@ -8,6 +8,7 @@ The default tests that run a fault's line are called, those of its package first
 until one fails. `python tests/mutants.py --again` tries the faults again that no test has noticed.
 """
 
+import ast
 import concurrent.futures
 import contextlib
 import dataclasses
@@ -48,11 +49,13 @@ PACKAGES = (
 
 NEEDLESS = (
     *("frozen", "strict", "encoding", "daemon", "missing_ok", "cancel_futures"),
-    *("autograph", "reduce_retracing", "stacklevel"),
+    *("autograph", "flush", "reduce_retracing", "stacklevel"),
 )
 """Keyword arguments that change no result on Linux, but how long it takes or what may be changed."""
-UNNOTICED = re.compile(rf"\b({'|'.join(NEEDLESS)})=(True|False)|(^|[(,])\s*\*,|if TYPE_CHECKING")
-"""Lines in which a number, a condition or the `*` of a signature is not changed."""
+UNNOTICED = re.compile(
+    rf"\b({'|'.join(NEEDLESS)})=(True|False)|(^|[(,])\s*\*,|if TYPE_CHECKING|@without_autograph"
+)
+"""Lines in which a number, a condition, the `*` of a signature or a decorator is not changed."""
 
 
 class RemoveStatement(Operator):
@@ -202,8 +205,9 @@ class Suite:
         """
         lines = self.tests_of_lines.get(mutant.module, {})
         own = f"tests/{mutant.package}/"
-        run = max((int(line) for line in lines if lines[line] and int(line) <= mutant.line), default=0)
-        on_line = set(lines.get(str(run), ()))  # a statement is known by its first line
+        near = lines_near(ROOT / mutant.module, mutant.line)
+        run = next((str(line) for line in near if lines.get(str(line))), "")
+        on_line = set(lines.get(run, ()))
         in_module = {test for tests in lines.values() for test in tests if test.startswith(own)}
         in_package = {test for test in self.seconds if test.startswith(own)}
 
@@ -218,6 +222,26 @@ class Suite:
         ordered = sorted((on_line | in_package) & self.seconds.keys(), key=place)
         spent = itertools.accumulate(self.seconds[test] for test in ordered)
         return [test for test, until in zip(ordered, spent, strict=True) if until <= most] or ordered[:1]
+
+
+def lines_near(module: Path, line: int) -> range:
+    """Return the lines of a function by which the tests of a line are known, the best one first.
+
+    A statement is known by its first line; a signature, which runs at the import, by the function's
+    first line. What is outside of functions has none.
+    """
+    functions = [
+        node
+        for node in ast.walk(ast.parse(module.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef) and node.lineno <= line <= (node.end_lineno or 0)
+    ]
+    if not functions:
+        return range(0)
+    function = max(functions, key=lambda node: node.lineno)
+    first = function.body[0].lineno
+    if line < first:
+        return range(first, (function.end_lineno or first) + 1)
+    return range(line, first - 1, -1)
 
 
 def measure(copy: Path) -> Suite:

@@ -20,6 +20,7 @@ def test_build_creates_the_variables_of_the_handbook():
     }
     assert model.count_params() == 79_510
     assert model.head.count_params() == 1_010
+    assert (MLP().name, MLP(name="mine").name) == ("mlp", "mine")  # Keras would count: mlp_1
 
 
 def test_a_unit_is_a_weighted_sum_plus_a_bias():

@@ -29,7 +29,7 @@ REFUSED = {
     "text": (lambda: io.BytesIO(b"a digit"), "expected an image file, as PNG or JPEG"),
     "nothing": (lambda: io.BytesIO(), "expected an image file, as PNG or JPEG"),
     "truncated": (lambda: io.BytesIO(file(noisy_seven()).getvalue()[:9000]), "truncated"),
-    "no pixels": (lambda: of_size(0, 0), "expected"),
+    "no pixels": (lambda: of_size(0, 5), "expected an image file, as PNG or JPEG"),
     "30,000 x 30,000": (lambda: of_size(30_000, 30_000), "expected at most 89 million pixels"),
     "10,000 x 10,000": (lambda: of_size(10_000, 10_000), "expected at most 89 million pixels"),
     "16 bits": (

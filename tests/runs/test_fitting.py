@@ -366,6 +366,20 @@ def test_a_run_is_not_another_one(tmp_path, capsys):
     assert capsys.readouterr().err == "resuming after step 1 of 2\n"
 
 
+def test_a_run_that_was_stopped_early_is_not_trained_on(tmp_path):
+    def fitted(run, **given):
+        stop = keras.callbacks.EarlyStopping("loss", min_delta=100)
+        arguments = {"epochs": 5, "verbose": 0, "batch_size": 10, "loop": "eager", "callbacks": [stop]}
+        model = small()
+        return kerasmlp.fit(model, X, Y, run=tmp_path / run, **arguments, **given).epoch, state(model)
+
+    epochs, ended = fitted("mine")
+    assert epochs == [0, 1]
+    again, unchanged = fitted("mine", resume=True)
+    assert again == epochs
+    assert_same(unchanged, ended)
+
+
 @pytest.mark.parametrize("loop", cases(("fit", "graph"), default=("fit",)))
 @pytest.mark.parametrize("kind", cases(("two", "dataset"), default=("two",)))
 def test_the_program_serves_models_of_every_kind(kind, loop):

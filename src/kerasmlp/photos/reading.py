@@ -27,8 +27,6 @@ def read(source: Path | IO[bytes]) -> Grey:
         OSError: the file cannot be read.
     """
     with _value_errors(), Image.open(source) as image:
-        if 0 in image.size:
-            raise ValueError("expected an image with pixels; received an image without pixels")
         frames = getattr(image, "n_frames", 1)
         if frames > 1 and image.format != "MPO":  # a phone's JPEG, with a preview as second frame
             raise ValueError(f"expected an image with one frame; received {frames}. Save one of them.")
