@@ -17,7 +17,7 @@ from kerasmlp.data.epochs import Epochs
 from kerasmlp.loops import LOOPS
 from small_models import Recorder
 
-ORDERS = settings(max_examples=settings().max_examples // 6, stateful_step_count=6)
+ORDERS = settings(max_examples=settings().max_examples // 12, stateful_step_count=6)
 
 
 class Numbers(Epochs):
