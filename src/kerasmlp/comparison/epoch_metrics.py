@@ -1,5 +1,6 @@
 """The metrics of an epoch: those that a loop reports, compared with those of the reference."""
 
+import contextlib
 import itertools
 import math
 import statistics
@@ -187,34 +188,38 @@ class EpochMetrics:
 
     def _evaluated(self, batches: Iterable[Batch], *, training: bool = False) -> dict[str, float]:
         """Return the metrics of batches at the end of the epoch. No callback hears of it."""
-        current = self.values()
-        self._reference.restore(self._end)
-        self.restore([np.zeros_like(value) for value in current])
-        for batch in batches:
-            self._add_pass(batch, training=training)
-        results = self._results(self.values())
-        self.restore(current)
-        return results
+        with self._anew(self._end):
+            for batch in batches:
+                self._add_pass(batch, training=training)
+            return self._results(self.values())
 
     def _taken(
         self, *, training: bool, swapped: bool = False, after_update: bool = False
     ) -> dict[str, float]:
         """Take the epoch again; the metrics of each step are those of a forward pass of its own."""
-        current, variables = self.values(), self._reference.variables
+        variables = self._reference.variables
         assert self._begin is not None
-        self._reference.restore(self._begin)
+        with self._anew(self._begin):
+            for batch in self._batches():
+                if after_update:
+                    RIGHT.take(self._model, batch)
+                at = values(variables)
+                self._add_pass(batch, training=training, swapped=swapped)
+                assign(variables, at)
+                if not after_update:
+                    RIGHT.take(self._model, batch)
+            return self._results(self.values())
+
+    @contextlib.contextmanager
+    def _anew(self, at: State) -> Iterator[None]:
+        """A context that begins in the state `at` with metrics of nothing, and puts them back."""
+        current = self.values()
+        self._reference.restore(at)
         self.restore([np.zeros_like(value) for value in current])
-        for batch in self._batches():
-            if after_update:
-                RIGHT.take(self._model, batch)
-            at = values(variables)
-            self._add_pass(batch, training=training, swapped=swapped)
-            assign(variables, at)
-            if not after_update:
-                RIGHT.take(self._model, batch)
-        results = self._results(self.values())
-        self.restore(current)
-        return results
+        try:
+            yield
+        finally:
+            self.restore(current)
 
     def _add_pass(self, batch: Batch, *, training: bool, swapped: bool = False) -> None:
         """Add the metrics of a forward pass."""
