@@ -1,4 +1,5 @@
 import os
+import pickle
 import signal
 import threading
 
@@ -19,6 +20,14 @@ def test_the_first_signal_is_noted_and_ctrl_c_after_it_raises(number, capfd):
     assert caught.value.status == 130
     assert signal.getsignal(number) is before
     assert capfd.readouterr().err == "stopping after this step; press Ctrl-C again to stop at once\n"
+
+
+@pytest.mark.parametrize("number, status", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interruption_is_the_same_in_another_process(number, status):
+    sent = Interrupted(number, "interrupted after step 3", "python -m mine")
+    received = pickle.loads(pickle.dumps(sent))
+    assert (received.status, str(received)) == (status, str(sent))
+    assert str(sent) == "interrupted after step 3; to resume: python -m mine"
 
 
 @pytest.mark.parametrize("first", [signal.SIGINT, signal.SIGTERM])

@@ -3,6 +3,7 @@ import json
 import urllib.request
 
 import pytest
+import tensorflow as tf
 from tensorflow.tsl.profiler.protobuf import xplane_pb2
 
 import browser
@@ -56,6 +57,20 @@ def test_executions_are_profiled_until_there_are_ten_steps(
         for event in line.events
     ]
     assert names.count("execution") == executions
+
+
+def test_a_training_that_ends_early_ends_its_profile(tmp_path, capsys):
+    callback = Profile(tmp_path / "train")
+    callback.set_params({"steps": 4})
+    for batch in (0, 1):
+        callback.on_train_batch_begin(batch)
+        callback.on_train_batch_end(batch)
+    callback.on_train_end()
+    callback.on_train_end()  # as in a run that is interrupted
+    tf.profiler.experimental.start(str(tmp_path / "other"))  # an error while another one is made
+    tf.profiler.experimental.stop()
+    assert list((tmp_path / "train").rglob("*.xplane.pb"))
+    assert capsys.readouterr().err == ""
 
 
 @pytest.mark.thorough

@@ -4,6 +4,7 @@ import base64
 import dataclasses
 import html
 import io
+import math
 import re
 
 import pytest
@@ -114,9 +115,12 @@ def test_the_table_of_agreement():
     }
 
 
-def test_a_share_that_is_no_number_is_over_the_bound():
-    text = printed(row("fit", "diverges", measured=1, share=float("nan")))
-    assert cells(text, "Agreement")["fit"][-1] == "over the bound"
+@pytest.mark.parametrize(
+    "share, said", [(1.0, "100% of the bound"), (1.001, "over the bound"), (math.nan, "over the bound")]
+)
+def test_a_share_above_1_or_that_is_no_number_is_over_the_bound(share, said):
+    text = printed(row("fit", "diverges", measured=1, share=share))
+    assert cells(text, "Agreement")["fit"][-1] == said
 
 
 def test_the_table_of_differences_has_the_rows_that_are_not_identical():

@@ -109,6 +109,15 @@ def test_distortions_beyond_4096_pixels_are_an_error():
         Augmentation(0, 4097, 0)._fields(3, 2)
 
 
+def test_each_step_has_a_negative_seed_of_its_own(digits):
+    """Those of the order of the examples are not negative."""
+    batches = Batches(*digits, 7, seed=3, augment=AUGMENTATION)
+    images = tf.constant(digits[0][:4])
+    for step in (0, 1, 20):
+        expected = AUGMENTATION(images, tf.constant([3, -1 - step], tf.int64))
+        assert np.array_equal(batches.augmented(images, tf.constant(step, tf.int64)), expected)
+
+
 @pytest.mark.parametrize("sampling", cases(("shuffle", "replacement"), default=("shuffle",)))
 def test_an_augmented_batch_depends_only_on_the_seed_and_the_step(digits, sampling):
     """It is the same one by one and in groups, from any step on."""

@@ -314,6 +314,7 @@ def test_two_arrays_without_names_are_split_by_the_lines(square, tmp_path):
 def assert_split(path, keys, square):
     with pytest.raises(ValueError, match=f"there are only {keys[0]} and {keys[1]}; ") as raised:
         arrays_of(path)
+    assert "; with a seventh of them, drawn at random, to test on, this Python" in str(raised.value)
     x_train, y_train, x_test, y_test = converted(raised.value, path)
     assert (len(x_train), len(y_train), len(x_test), len(y_test)) == (11, 11, 1, 1)
     found = {(x.tobytes(), y) for x, y in zip([*x_train, *x_test], [*y_train, *y_test], strict=True)}
@@ -338,6 +339,7 @@ def test_a_validation_part_is_the_test_part_by_the_lines(square, read, tmp_path)
 def test_arrays_of_unknown_names_are_named_by_the_lines(keys, message, square, read, tmp_path):
     with pytest.raises(ValueError, match=message) as raised:
         read(**dict(zip(keys, square.values(), strict=True)))
+    assert "; with the right names in it, this Python" in str(raised.value)
     assert_same(converted(raised.value, tmp_path / "digits.npz"), expected(square))
 
 

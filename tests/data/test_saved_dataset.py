@@ -1,5 +1,7 @@
 """A user's dataset is saved with its batches and their order, if it has a fixed one."""
 
+import itertools
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -35,3 +37,14 @@ def test_batches_are_read_back_in_their_order(tmp_path):
 def test_a_dataset_without_fixed_batches_is_refused(dataset, message, tmp_path):
     with pytest.raises(ValueError, match=message):
         SavedDataset.save(dataset, tmp_path / "saved")
+
+
+def test_the_first_batch_that_changes_is_named(tmp_path):
+    passes = itertools.count()
+
+    def numbers():
+        return iter([0, 1, next(passes)])  # the third one counts how often the dataset is read
+
+    dataset = tf.data.Dataset.from_generator(numbers, output_signature=tf.TensorSpec([], tf.int64))
+    with pytest.raises(ValueError, match=r"\b3\b"):
+        SavedDataset.save(dataset.batch(1), tmp_path / "saved")

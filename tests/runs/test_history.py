@@ -14,6 +14,7 @@ def test_each_metric_has_a_panel_with_its_numbers(tmp_path):
     (tmp_path / "history.csv").write_text(CSV)
     accuracy, loss, f1, mae = history.draw(tmp_path, {"test_accuracy": 0.5, "test_loss": None}).axes
     assert [axes.get_title() for axes in (accuracy, loss, f1, mae)] == ["accuracy", "loss", "f1", "mae"]
+    assert accuracy.get_xlabel() == "epoch"
     assert lines(accuracy) == {
         "training, running mean": [[1, 0.5], [2, 0.75]],
         "validation": [[1, 0.625], [2, 0.5]],

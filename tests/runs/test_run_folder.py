@@ -9,7 +9,7 @@ from kerasmlp.runs.settings import Settings
 
 
 def test_a_run_without_a_name_never_takes_the_folder_of_another(tmp_path):
-    folders = {run_folder.create(tmp_path / "logs", None, "fit-seed0") for _ in range(4)}
+    folders = {run_folder.create(tmp_path / "all/logs", None, "fit-seed0") for _ in range(4)}
     assert len(folders) == 4
     assert all(folder.is_dir() and "-fit-seed0" in folder.name for folder in folders)
 

@@ -1,3 +1,6 @@
+import dataclasses
+import inspect
+
 import keras
 import numpy as np
 import pytest
@@ -34,8 +37,11 @@ def test_many_layers_are_not_all_named(layers, named):
 
 
 def test_the_settings_of_fit_are_those_of_keras():
-    given = FitSettings()
-    assert (given.epochs, given.batch_size, given.shuffle, given.loop) == (1, 32, True, "fit")
+    given, of_keras = dataclasses.asdict(FitSettings()), inspect.signature(keras.Model.fit).parameters
+    same = given.keys() & of_keras.keys() - {"batch_size", "verbose"}
+    assert len(same) == 8
+    assert {name: given[name] for name in same} == {name: of_keras[name].default for name in same}
+    assert (given["batch_size"], given["loop"]) == (32, "fit")
 
 
 def test_the_eager_loop_compiles_nothing():

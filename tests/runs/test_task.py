@@ -63,6 +63,26 @@ def test_bytes_in_any_arrays_stay_as_they_are(prepared, tmp_path, digits):
         assert next(iter(batches))[0].dtype == np.uint8
 
 
+def test_a_cosine_schedule_ends_with_the_last_step(prepared):
+    """Five batches an epoch, three epochs."""
+    optimizer = prepared(schedule="cosine", epochs=3).model.optimizer
+    optimizer.iterations.assign(15)
+    assert float(optimizer.learning_rate) == pytest.approx(0, abs=1e-9)
+    optimizer.iterations.assign(14)
+    assert 0 < float(optimizer.learning_rate) < 1e-3
+    optimizer = prepared().model.optimizer
+    optimizer.iterations.assign(25)
+    assert float(optimizer.learning_rate) == np.float32(1e-3)
+
+
+@pytest.mark.parametrize("strategy, seconds", [("none", 3e-5), ("mirrored", 5e-3)])
+def test_a_step_of_several_replicas_is_slower(strategy, seconds, prepared, monkeypatch):
+    asked = []
+    monkeypatch.setattr(task, "responsive_steps", lambda *given: asked.append(given) or 2)
+    assert prepared(strategy=strategy).model.steps_per_execution == 2
+    assert asked == [(323, 5, 36, 5, seconds)]
+
+
 @pytest.mark.parametrize("of_model, asked", [(True, False), (False, True), (False, False)])
 def test_xla_takes_both_the_model_and_the_settings(of_model, asked, prepared):
     assert not prepared(compiled(dense, jit_compile=of_model), jit_compile=asked).model.jit_compile
