@@ -106,12 +106,15 @@ class Batches(Epochs):
         left = self.examples - step % self._steps_per_pass * self.batch_size
         return self._shuffled(step, tf.minimum(left, self.batch_size))
 
-    def epoch(self, epoch: int | tf.Tensor, first_step: int = 0) -> tf.data.Dataset:
+    def epoch(
+        self, epoch: int | tf.Tensor, first_step: int = 0, *, parallel: bool = True
+    ) -> tf.data.Dataset:
         """Return the batches of one epoch in order: `(x, y)`, or another form that `fit` takes.
 
         Args:
             epoch: counted from 0.
             first_step: the first step in the epoch, counted from 0.
+            parallel: whether each core prepares a batch at a time. All of them are in memory.
         """
 
         @without_autograph
@@ -119,7 +122,7 @@ class Batches(Epochs):
             return self.batch(tf.cast(epoch, tf.int64) * self.steps_per_epoch + step_in_epoch)
 
         steps = tf.data.Dataset.range(first_step, self.steps_per_epoch)
-        batches = steps.map(batch, num_parallel_calls=tf.data.AUTOTUNE)
+        batches = steps.map(batch, num_parallel_calls=tf.data.AUTOTUNE if parallel else None)
         return without_tuner(batches.prefetch(tf.data.AUTOTUNE))
 
     def batch(self, step: int | tf.Tensor) -> Any:
@@ -278,4 +281,4 @@ def in_order(
 ) -> tf.data.Dataset:
     """Return all examples once, in their order, for evaluation, in batches as `Batches.epoch` has."""
     kind = {"sample_weight": sample_weight, "are_images": are_images}
-    return Batches(x, y, batch_size, sampling="in order", **kind).epoch(0)
+    return Batches(x, y, batch_size, sampling="in order", **kind).epoch(0, parallel=False)

@@ -94,7 +94,7 @@ class Examples:
         """Return the examples in batches, in their order, for evaluation."""
         if self._dataset is not None:
             return self._dataset
-        return self._in_order.epoch(0)
+        return self._in_order.epoch(0, parallel=False)
 
     @functools.cached_property
     def _in_order(self) -> Batches:
