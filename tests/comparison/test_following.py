@@ -74,6 +74,28 @@ def test_a_right_training_is_seen_step_by_step(watched, hears):
     assert watched.follower.measured == 0  # all were the same bits
 
 
+@pytest.fixture(scope="module")
+def averaging():
+    return Bench(lambda: keras.optimizers.SGD(0.1, use_ema=True, ema_momentum=0.9))
+
+
+@pytest.mark.parametrize("hears", [True, False])
+@pytest.mark.parametrize("finalises", [True, False])
+def test_the_weights_become_the_averages_at_the_end_and_not_before(averaging, hears, finalises):
+    watched = Watched(averaging)
+    for epoch in range(2):
+        (watched.heard_epoch if hears else watched.drawn_epoch)(epoch)
+    assert watched.divergence is None
+    if finalises:  # if it draws, before its last step was looked at
+        watched.model.optimizer.finalize_variable_values(watched.model.trainable_variables)
+    watched.follower.check_end(2)
+    assert watched.follower.steps == 2 * STEPS
+    if finalises:
+        assert watched.divergence is None
+    else:
+        assert watched.divergence.cause.startswith("EMA is not finalised")
+
+
 def test_a_loop_that_draws_without_end_is_stopped(bench):
     watched = Watched(bench, most_draws=2)
     batch, *_ = watched.batches(0)
@@ -258,20 +280,6 @@ def test_a_loop_that_goes_on_although_a_callback_stops_it():
         watched.divergence.what == "the loop goes on after step 3, though a callback set stop_training"
     )
     assert watched.divergence.cause == "the loop ignores its callbacks"
-
-
-@pytest.mark.parametrize("finalized", [True, False])
-def test_an_average_of_the_weights_is_finalized_at_the_end(finalized):
-    bench = Bench(lambda: keras.optimizers.SGD(0.1, use_ema=True, ema_momentum=0.5))
-    watched = Watched(bench)
-    for epoch in range(2):
-        watched.drawn_epoch(epoch)
-    if finalized:  # before the last step was looked at
-        watched.model.optimizer.finalize_variable_values(watched.model.trainable_variables)
-    watched.follower.check_end(2)
-    cause = watched.divergence and watched.divergence.cause
-    assert (cause is None) == finalized
-    assert finalized or "EMA is not finalised" in cause or "finalize" in cause
 
 
 def test_batches_that_are_left_over_when_gradients_are_accumulated():
