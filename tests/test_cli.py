@@ -145,6 +145,18 @@ import matplotlib, pandas, scipy, sklearn
     assert (done.returncode, done.stdout) == (0, "set()\n"), done.stderr
 
 
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="the system has no /proc")
+def test_what_is_dropped_leaves_no_file_open():
+    def files():
+        return len(list(Path("/proc/self/fd").iterdir()))
+
+    before = files()
+    for _ in range(3):
+        with cli.quiet(verbose=False):
+            assert files() > before
+    assert files() == before
+
+
 def test_a_quiet_start_prints_nothing_and_collects_no_garbage():
     program = """
 import gc

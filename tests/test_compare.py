@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from helpers import cases, events, python
+from kerasmlp import comparison
 from kerasmlp.compare import main
 
 QUICK = ("--data", "mnist5k", "--epochs", "1", "--batch-size", "500", "--repeats", "1")
@@ -40,14 +41,61 @@ def test_the_command_writes_a_report(tmp_path):
             assert (sub_run, f"_hparams_/{name}") in written
 
 
-@pytest.mark.thorough
-def test_the_exit_status_of_a_divergence_is_1(tmp_path, monkeypatch, capsys):
+def test_the_command_prints_verdicts_and_its_exit_status_is_1_if_a_loop_diverges(
+    npz, tmp_path, monkeypatch, capsys
+):
     monkeypatch.chdir(tmp_path)
-    step = ("--train-step", "own_loops:applied_twice", "--loops", "fit")
-    assert main([*QUICK, "--repeats", "0", *step]) == 1
-    printed = capsys.readouterr().out
-    assert "own_loops:applied_twice diverges: step 1: " in printed
-    assert printed.splitlines()[-1] == "1 of 2 loops agree"
+    flags = ["--data", str(npz), "--batch-size", "8", "--epochs", "1", "--repeats", "0"]
+    step = ["--train-step", "own_loops:applied_twice", "--explain"]
+    assert main([*flags, "--loops", "fit", *step]) == 1
+    first, *lines = capsys.readouterr().out.splitlines()
+    assert first == f"data: {npz}"
+    assert any("own_loops:applied_twice diverges: step 1: " in line for line in lines)
+    *_, explained, report, last = lines
+    assert explained
+    (folder,) = (tmp_path / "logs").iterdir()
+    assert report == f"report: {folder.relative_to(tmp_path)}"
+    assert last == "1 of 2 loops agree"
+    rows = json.loads((folder / "comparison.json").read_text())["rows"]
+    assert [(row["name"], row["verdict"]) for row in rows] == [
+        ("fit", "identical"),
+        ("own_loops:applied_twice", "diverges"),
+    ]
+    assert len(rows[0]["losses"]) == 5
+    assert "cost" not in rows[0]
+
+
+@pytest.mark.parametrize("agree, status", [(True, 0), (False, 1)])
+def test_a_model_beside_images_is_said_and_the_settings_reach_the_comparison(
+    agree, status, npz, tmp_path, monkeypatch, capsys
+):
+    heard = []
+
+    class Found:
+        summary = "all of them"
+
+        def show_tables(self, console):
+            print("tables")
+
+    Found.agree = agree
+
+    def compares(start, rows, *given):
+        compilation = {row.name: row.jit_compile for row in rows}
+        heard.append((start.batch_size, start.seed, compilation, *given[:3]))
+        return Found()
+
+    monkeypatch.setattr(comparison, "compare_rows", compares)
+    monkeypatch.setattr(comparison.report, "write", lambda found, folder, processes: None)
+    flags = ["--data", str(npz), "--batch-size", "8", "--seed", "3", "--epochs", "2", "--repeats", "4"]
+    flags += ["--loops", "fit", "graph", "--loop", "own_loops:by_hand", "--jit-compile"]
+    output = tmp_path / "report"
+    more = ["--time-limit", "9", "--model", "factories:small", "--output", str(output)]
+    assert main([*flags, *more]) == status
+    compilation = dict.fromkeys(("fit", "graph", "own_loops:by_hand"), True)
+    assert heard == [(8, 3, compilation, 2, 4, 9.0)]
+    printed = capsys.readouterr()
+    assert printed.out.splitlines() == [f"data: {npz}", "tables", f"report: {output}", "all of them"]
+    assert f"note: factories:small is compared on the images of {npz}; --data" in printed.err
 
 
 WRONG = [

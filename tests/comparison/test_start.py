@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import kinds
-from kerasmlp.comparison.start import handbook_model, start_from
+from kerasmlp.comparison.start import Start, handbook_model, start_from
 from kerasmlp.processes import dumps, loads
 
 DATA = kinds.data_of(kinds.plain)
@@ -13,6 +13,10 @@ DATA = kinds.data_of(kinds.plain)
 
 def start(make_model=kinds.plain, data=DATA, **options):
     return start_from(make_model, data, 8, 5, **options)
+
+
+def test_arrays_are_images_only_if_that_is_said():
+    assert not Start("nowhere:model", DATA, DATA, 2, 0).are_images
 
 
 @pytest.mark.parametrize(

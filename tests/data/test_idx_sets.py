@@ -87,6 +87,12 @@ def test_files_in_folders_below_are_found(place, make, tmp_path, expected):
         assert_same(read(str(folder))[0], expected)
 
 
+def test_a_misspelt_folder_is_answered_by_what_is_beside_it(make, tmp_path):
+    make(tmp_path / "mnist")
+    with pytest.raises(FileNotFoundError, match=rf"not exist; there is --data {tmp_path}/mnist$"):
+        read(str(tmp_path / "mnst"))
+
+
 def test_the_folder_itself_comes_before_those_below(make, tmp_path, expected):
     make(tmp_path / "raw")
     make(tmp_path / "raw/more", first=3)

@@ -415,6 +415,8 @@ def test_a_cross_entropy_above_that_of_guessing_is_a_warning(run, tmp_path, caps
         assert "the training has diverged: the loss of the last epoch is " in line
         assert "with a learning rate of 1e+06; guessing one of 3 classes gives 1.099; try" in line
         assert told(model(loss, 0.1), y, epochs=2) == []
+    (line,) = told(model(sparse, 1e6, 2), Y % 2, epochs=2)
+    assert "guessing one of 2 classes gives 0.6931" in line
     assert told(model(sparse, 1e6), Y, sample_weight=np.ones(20), epochs=2) == []
     assert told(model(sparse, 1e6, kernel_regularizer="l2"), Y, epochs=2) == []
     assert told(model("mse", 0.1, 1), Y + 100.0) == []

@@ -39,6 +39,9 @@ def test_the_environment_names_versions_and_machine():
     found = environment()
     assert found["versions"]["tensorflow"] == tf.__version__
     assert found["machine"]["cores"] >= 1
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists() and "model name" in cpuinfo.read_text():
+        assert f"model name\t: {found['machine']['processor']}\n" in cpuinfo.read_text()
 
 
 def test_what_a_killed_run_has_half_written_is_removed_and_what_it_appended_is_cut(tmp_path):

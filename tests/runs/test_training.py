@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import functools
 import json
 
 import numpy as np
@@ -9,11 +10,29 @@ import pytest
 
 import kerasmlp
 from helpers import assert_same, cases, events
-from kerasmlp import runs, train as command
+from kerasmlp import data, runs, train as command
 from kerasmlp.data import read_source
+from kerasmlp.distribute import distribution
 from kerasmlp.exporting import Served
 from kerasmlp.loops import LOOPS
 from kerasmlp.train import train
+
+
+@pytest.mark.parametrize("model, any_arrays", [(None, False), ("mine:make", True)])
+def test_a_worker_reads_the_data_as_the_chief_does(model, any_arrays, monkeypatch, tmp_path):
+    read = []
+
+    def reads(*given):
+        read.append(given)
+        raise OSError("that is all")
+
+    monkeypatch.setattr(data, "read_source", reads)
+    settings = kerasmlp.Settings(data="x.npz", model=model, transpose=True, logdir=tmp_path)
+    workers = distribution("none")
+    for of_worker in (functools.partial(runs.follow, workers=workers), train):
+        with pytest.raises(OSError, match="that is all"):
+            of_worker(settings)
+    assert read == [("x.npz", any_arrays, True)] * 2
 
 
 @pytest.fixture

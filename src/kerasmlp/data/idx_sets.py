@@ -119,17 +119,21 @@ def is_meant(path: Path) -> bool:
 
 
 def near(path: Path) -> str:
-    """Return what to give for the IDX files in the folder of a path that does not exist, in words."""
-    found = _sets(path.parent, 0) if path.parent.is_dir() else []
+    """Return what to give for the IDX files beside a path that does not exist, in words."""
+    found = _beside(path)
     return f"; there is {', and '.join(_choices(found))}" if found else ""
+
+
+def _beside(path: Path) -> list[IdxSet]:
+    """Return the data sets in the folder of a path, or, if there are none, in the folders in it."""
+    return _sets(path.parent, 1) if path.parent.is_dir() else []
 
 
 def _meant(path: Path) -> list[IdxSet]:
     """Return the data sets that a path may mean."""
     if not path.exists():
-        near = _sets(path.parent, 1) if path.parent.is_dir() else []
         prefix = path.name.lower().rstrip("-_.")
-        return [found for found in near if found.prefix.lower() == prefix]
+        return [found for found in _beside(path) if found.prefix.lower() == prefix]
     if path.is_dir():
         found, folder = _sets(path), path
     elif NAME.fullmatch(path.name):
