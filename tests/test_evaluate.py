@@ -1,4 +1,5 @@
 import json
+import re
 
 import numpy as np
 import pytest
@@ -27,6 +28,12 @@ def test_what_is_written_is_what_scikit_learn_says_of_the_saved_model(finished, 
     lines = capsys.readouterr().out.splitlines()
     assert lines[-1] == f"test accuracy: {metrics['test_accuracy']:f}"
     assert f"data: {data}" in lines
+    assert f"expected calibration error: {written['calibration_error']:.4f}" in lines
+    assert f"written: {folder / 'evaluation.json'}, {folder / 'evaluation.png'}" in lines
+    tables = [re.findall(r"[\d.,]+", line) for line in lines if "│" in line]
+    assert ["0", *map(str, written["confusion"][0])] in tables
+    scores = [f"{written[name][0]:.4f}" for name in ("precision", "recall", "f1")]
+    assert ["0", *scores, str(sum(written["confusion"][0]))] in tables
 
 
 @pytest.mark.parametrize(

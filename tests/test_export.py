@@ -37,7 +37,8 @@ def test_an_export_to_keras_replaces_an_older_one(finished, digits, tmp_path, ca
     (run, _), _ = finished
     (tmp_path / "model.keras").write_text("old")
     assert main([str(run), "--format", "keras", "--output", str(tmp_path)]) == 0
-    out = capsys.readouterr().out
+    out, err = capsys.readouterr()
+    assert err == "keras: exporting and checking\n"
     assert f"written: {tmp_path / 'model.keras'}" in out
     report = json.loads((tmp_path / "model.keras.json").read_text())
     assert report["equal_labels"] == 1

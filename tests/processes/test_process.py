@@ -1,6 +1,7 @@
 """A function is imported by its name and runs in another process: messages, result, errors."""
 
 import inspect
+import json
 import linecache
 import os
 import runpy
@@ -12,10 +13,11 @@ from pathlib import Path
 
 import pytest
 
+import process_work
 from helpers import python, without_posix
 from kerasmlp.processes.forks import ForkServer
 from kerasmlp.processes.messages import dumps, loads
-from kerasmlp.processes.process import Process, RemoteError
+from kerasmlp.processes.process import Process, RemoteError, _place
 
 WORK = "process_work"
 
@@ -67,6 +69,16 @@ def test_an_error_message_says_what_happened(function, seconds, message, options
         pytest.raises(RemoteError, match=message),
     ):
         process.receive(seconds)
+
+
+def test_the_place_of_an_error_is_the_last_one_in_the_users_code():
+    first = inspect.getsourcelines(process_work.fails)[1]
+    with pytest.raises(ValueError) as raised:
+        process_work.fails(None)
+    assert _place(raised.value) == f" (process_work.py, line {first + 1})"
+    with pytest.raises(json.JSONDecodeError) as raised:
+        json.loads("[")
+    assert _place(raised.value).startswith(" (test_process.py, line ")
 
 
 def test_a_process_that_takes_long_to_end_has_the_status_that_it_ends_with(options):
