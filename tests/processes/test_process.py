@@ -4,6 +4,7 @@ import inspect
 import json
 import linecache
 import os
+import resource
 import runpy
 import signal
 import subprocess
@@ -15,6 +16,7 @@ import pytest
 
 import process_work
 from helpers import python, without_posix
+from kerasmlp.processes import peak_megabytes
 from kerasmlp.processes.forks import ForkServer
 from kerasmlp.processes.messages import dumps, loads
 from kerasmlp.processes.process import Process, RemoteError, _place
@@ -108,6 +110,24 @@ def test_the_peak_memory_of_a_forked_process_is_that_of_a_new_one(forks):
         with Process(f"{WORK}:uses_numpy", **options) as process:
             peaks.append(process.receive(60))
     assert peaks[1] == pytest.approx(peaks[0], rel=0.1)
+
+
+def test_without_proc_the_peak_memory_is_that_of_getrusage(monkeypatch, tmp_path):
+    monkeypatch.setattr("kerasmlp.processes.process._STATUS", tmp_path / "none")
+    bytes_of_a_unit = 1 if sys.platform == "darwin" else 1024
+    expected = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * bytes_of_a_unit / 2**20
+    assert peak_megabytes() == pytest.approx(expected, rel=0.01)
+
+
+def test_processes_that_have_ended_leave_no_file_open(options):
+    def files():
+        return len(list(Path("/proc/self/fd").iterdir()))
+
+    before = files()
+    for _ in range(3):
+        with Process(f"{WORK}:doubles", 0, **options) as process:
+            assert process.receive(60) == "done"
+    assert files() <= before
 
 
 def test_a_forked_process_is_killed_with_what_it_started(forks):
