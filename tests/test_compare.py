@@ -41,6 +41,7 @@ def test_the_command_writes_a_report(tmp_path):
             assert (sub_run, f"_hparams_/{name}") in written
 
 
+@pytest.mark.thorough
 def test_the_command_prints_verdicts_and_its_exit_status_is_1_if_a_loop_diverges(
     npz, tmp_path, monkeypatch, capsys
 ):
@@ -80,21 +81,26 @@ def test_a_model_beside_images_is_said_and_the_settings_reach_the_comparison(
     Found.agree = agree
 
     def compares(start, rows, *given):
-        compilation = {row.name: row.jit_compile for row in rows}
-        heard.append((start.batch_size, start.seed, compilation, *given[:3]))
+        kinds = {row.name: (row.jit_compile, row.is_step) for row in rows}
+        heard.append((start.batch_size, start.seed, kinds, *given[:3]))
         return Found()
 
     monkeypatch.setattr(comparison, "compare_rows", compares)
     monkeypatch.setattr(comparison.report, "write", lambda found, folder, processes: None)
     flags = ["--data", str(npz), "--batch-size", "8", "--seed", "3", "--epochs", "2", "--repeats", "4"]
-    flags += ["--loops", "fit", "graph", "--loop", "own_loops:by_hand", "--jit-compile"]
+    flags += ["--loops", "fit", "graph", "--loop", "own_loops:by_hand", "--jit-compile", "--explain"]
+    flags += ["--train-step", "own_loops:applied_twice"]
+    monkeypatch.setattr(comparison.report, "explanation", lambda found: "what it means")
     output = tmp_path / "report"
     more = ["--time-limit", "9", "--model", "factories:small", "--output", str(output)]
     assert main([*flags, *more]) == status
-    compilation = dict.fromkeys(("fit", "graph", "own_loops:by_hand"), True)
-    assert heard == [(8, 3, compilation, 2, 4, 9.0)]
+    kinds = dict.fromkeys(("fit", "graph", "own_loops:by_hand"), (True, False))
+    kinds["own_loops:applied_twice"] = True, True
+    assert heard == [(8, 3, kinds, 2, 4, 9.0)]
     printed = capsys.readouterr()
-    assert printed.out.splitlines() == [f"data: {npz}", "tables", f"report: {output}", "all of them"]
+    assert printed.out.splitlines() == [
+        *(f"data: {npz}", "tables", "what it means", f"report: {output}", "all of them")
+    ]
     assert f"note: factories:small is compared on the images of {npz}; --data" in printed.err
 
 
