@@ -72,7 +72,7 @@ def ours(
 
     from kerasmlp.callbacks import Interruption, Stopwatch
     from kerasmlp.checkpoints import Checkpoint, Checkpoints
-    from kerasmlp.data import Batches, Examples, in_order
+    from kerasmlp.data import Batches, Examples
     from kerasmlp.loops import LOOPS, responsive_steps
     from kerasmlp.models import compiled_mlp
     from kerasmlp.runs import Settings
@@ -87,7 +87,7 @@ def ours(
     per_epoch = train.steps_per_epoch
     responsive = responsive_steps(model.count_params(), BATCH, data.images[0].nbytes, per_epoch)
     model.steps_per_execution = steps(per_epoch) if steps else responsive
-    test = in_order(data.test_images, data.test_labels)
+    test = Examples(data.test_images, data.test_labels, are_images=True).in_order()
 
     class AsIfEvaluated(keras.callbacks.Callback):
         """Gives the callbacks of a run the metrics of a validation, whose time is not theirs."""

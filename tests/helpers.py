@@ -19,7 +19,7 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 
 from kerasmlp.checkpoints import files
-from kerasmlp.data.batches import Batches, in_order
+from kerasmlp.data import Batches, Examples
 from kerasmlp.loops.builtin import LOOPS
 from kerasmlp.runs import run_folder
 
@@ -73,13 +73,19 @@ def compiled(layers, *, optimizer=None, jit_compile=False, steps_per_execution=1
     return model
 
 
+def validation_batches(digits, examples=11, batch_size=4):
+    """The first examples, in order: by default two full batches and a partial one."""
+    images, labels = (part[:examples] for part in digits)
+    return Examples(images, labels, are_images=True, batch_size=batch_size).in_order()
+
+
 def run(loop, model, digits, *, epochs=2, batch_size=7, callbacks=(), validation=True, **options):
     """Train `model` with the loop of that name; 40 examples by 7 leave a partial batch of 5."""
     images, labels = digits
     return LOOPS[loop](
         model,
         Batches(images, labels, batch_size, seed=5, **options),
-        in_order(images[:11], labels[:11], batch_size=4) if validation else None,
+        validation_batches(digits) if validation else None,
         epochs,
         list(callbacks),
     )

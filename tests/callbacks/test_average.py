@@ -1,8 +1,7 @@
 import pytest
 
-from helpers import assert_same, cases, compiled, run, state
+from helpers import assert_same, cases, compiled, run, state, validation_batches
 from kerasmlp.callbacks.average import EvaluateAverage
-from kerasmlp.data.batches import in_order
 from kerasmlp.loops import LOOPS
 from small_models import average, dense
 
@@ -18,9 +17,7 @@ def test_validation_uses_the_averaged_weights_and_training_does_not_change(varia
     plain_history = run(loop, plain, digits)
 
     # At the end of the training the weights become the averages.
-    images, labels = digits
-    validation = in_order(images[:11], labels[:11], batch_size=4)
-    evaluated = model.evaluate(validation, return_dict=True, verbose=0)
+    evaluated = model.evaluate(validation_batches(digits), return_dict=True, verbose=0)
     for name, value in evaluated.items():
         assert history[f"val_{name}"][-1] == value
     assert all(

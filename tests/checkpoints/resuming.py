@@ -7,10 +7,10 @@ import signal
 import keras
 import numpy as np
 
-from helpers import LOOPS, bits, compiled, datasets, events, state
+from helpers import LOOPS, bits, compiled, datasets, events, state, validation_batches
 from kerasmlp.callbacks import Interrupted, Interruption
 from kerasmlp.checkpoints import Checkpoint, Checkpoints, put_variables
-from kerasmlp.data.batches import Batches, in_order
+from kerasmlp.data import Batches
 from kerasmlp.loops import build
 from small_models import dropout
 
@@ -94,7 +94,7 @@ def train(
         others = [Steps(), *callbacks(folder), keras.callbacks.History()]
         checkpoint = Checkpoint(files, (every, "step"), "val_loss", others, dict, interruption, resumed)
         heard = [*others, BreakOff(step, None if crash else interruption), checkpoint]
-        validation = in_order(images[:10], labels[:10], batch_size=10)
+        validation = validation_batches(digits, examples=10, batch_size=10)
         try:
             history = LOOPS[loop](model, batches, validation, epochs, heard, initial_step)
         except BaseException:

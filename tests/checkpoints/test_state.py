@@ -3,11 +3,11 @@ import numpy as np
 import pytest
 from keras import layers
 
-from helpers import assert_same, cases, compiled, state
+from helpers import assert_same, cases, compiled, state, validation_batches
 from kerasmlp import loops
 from kerasmlp.checkpoints import files
 from kerasmlp.checkpoints.state import capture, put_callbacks, put_variables
-from kerasmlp.data.batches import Batches, in_order
+from kerasmlp.data import Batches
 from small_models import dense
 
 
@@ -97,8 +97,9 @@ def keras_callbacks():
 
 def train(loop, model, digits, callbacks, **options):
     images, labels = digits
-    validation = in_order(images[:11], labels[:11], batch_size=4)
-    return loop(model, Batches(images, labels, 7, seed=5), validation, 4, callbacks, **options)
+    return loop(
+        model, Batches(images, labels, 7, seed=5), validation_batches(digits), 4, callbacks, **options
+    )
 
 
 LOOP_PAIRS = {

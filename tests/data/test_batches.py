@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from helpers import cases
-from kerasmlp.data.batches import Batches, in_order
+from kerasmlp.data import Batches, Examples
 
 
 def contents(dataset):
@@ -76,7 +76,7 @@ def test_replacement_draws_full_batches_uniformly():
 
 def test_evaluation_keeps_the_order_and_the_last_partial_batch():
     images = np.arange(10, dtype=np.uint8)[:, None, None, None]
-    read = contents(in_order(images, np.arange(10), batch_size=4))
+    read = contents(Examples(images, np.arange(10), are_images=True, batch_size=4).in_order())
     assert [len(y) for _, y in read] == [4, 4, 2]
     assert np.array_equal(np.concatenate([y for _, y in read]), np.arange(10))
     assert np.concatenate([x for x, _ in read]).dtype == np.float32
@@ -146,7 +146,7 @@ def test_mapped_images_that_were_read_do_not_stay_in_memory(tmp_path):
 
 def test_no_dataset_has_a_tuner_that_delays_the_end_of_its_iterator(digits):
     batches = Batches(*digits, 7)
-    for dataset in (batches.epoch(0), batches.groups(2), in_order(*digits)):
+    for dataset in (batches.epoch(0), batches.groups(2), Examples(*digits, are_images=True).in_order()):
         assert dataset.options().autotune.enabled is False
 
 

@@ -7,7 +7,7 @@ import pytest
 import scipy.sparse
 import tensorflow as tf
 
-from kerasmlp.data import Batches, Parts, in_order
+from kerasmlp.data import Batches, Examples, Parts
 
 X = np.arange(14, dtype=np.float32).reshape(7, 2) % 5
 RAGGED = tf.RaggedTensor.from_row_lengths(np.arange(9.0, dtype=np.float32), [2, 0, 1, 3, 1, 1, 1])
@@ -35,7 +35,7 @@ def test_rows_of_any_kind_are_gathered(kind, sampling):
 @pytest.mark.parametrize("kind", KINDS)
 def test_rows_of_any_kind_are_read_in_order(kind):
     given, dense, expected = KINDS[kind]
-    read = list(in_order(*Parts.of(given).padded, batch_size=4, are_images=False))
+    read = list(Examples(*Parts.of(given).padded, batch_size=4).in_order())
     assert np.array_equal(np.concatenate([dense(x) for x in read]), expected)
 
 
@@ -54,7 +54,7 @@ def test_optional_inputs_and_named_tuples_keep_their_structure():
     batches = Batches(x, y, 3, sampling="in order", are_images=False)
     assert batches.examples == 4
     assert not batches.has_groups
-    for dataset in (batches.epoch(0), in_order(x, y, batch_size=3, are_images=False)):
+    for dataset in (batches.epoch(0), Examples(x, y, batch_size=3).in_order()):
         (x_batch, y_batch), (last, _) = dataset
         assert x_batch["a"] is None
         assert np.array_equal(x_batch["b"], X[1:4])

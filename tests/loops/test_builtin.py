@@ -10,7 +10,7 @@ from keras import layers
 
 from helpers import assert_same, cases, compiled, pairs, python, run, state
 from kerasmlp import loops
-from kerasmlp.data import Batches, in_order
+from kerasmlp.data import Batches, Examples
 from small_models import MODELS, dense, regularised
 
 HANDWRITTEN = ["graph", "eager"]
@@ -96,7 +96,8 @@ def test_the_reported_loss_is_the_mean_over_examples(loop, digits):
     images, labels = digits
     model = compiled(regularised, optimizer=lambda: keras.optimizers.SGD(0.0))
     history = run(loop, model, digits, epochs=1, validation=False)
-    expected = model.evaluate(in_order(images, labels), return_dict=True, verbose=0)
+    examples = Examples(images, labels, are_images=True)
+    expected = model.evaluate(examples.in_order(), return_dict=True, verbose=0)
     assert history["loss"][0] == pytest.approx(expected["loss"], rel=1e-6)
     assert history["accuracy"][0] == expected["accuracy"]
 

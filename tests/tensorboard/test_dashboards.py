@@ -10,7 +10,7 @@ from sklearn.metrics import confusion_matrix
 from helpers import events, image
 from kerasmlp.callbacks.losses import BatchLosses
 from kerasmlp.callbacks.stopwatch import Stopwatch
-from kerasmlp.data.batches import Batches, in_order
+from kerasmlp.data.batches import Batches
 from kerasmlp.data.dataset_batches import DatasetBatches
 from kerasmlp.data.examples import Examples
 from kerasmlp.loops.builtin import LOOPS
@@ -226,6 +226,6 @@ def test_many_classes_have_no_matrix_and_only_the_first_curves(tmp_path):
     stopwatch = Stopwatch(8)
     shown = all_dashboards(files, Examples(x, y), Examples(x, y), None, stopwatch, BatchLosses())
     callbacks = [stopwatch, shown["images"], shown["pr_curves"]]
-    LOOPS["fit"](model, batches, in_order(x, y, are_images=False), 1, callbacks)
+    LOOPS["fit"](model, batches, Examples(x, y).in_order(), 1, callbacks)
     files.close()
     assert tags(events(tmp_path), "validation") == {f"pr/{number}/pr_curves" for number in range(100)}

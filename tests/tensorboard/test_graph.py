@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from helpers import compiled, events, run
-from kerasmlp.data.batches import Batches, in_order
+from kerasmlp.data import Batches, Examples
 from kerasmlp.loops.builtin import LOOPS
 from kerasmlp.tensorboard.events import Events
 from kerasmlp.tensorboard.graph import Graph
@@ -109,7 +109,7 @@ def test_a_model_that_cannot_be_traced_has_no_graph(tmp_path, capsys):
     LOOPS["eager"](
         model,
         batches,
-        in_order(x, x[:, :1], are_images=False),
+        Examples(x, x[:, :1]).in_order(),
         1,
         [Graph(files, batches.epoch(0).element_spec[0])],
     )

@@ -83,9 +83,10 @@ class Start:
     def _in_order(self, data: "Parts | SavedDataset") -> "tf.data.Dataset":
         if not isinstance(data, Parts):
             return data.dataset()
-        from kerasmlp.data import in_order
+        from kerasmlp.data import Examples
 
-        return in_order(*data.padded, batch_size=self.batch_size, are_images=self.are_images)
+        examples = Examples(*data.padded, are_images=self.are_images, batch_size=self.batch_size)
+        return examples.in_order()
 
     def new_callbacks(self) -> "list[keras.callbacks.Callback]":
         """Return new copies of the callbacks."""

@@ -1,6 +1,6 @@
 from .any_arrays import AnyArrays as AnyArrays
 from .augmentation import Augmentation as Augmentation
-from .batches import Batches as Batches, in_order as in_order
+from .batches import Batches as Batches
 from .class_weight import weighted as weighted, weighted_dataset as weighted_dataset
 from .dataset_batches import DatasetBatches as DatasetBatches
 from .epochs import Epochs as Epochs

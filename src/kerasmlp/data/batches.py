@@ -269,16 +269,3 @@ class Batches(Epochs):
         map_start = images.offset - images.offset % mmap.ALLOCATIONGRANULARITY
         in_map = images.ctypes.data - np.frombuffer(images._mmap, np.uint8).ctypes.data
         return Path(images.filename).open("rb", buffering=0), map_start + in_map
-
-
-def in_order(
-    x: Any,
-    y: Any = None,
-    sample_weight: Any = None,
-    *,
-    batch_size: int = EVALUATION_BATCH_SIZE,
-    are_images: bool = True,
-) -> tf.data.Dataset:
-    """Return all examples once, in their order, for evaluation, in batches as `Batches.epoch` has."""
-    kind = {"sample_weight": sample_weight, "are_images": are_images}
-    return Batches(x, y, batch_size, sampling="in order", **kind).epoch(0, parallel=False)

@@ -10,8 +10,8 @@ import tensorflow as tf
 from kerasmlp.data import (
     Batches,
     DatasetBatches,
+    Examples,
     Parts,
-    in_order,
     weighted,
     weighted_dataset,
 )
@@ -118,7 +118,7 @@ def _validation(settings: FitSettings, data: Any) -> tuple[tf.data.Dataset | Non
             data = _parts("validation_data", *keras.utils.unpack_x_y_sample_weight(data))
         held_out = data
         size = settings.validation_batch_size or settings.batch_size
-        data = in_order(*held_out.padded, batch_size=size, are_images=False)
+        data = Examples(*held_out.padded, batch_size=size).in_order()
     steps = settings.validation_steps
     return data if steps is None else data.take(steps), held_out
 
