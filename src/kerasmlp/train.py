@@ -22,6 +22,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         settings = flags.parse(Settings, "kerasmlp.train", argv, default)
         if settings.strategy == "multiworker":
             print("waiting for the other workers", file=sys.stderr)
+        from kerasmlp.data import read_ahead
+
+        read_ahead(settings.data)  # while TensorFlow is imported
         with cli.quiet_start(settings.verbose):
             workers = distribute.distribution(settings.strategy, settings.logical_cpus)
         if not workers.is_chief:

@@ -152,7 +152,7 @@ WAYS = {"plain": (False, ALL, 7), "XLA": (True, ALL[:3:2], 10), "XLA, all": (Tru
 """For each whether with XLA, the loops, and the size of a batch: with 10, all have one shape."""
 
 
-@pytest.mark.parametrize("way", cases(WAYS, default=("XLA",)))
+@pytest.mark.parametrize("way", cases(WAYS, default=()))
 def test_all_loops_train_the_same_on_augmented_images(digits, way):
     jit_compile, loops, size = WAYS[way]
     first = None

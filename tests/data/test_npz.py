@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from helpers import assert_same
-from kerasmlp.data.npz import read_npz
+from kerasmlp.data import npz, read_ahead
+from kerasmlp.data.npz import read_members, read_npz
 
 
 def test_an_npz_file_is_read(npz_path, expected):
@@ -15,6 +16,48 @@ def test_an_npz_file_is_read(npz_path, expected):
 def test_a_compressed_npz_file_is_read(tmp_path, arrays, expected):
     np.savez_compressed(tmp_path / "compressed.npz", **arrays)
     assert_same(read_npz(tmp_path / "compressed.npz"), expected)
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_arrays_have_their_type_shape_and_order_and_may_be_changed(order, tmp_path):
+    arrays = {
+        "a": np.asarray(np.arange(24.0).reshape(2, 3, 4), order=order),
+        "empty": np.zeros((0, 3), ">i2"),
+        "number": np.array(5),
+    }
+    np.savez(tmp_path / "any.npz", **arrays)
+    found = read_members(tmp_path / "any.npz")
+    assert found.keys() == arrays.keys()
+    assert_same(list(found.values()), list(arrays.values()))
+    assert found["a"].flags.writeable
+    assert found["a"].flags.f_contiguous == (order == "F")
+
+
+def test_a_file_that_was_read_ahead_is_not_read_again_but_once(npz_path, expected):
+    read_ahead(str(npz_path))
+    content = npz_path.read_bytes()
+    npz._ahead[npz_path].result()
+    npz_path.write_bytes(b"another file")
+    assert_same(read_npz(npz_path), expected)
+    with pytest.raises(ValueError, match="this is a text file"):
+        read_npz(npz_path)
+    npz_path.write_bytes(content)
+    read_ahead(str(npz_path))
+    assert read_members(npz_path, ["y_test"]).keys() == {"y_test"}
+    assert_same(read_npz(npz_path), expected)
+
+
+def test_what_is_wrong_with_a_file_that_was_read_ahead_is_an_error_when_it_is_read(tmp_path, arrays):
+    path = tmp_path / "data.npz"
+    np.savez(path, x=arrays["x_train"], y_train=np.zeros(11))
+    read_ahead(str(path))
+    with pytest.raises(ValueError, match="x_train is missing"):
+        read_npz(path)
+    read_ahead(str(path))
+    assert read_members(path).keys() == {"x", "y_train"}
+    for no_file in (tmp_path, tmp_path / "absent.npz"):
+        read_ahead(str(no_file))
+        assert no_file not in npz._ahead
 
 
 def npy(array):

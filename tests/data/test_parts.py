@@ -27,7 +27,9 @@ def test_rows_of_any_kind_are_gathered(kind, sampling):
     (x,) = Parts.of({"a": given}).parts
     batches = Batches(x, None, 3, seed=4, sampling=sampling, are_images=False)
     assert not batches.has_groups or kind == "text"
-    for step, batch in enumerate(batches.epoch(0)):
+    dataset = batches.epoch(0)
+    assert batches.element_spec == dataset.element_spec
+    for step, batch in enumerate(dataset):
         indices = batches.indices(tf.constant(step)).numpy()
         assert np.array_equal(dense(batch["a"]), expected[indices])
 

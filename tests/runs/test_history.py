@@ -30,6 +30,20 @@ def test_each_metric_has_a_panel_with_its_numbers(tmp_path):
     assert (tmp_path / "history.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_the_panels_and_their_numbers_are_inside_the_picture(tmp_path):
+    (tmp_path / "history.csv").write_text(
+        "epoch,loss,accuracy,mae\n0,1e38,0.00001234,-123456\n1,1,0.00001235,123456\n"
+    )
+    figure = history.draw(tmp_path, {"test_accuracy": 0.00001})
+    figure.draw_without_rendering()
+    boxes = [axes.get_tightbbox() for axes in figure.axes]
+    assert all(axes.get_window_extent().width > 300 for axes in figure.axes)
+    for box, following in zip(boxes, [*boxes[1:], None], strict=True):
+        assert box.x0 >= 0 and box.y0 >= 0
+        assert box.x1 <= (figure.bbox.x1 if following is None else following.x0)
+        assert box.y1 <= figure._suptitle.get_window_extent().y0
+
+
 def test_a_run_without_an_epoch_has_no_figure(tmp_path):
     for content in ("", "epoch,loss\n"):
         (tmp_path / "history.csv").write_text(content)

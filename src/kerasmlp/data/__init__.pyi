@@ -6,6 +6,7 @@ from .dataset_batches import DatasetBatches as DatasetBatches
 from .epochs import Epochs as Epochs
 from .examples import Examples as Examples
 from .loader import MNISTLoader as MNISTLoader
+from .mnist import read_ahead as read_ahead
 from .packing import packed as packed, unpacked as unpacked
 from .parts import Parts as Parts
 from .saved_dataset import SavedDataset as SavedDataset

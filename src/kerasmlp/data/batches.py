@@ -94,8 +94,12 @@ class Batches(Epochs):
     @property
     def has_groups(self) -> bool:
         """Whether batches can be stacked, and epochs begin with a pass over all examples."""
-        flat = tf.nest.flatten((self.x, self._given))
-        return self.steps is None and all(isinstance(part, np.ndarray) for part in flat)
+        return self.steps is None and self.has_arrays
+
+    @property
+    def has_arrays(self) -> bool:
+        """Whether all parts are arrays of NumPy."""
+        return all(isinstance(part, np.ndarray) for part in tf.nest.flatten((self.x, self._given)))
 
     def indices(self, step: tf.Tensor) -> tf.Tensor:
         """Return the indices, int64 `[batch]`, of the examples of a step, counted from 0."""
@@ -105,6 +109,16 @@ class Batches(Epochs):
             return tf.random.stateless_uniform(shape, seed, maxval=self.examples, dtype=tf.int64)
         left = self.examples - step % self._steps_per_pass * self.batch_size
         return self._shuffled(step, tf.minimum(left, self.batch_size))
+
+    @functools.cached_property
+    def element_spec(self) -> Any:
+        """The types and shapes of a batch; where it is of arrays, by the first one, which is quicker."""
+        if not self.has_arrays or self.augment is not None:
+            return super().element_spec
+        size = self.batch_size if self.sampling == "replacement" else None
+        return tf.nest.map_structure(
+            lambda part: tf.TensorSpec([size, *part.shape[1:]], part.dtype), self.batch(0)
+        )
 
     def epoch(
         self, epoch: int | tf.Tensor, first_step: int = 0, *, parallel: bool = True
@@ -144,7 +158,8 @@ class Batches(Epochs):
             first = group // groups_per_epoch * self.steps_per_epoch + group % groups_per_epoch * steps
             return tf.maximum(first, tf.constant(initial_step, tf.int64))
 
-        groups = tf.data.Dataset.counter(epoch * groups_per_epoch + in_epoch // steps).map(first_step)
+        first_group = epoch * groups_per_epoch + in_epoch // steps
+        groups = tf.data.Dataset.range(first_group, tf.int64.max).map(first_step)
         if self._prepares_ahead:
             groups = groups.map(without_autograph(lambda first: self._gather(first, steps))).prefetch(1)
         return without_tuner(groups)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from kerasmlp.data import npz
 from kerasmlp.data.arrays import Arrays, checked
 from kerasmlp.data.npz import read_npz
 
@@ -37,7 +38,7 @@ def read_mnist() -> Arrays:
         DownloadError: no mirror can be reached.
         OSError: the file in the cache is another one. It stays there.
     """
-    cache = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras")
+    cache = _cache()
     if (cached := _cached(cache)) is not None:
         return read_npz(cached)
     import keras  # here, because the other sources do not need it
@@ -56,6 +57,16 @@ def read_mnist() -> Arrays:
         f" ({'; '.join(dict.fromkeys(reasons))});"
         f" put mnist.npz into {cache / 'datasets'}, or give its path with --data"
     )
+
+
+def read_ahead(data: str) -> None:
+    """Begin to read the file that `data` means, if any, see `npz.begin_reading`. Needs no Keras."""
+    is_mnist = data in ("auto", "mnist")
+    npz.begin_reading(_cache() / "datasets" / "mnist.npz" if is_mnist else Path(data))
+
+
+def _cache() -> Path:
+    return Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras")
 
 
 def _cached(cache: Path) -> Path | None:

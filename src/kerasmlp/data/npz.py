@@ -3,10 +3,12 @@
 import contextlib
 import io
 import math
+import threading
 import zipfile
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import IO, Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.lib import format as npy
@@ -22,10 +24,12 @@ HEADER_LIMIT = 2**16
 
 
 class Header(NamedTuple):
-    """The type and the shape of an array in a file."""
+    """The type and the shape of an array in a file, the order of its values, and where they begin."""
 
     dtype: np.dtype[Any]
     shape: tuple[int, ...]
+    order: Literal["C", "F"]
+    end: int
 
     def __str__(self) -> str:
         return f"{self.dtype} {list(self.shape)}"
@@ -60,6 +64,33 @@ def read_members(path: Path, names: Sequence[str] | None = None) -> dict[str, ND
     Raises:
         ValueError: the file is damaged, or does not have these arrays.
     """
+    found = _ahead.pop(path).result() if path in _ahead else {}
+    if names is not None and set(names) <= found.keys():
+        return {name: found[name] for name in names}
+    return _read(path, names)
+
+
+_ahead: dict[Path, Future[dict[str, NDArray[Any]]]] = {}
+
+
+def begin_reading(path: Path) -> None:
+    """Begin to read the arrays `NPZ_MEMBERS` of a file in a thread. `read_members` takes them, once.
+
+    A file that has others, or is damaged, is read anew there.
+    """
+
+    def read() -> None:
+        try:
+            future.set_result(_read(path, NPZ_MEMBERS))
+        except Exception:  # which `read_members` raises again
+            future.set_result({})
+
+    if path.is_file():
+        future = _ahead[path] = Future()
+        threading.Thread(target=read, daemon=True).start()
+
+
+def _read(path: Path, names: Sequence[str] | None) -> dict[str, NDArray[Any]]:
     with _opened(path) as archive:
         if names is None:
             names = [name.removesuffix(".npy") for name in archive.namelist()]
@@ -90,8 +121,8 @@ def _header(archive: zipfile.ZipFile, name: str) -> Header | None:
 
 def _read_header(file: IO[bytes]) -> Header:
     start = io.BytesIO(file.read(HEADER_LIMIT))
-    shape, _, dtype = HEADER_READERS[npy.read_magic(start)](start)
-    return Header(dtype, shape)
+    shape, is_fortran, dtype = HEADER_READERS[npy.read_magic(start)](start)
+    return Header(dtype, shape, "F" if is_fortran else "C", start.tell())
 
 
 def _read_member(path: Path, archive: zipfile.ZipFile, name: str) -> NDArray[Any]:
@@ -101,7 +132,7 @@ def _read_member(path: Path, archive: zipfile.ZipFile, name: str) -> NDArray[Any
     if info.file_size > DEFLATE_LIMIT * (info.compress_size + 1):
         raise ValueError(f"{name} claims {info.file_size:,} bytes, more than the file can hold")
     with archive.open(info) as file:
-        dtype, shape = _read_header(file)
+        dtype, shape, order, end = _read_header(file)
         if dtype.hasobject:
             raise ValueError(
                 f"{name} holds Python objects, so it is a pickle, which is refused, since a pickle can"
@@ -114,8 +145,9 @@ def _read_member(path: Path, archive: zipfile.ZipFile, name: str) -> NDArray[Any
                 f"{name} claims {claimed:,} bytes; the file has {info.file_size:,} for it, and the limit"
                 f" is {IN_MEMORY_LIMIT:,} (for larger data, use plain IDX files)"
             )
-        file.seek(0)
-        return npy.read_array(file, allow_pickle=False)
+        file.seek(end)
+        # At once: zlib is then called once, without Python's lock. NumPy's function reads in pieces.
+        return np.ndarray(shape, dtype, bytearray(file.read(claimed)), order=order)
 
 
 def _received(path: Path) -> str:

@@ -16,6 +16,8 @@ from kerasmlp.runs import run_folder
 
 PANELS = 4
 """The number of metrics that are drawn, at most."""
+WIDTH, HEIGHT = 4.5, 3.2
+"""The size of a panel with its margins, in inches."""
 
 
 def write(folder: Path, metrics: Mapping[str, Any]) -> None:
@@ -33,7 +35,7 @@ def write(folder: Path, metrics: Mapping[str, Any]) -> None:
         return
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph")  # the font lacks a character of a name
-        figure.savefig(content, format="png", dpi=100)
+        figure.savefig(content, format="png", dpi=100, pil_kwargs={"compress_level": 1})
     atomic.write(folder / run_folder.FIGURE, content.getvalue())
 
 
@@ -48,11 +50,24 @@ def draw(folder: Path, metrics: Mapping[str, Any]) -> Figure | None:
     if not names:
         return None
     drawn = names[:PANELS]
-    figure = Figure(figsize=(4.5 * len(drawn), 3.2), layout="constrained")
+    figure = Figure(figsize=(WIDTH * len(drawn), HEIGHT))
     figure.suptitle(folder.name)
-    for name, axes in zip(drawn, figure.subplots(1, len(drawn), squeeze=False)[0], strict=True):
+    panels = figure.subplots(1, len(drawn), squeeze=False, gridspec_kw=_margins(len(drawn)))[0]
+    for name, axes in zip(drawn, panels, strict=True):
         _draw(axes, name, rows, metrics.get(f"test_{name}"))
     return figure
+
+
+def _margins(panels: int) -> dict[str, float]:
+    """Return where the panels stand. A layout that measures all texts takes as long as to draw them."""
+    left, right, bottom, top, width = 0.75, 0.1, 0.5, 0.65, WIDTH * panels  # in inches
+    return {
+        "left": left / width,
+        "right": 1 - right / width,
+        "bottom": bottom / HEIGHT,
+        "top": 1 - top / HEIGHT,
+        "wspace": (left + right) / (WIDTH - left - right),
+    }
 
 
 def _draw(axes: Axes, name: str, rows: list[dict[str, str]], test: float | None) -> None:
