@@ -164,7 +164,7 @@ def stateful():
     return model
 
 
-@pytest.mark.parametrize("step", cases([6, 8], default=[6]))
+@pytest.mark.parametrize("step", cases([6, 8], default=[]))
 @pytest.mark.parametrize("loop", cases(LOOPS, default=("eager",)))
 def test_the_states_of_recurrent_layers_go_on(loop, step, digits, tmp_path):
     given = {"callbacks": lambda folder: [], "make": stateful, "epochs": 2 if step < 8 else EPOCHS}

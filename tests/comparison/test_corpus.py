@@ -7,18 +7,14 @@ from helpers import cases
 from mistakes import MISTAKES
 from programs import PROGRAMS
 
-QUICK_PROGRAMS = (
-    "the loop of Keras' guide",
-    "epochs unrolled in a graph",
-    "a graph between hooks, and a rate that warms up",
-)
+QUICK_PROGRAMS = ("the loop of Keras' guide",)
 QUICK_MISTAKES = (
-    *("training=True is missing, dense", "batches are shuffled, dense", "another model, dense"),
-    *("the loss is the sum over the batch, plain", "another learning rate: 0.05, not 0.1, plain"),
+    *("another model, dense", "the loss is the sum over the batch, plain"),
+    "another learning rate: 0.05, not 0.1, plain",
     *("partial batch of the epoch is dropped, plain", "the same batches, plain"),
     *("metrics are not reset, plain", "callbacks do not hear the validation, plain"),
     *("changes the state outside its steps, dense", "EMA is not finalised, dense"),
-    *("callbacks that change the rate are ignored, plain", "statistics are not moved, subclass"),
+    "callbacks that change the rate are ignored, plain",
 )
 """Each of another kind, with the models that are traced fastest. `test_wrong_*.py` hold all mistakes."""
 

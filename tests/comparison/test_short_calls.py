@@ -149,6 +149,7 @@ def test_an_optimizer_that_lives_on_between_the_calls_starts_anew_in_each():
     assert calls.steps == 2 * STEPS
 
 
+@pytest.mark.thorough
 def test_of_a_loop_that_hides_its_epochs_too_the_first_wrong_call_is_explained(bench):
     def wrong(model, train, validation, epochs, callbacks):
         own = keras.optimizers.SGD(0.05)
@@ -229,6 +230,7 @@ def test_steps_that_are_missing_in_each_epoch_are_counted(bench):
     assert calls.divergence.cause == "the loop trains on after step 6"
 
 
+@pytest.mark.thorough
 def test_at_most_so_many_steps_are_looked_at_one_by_one(bench, monkeypatch):
     monkeypatch.setattr(short_calls, "SHORT_EPOCHS", 4)
     monkeypatch.setattr(short_calls, "FIRST_STEPS", 2)

@@ -81,6 +81,7 @@ def forgets_penalties(model, train, validation, epochs, callbacks):
             model.optimizer.apply(gradients, model.trainable_variables)
 
 
+@pytest.mark.thorough
 def test_a_small_mistake_is_seen_beside_dropout(mnist5k):
     """XLA draws other masks than TensorFlow: no bound on rounding may come of that."""
 
@@ -109,6 +110,7 @@ def divides_by_the_weights(model, train, validation, epochs, callbacks):
             model.optimizer.apply(gradients, model.trainable_variables)
 
 
+@pytest.mark.thorough
 def test_a_mean_over_the_weights_is_named(mnist5k):
     weights = np.array([1, 2, 3, 1, 2, 3, 1, 2, 3, 4], np.float32)
     found = check(divides_by_the_weights, factories.mlp, mnist5k, weights=weights)

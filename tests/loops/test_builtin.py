@@ -32,7 +32,7 @@ def fitted(digits):
     return fit
 
 
-QUICK = [("graph", "dropout"), ("graph", "EMA"), ("graph", "loss scale"), ("eager", "plain")]
+QUICK = [("graph", "dropout"), ("graph", "EMA"), ("eager", "plain")]
 
 
 @pytest.mark.parametrize("loop, name", pairs(HANDWRITTEN, MODELS, default=QUICK))

@@ -106,7 +106,7 @@ def test_all_loops_are_identical_bit_for_bit(quantize, digits):
     assert all(ranges)
 
 
-@pytest.mark.parametrize("loop", cases(("fit", "graph"), default=("graph",)))
+@pytest.mark.parametrize("loop", cases(("fit", "graph"), default=()))
 def test_the_program_of_many_steps_equals_keras_own_xla_step(loop, digits):
     of_one_shape = {"batch_size": 10, "validation": False}  # each takes XLA seconds
     one_by_one = mlp("int8", jit_compile=True)

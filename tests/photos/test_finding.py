@@ -19,8 +19,17 @@ def grey(image):
     return read(file(image))
 
 
-BETWEEN = ("on three sides", "on one or two sides", "of 15 %", "a scanned page, 12 mm")
-"""Scenes that lie between two others."""
+BETWEEN = (
+    *(
+        "on three sides",
+        "on one or two sides",
+        "of 15 %",
+        "a scanned page, 8 mm",
+        "a scanned page, 12 mm",
+    ),
+    *("a printed box, lines of 2 to 8 pixels", "a margin of 2 % of the width", "a fold"),
+)
+"""Scenes that lie between two others, or show what others do."""
 
 
 @pytest.mark.parametrize("name", cases(SCENES, default=SCENES.keys() - BETWEEN))

@@ -44,7 +44,7 @@ def by_keras(kind):
     return history, state(model)
 
 
-QUICK = [("cnn", "graph"), ("text", "fit"), ("two", "fit"), ("table", "eager"), ("dataset", "graph")]
+QUICK = [("two", "fit"), ("table", "eager"), ("dataset", "graph")]
 
 
 @pytest.mark.parametrize("kind, loop", pairs(fit_models.MODELS, LOOPS, default=QUICK))
