@@ -76,18 +76,17 @@ _ahead: dict[Path, Future[dict[str, NDArray[Any]]]] = {}
 def begin_reading(path: Path) -> None:
     """Begin to read the arrays `NPZ_MEMBERS` of a file in a thread. `read_members` takes them, once.
 
-    A file that has others, or is damaged, is read anew there.
+    A file that has others, or is damaged, is read anew there. A pipe, whose content comes once, is left.
     """
+    future = _ahead[path] = Future()
 
     def read() -> None:
         try:
-            future.set_result(_read(path, NPZ_MEMBERS))
+            future.set_result(_read(path, NPZ_MEMBERS) if path.is_file() else {})
         except Exception:  # which `read_members` raises again
             future.set_result({})
 
-    if path.is_file():
-        future = _ahead[path] = Future()
-        threading.Thread(target=read, daemon=True).start()
+    threading.Thread(target=read, daemon=True).start()
 
 
 def _read(path: Path, names: Sequence[str] | None) -> dict[str, NDArray[Any]]:
