@@ -80,7 +80,7 @@ def test_the_axes_are_named_and_have_room():
     _, losses, gaps, costs = drawn(*ROWS)
     assert (losses.get_xlabel(), losses.get_ylabel()) == ("", "loss")
     assert (gaps.get_xlabel(), gaps.get_ylabel()) == ("step", "absolute difference")
-    assert gaps.get_xlim() == losses.get_xlim()
+    assert gaps.get_shared_x_axes().joined(gaps, losses)
     assert gaps.get_ylim()[0] == pytest.approx(-0.1 / 4)
     assert costs.get_xlabel() == (
         "median, from the fastest to the slowest epoch\n*: whole calls for one epoch, with tracing"

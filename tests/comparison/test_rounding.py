@@ -120,6 +120,21 @@ def test_the_draws_may_miss_few_numbers_and_no_large_ones():
     assert shares(many_unmoved, np.where(many_unmoved > 0, 0.0, 1e-6)).max() > 1
 
 
+@pytest.mark.parametrize("size, most", [(1000, 20), (100, 2), (60, 1), (10, 1)])
+def test_the_draws_may_miss_one_number_in_fifty_and_at_least_one(size, most):
+    def largest(missed):
+        bound, difference = np.full(size, 1e-6), np.zeros(size)
+        bound[:missed] = 0.0
+        difference[:missed] = 5e-7
+        return shares(difference, bound).max()
+
+    assert largest(most) == 1
+    assert largest(most + 1) > 1
+    bound = np.array([1.0, 7.0])  # with a root mean square of 5
+    assert shares(np.array([5.0, 0.0]), bound).max() == 1
+    assert shares(np.array([5.5, 0.0]), bound).max() == 5.5
+
+
 @pytest.mark.thorough
 def test_an_execution_of_many_steps_that_amplifies_rounding_is_equal():
     """The model of keras-team/keras#19953: in 40 steps, units switch that switch in no draw."""
@@ -165,7 +180,12 @@ def test_a_counter_is_named_only_if_nothing_else_differs():
     expected, bounds = [np.zeros(3, np.int64), np.zeros(3)], [np.zeros(3), np.full(3, 1e-6)]
     seed = np.full(3, 7)
     assert largest_deviation("sk", expected, [seed, np.full(3, 1e-3)], bounds).variable == "k"
-    assert largest_deviation("sk", expected, [seed, np.full(3, 1e-9)], bounds).variable == "s"
+    found = largest_deviation("sk", expected, [seed, np.full(3, 1e-9)], bounds)
+    assert (found.variable, found.size, found.is_rounding) == ("s", 7, False)
+    alone = largest_deviation("s", expected[:1], expected[:1], bounds)
+    assert (alone.variable, alone.size, alone.share) == ("s", 0.0, 0.0)
+    flag = np.array([True])
+    assert not largest_deviation("f", [flag], [~flag], [np.zeros(1)]).is_rounding
 
 
 def test_numbers_that_are_none_agree_only_with_each_other():
