@@ -296,3 +296,64 @@ def test_batches_that_are_left_over_when_gradients_are_accumulated():
     watched.follower.check_end(2)
     assert watched.divergence is None
     assert watched.follower.steps == 2 * STEPS  # four of an update, and two that wait for theirs
+
+
+def test_the_last_step_of_an_epoch_is_seen_when_the_next_one_begins(watched):
+    for epoch in range(2):
+        watched.follower.on_epoch_begin(epoch)
+        assert watched.follower.steps == epoch * STEPS
+        watched.drawn_epoch(epoch)
+    assert watched.executions == 2 * STEPS - 1
+    watched.follower.on_epoch_end(1)
+    assert watched.executions == watched.follower.steps == 2 * STEPS
+    assert watched.divergence is None
+
+
+def test_a_change_before_a_batch_was_drawn_may_be_a_step_that_is_hidden(watched):
+    watched.model.layers[0].kernel.assign_add(np.ones((6, 8)))
+    watched.follower.on_epoch_begin(0)
+    assert watched.follower.is_hidden and watched.divergence is None
+
+
+def test_a_change_after_a_step_is_one_outside_of_the_steps(watched):
+    watched.drawn_epoch(0)
+    watched.follower.on_epoch_end(0)
+    watched.model.layers[0].kernel.assign_add(np.ones((6, 8)))
+    watched.follower.on_epoch_begin(1)
+    assert not watched.follower.is_hidden
+    assert watched.divergence.step == STEPS + 1
+    assert watched.divergence.what.endswith("changed between the steps 3 and 4,")
+
+
+def test_more_steps_than_a_later_epoch_has_left_are_hidden_too(watched):
+    watched.drawn_epoch(0)
+    batches = [*watched.batches(1), *watched.batches(2)]
+    for batch in batches:
+        watched.draw(batch)
+    for batch in batches:
+        watched.model.take(batch)
+    watched.follower.on_epoch_begin(3)
+    assert watched.follower.is_hidden and watched.follower.steps == STEPS
+
+
+def test_the_rest_of_an_epoch_may_be_taken_at_once(watched):
+    watched.drawn_epoch(0, 1)
+    rest = watched.batches(0)[1:]
+    for batch in rest:
+        watched.draw(batch)
+    for batch in rest:
+        watched.model.take(batch)
+    watched.follower.on_epoch_end(0)
+    assert watched.divergence is None and not watched.follower.is_hidden
+    assert (watched.follower.steps, watched.executions) == (STEPS, 2)
+
+
+def test_which_executions_are_measured(watched):
+    """All until step 100, then every 20th, and the last one of an epoch."""
+    follower, measured = watched.follower, []
+    for step in range(97, 130):
+        follower._next_step, follower._executions = step, step - 5
+        if follower._is_measured():
+            measured.append(step)
+    of_epochs = range(102, 130, STEPS)
+    assert measured == sorted({*range(97, 101), 105, 125, *of_epochs})

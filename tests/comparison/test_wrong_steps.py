@@ -143,10 +143,15 @@ def test_the_change_of_a_callback_is_ignored():
     assert_differs(state, scene.expected)
 
 
-@pytest.mark.parametrize("has_own", [True, False])
-def test_frozen_variables_that_are_trained(has_own):
+@pytest.mark.parametrize("has_own, from_the_start", [(True, False), (False, True)])
+def test_frozen_variables_that_are_trained(has_own, from_the_start):
     def frozen():
         model = kinds.plain(keras.optimizers.SGD(0.1))
+        if from_the_start:  # TensorFlow does not watch them by itself
+            hidden = keras.layers.Dense(8, "tanh", trainable=False)
+            model = keras.Sequential([keras.Input((6,)), hidden, keras.layers.Dense(3)])
+            loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+            model.compile(keras.optimizers.SGD(0.1), loss)
         model.layers[0].trainable = False
         return model
 
@@ -163,15 +168,26 @@ def test_frozen_variables_that_are_trained(has_own):
     trained = [
         old - rate * gradient.numpy() for old, gradient in zip(scene.before, gradients, strict=False)
     ]
+    if from_the_start:
+        trained[1] = scene.before[1]  # but not the bias
     received = [*trained, *scene.expected[len(trained) :]]
     evidence = scene.evidence(
         received, optimizer=optimizer or model.optimizer, has_own_optimizer=has_own
     )
     found = scene.all_after(with_other_variables(evidence))
-    paths = ", ".join(each.path for each in model.layers[0].weights)
-    (state,) = found[f"frozen variables are trained: {paths}"]
+    paths = [each.path for each in model.layers[0].weights]
+    (state,) = found[f"frozen variables are trained: {', '.join(paths[: 1 if from_the_start else 2])}"]
     assert_close(state[: len(trained)], trained)
     assert_differs(state[: len(trained)], scene.expected[: len(trained)])
+
+
+def test_statistics_that_move_and_seeds_that_do_not_are_no_frozen_variables():
+    scene = Scene(kinds.subclass)
+    assert {wrong.name for wrong in with_other_variables(scene.evidence())} == {AGAIN}
+    seed = index(scene, "seed_generator_state")
+    still = with_values(scene.expected, {seed: scene.before[seed]})
+    evidence = scene.evidence(expected=still)  # as if nothing were drawn
+    assert {wrong.name for wrong in with_other_variables(evidence)} == {AGAIN}
 
 
 def test_a_new_optimizer_has_lost_its_state():
