@@ -227,6 +227,20 @@ def test_the_losses_of_single_outputs_are_left_out(training, monkeypatch):
     assert metrics.known({"loss": 1.0, "kind_loss": 1.0, "val_loss": 1.0}) == ["loss", "val_loss"]
 
 
+@pytest.mark.parametrize("flag", [True, False])
+def test_a_forward_pass_says_how_it_is_made_to_the_model_and_its_loss(training, flag, monkeypatch):
+    metrics, model, heard = training.epochs[1], training.model, []
+    compute_loss = model.compute_loss
+
+    def listens(*given, **named):
+        heard.append(named)
+        return compute_loss(*given, **named)
+
+    monkeypatch.setattr(model, "compute_loss", listens)
+    metrics._add_pass(training.validation, training=flag)
+    assert heard == [{"training": flag}]
+
+
 def test_a_history_is_compared_epoch_by_epoch(training):
     first, second = (each.results for each in training.epochs)
     history = {name: [first[name], second[name]] for name in first}

@@ -83,17 +83,19 @@ def test_a_forward_pass_with_training_is_told_by_its_batches(validation):
 
 
 def test_a_model_that_cannot_be_called_has_a_cause_too():
-    class Uncallable(kinds.Subclass):
-        def call(self, x, training=False):
-            if training:
-                raise RuntimeError("not like this")
-            return super().call(x)
+    """What it changed before its error does not count."""
+
+    def fails(x, training):
+        scene.model(x, training=training)
+        raise RuntimeError("not like this")
 
     scene = Scene()
-    scene.reference.model = Uncallable()
+    moved = scene.after(next(iter(scene.train.epoch(0))))
+    scene.reference.model = fails
     found, path = scene.changed("/kernel", 0.25)
     assert scene.divergence(found).cause == CHANGED + path
     assert_close(state(scene.model), scene.expected)
+    assert scene.divergence(moved).cause.startswith(CHANGED)
 
 
 def at_the_end(scene, expected, last, found, compared=None):

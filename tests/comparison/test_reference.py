@@ -75,6 +75,7 @@ def test_a_call_before_an_update_is_taken_back_at_the_end(own_step):
     model, batch = own_step
     apply, calls = model.optimizer.apply, []
     with calls_before_apply(model, lambda: calls.append("before")):
+        assert model.optimizer.apply.__name__ == "apply"
         model.train_step(batch)
         model.train_step(batch)
     assert calls == ["before", "before"]
@@ -166,3 +167,11 @@ def test_the_variables_are_those_of_the_model_then_those_of_the_optimizer(plain)
     assert reference.paths == [each.path for each in own]
     with pytest.raises(ValueError):
         of_reference.assign(own, state(model)[:-1])
+
+
+@pytest.mark.parametrize("jit_compile", [True, False])
+def test_the_step_is_compiled_as_the_model_is(jit_compile):
+    model = kinds.plain(jit_compile=jit_compile)
+    x, y = kinds.data_of(kinds.plain)
+    traced = Reference(model).train_step.get_concrete_function((x[:8], y[:8]))
+    assert traced.function_def.attr["_XlaMustCompile"].b is jit_compile

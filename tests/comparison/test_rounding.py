@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from bench import Bench
 from kerasmlp import loops
-from kerasmlp.comparison.deviation import largest_deviation, shares
+from kerasmlp.comparison.deviation import Deviation, largest_deviation, shares
 from kerasmlp.comparison.longest_sum import longest_sum
 from kerasmlp.comparison.reference import Reference, state
 from kerasmlp.comparison.rounding import Rounding, StepBound, _perturbed, _RootMeanSquare, _unit_roundoff
@@ -133,6 +133,8 @@ def test_the_draws_may_miss_one_number_in_fifty_and_at_least_one(size, most):
     bound = np.array([1.0, 7.0])  # with a root mean square of 5
     assert shares(np.array([5.0, 0.0]), bound).max() == 1
     assert shares(np.array([5.5, 0.0]), bound).max() == 5.5
+    at_the_bound = shares(np.array([1.0, 1.0, 1.5, 0.0]), np.array([1.0, 1.0, 1.0, 7.0]))
+    assert list(at_the_bound) == [1, 1, 1, 0]  # only one is missed
 
 
 @pytest.mark.thorough
@@ -174,6 +176,12 @@ def test_the_variable_with_the_largest_share_is_named():
     assert deviation.share == pytest.approx(1000)
     nothing = largest_deviation("abcd", expected, expected, bounds)
     assert (nothing.variable, nothing.share) == ("a", 0.0)
+    turned = [each[::-1] for each in (expected, received, bounds)]
+    assert largest_deviation("dcba", *turned) == deviation
+    assert largest_deviation("d", [np.zeros(0)], [np.zeros(0)], [np.zeros(0)]) == Deviation(
+        "", 0.0, 0.0, -1.0
+    )
+    assert Deviation("a", 1.0, 1.0, 1.0).is_rounding
 
 
 def test_a_counter_is_named_only_if_nothing_else_differs():
@@ -182,6 +190,11 @@ def test_a_counter_is_named_only_if_nothing_else_differs():
     assert largest_deviation("sk", expected, [seed, np.full(3, 1e-3)], bounds).variable == "k"
     found = largest_deviation("sk", expected, [seed, np.full(3, 1e-9)], bounds)
     assert (found.variable, found.size, found.is_rounding) == ("s", 7, False)
+    little = largest_deviation("sk", expected, [seed, np.full(3, 1.5e-6)], bounds)
+    assert (little.variable, little.share) == ("k", pytest.approx(1.5))
+    missed = np.array([1.5, 0.0]), np.array([1.0, 7.0])  # one of few draws, which counts as 1
+    found = largest_deviation("sk", [expected[0], np.zeros(2)], [seed, missed[0]], [bounds[0], missed[1]])
+    assert found.variable == "s"
     alone = largest_deviation("s", expected[:1], expected[:1], bounds)
     assert (alone.variable, alone.size, alone.share) == ("s", 0.0, 0.0)
     flag = np.array([True])
@@ -194,7 +207,10 @@ def test_numbers_that_are_none_agree_only_with_each_other():
     assert largest_deviation("k", [nan], [nan], bounds).is_rounding
     for right, received in ((nan, one), (one, nan), (one, np.array([np.inf, np.nan]))):
         deviation = largest_deviation("k", [right], [received], bounds)
-        assert not deviation.is_rounding and deviation.size == np.inf
+        assert not deviation.is_rounding and deviation.size == deviation.share == np.inf
+    with np.errstate(invalid="ignore"):  # of a step that explodes
+        infinite = largest_deviation("k", [one[:1]], [np.array([np.inf])], [np.array([np.inf])])
+    assert infinite.share == np.inf
 
 
 def test_half_precision_rounds_more():
@@ -301,6 +317,7 @@ def test_the_difference_of_two_programs_is_added_to_the_gradients():
     """Eight times it; a variable without a gradient has none."""
     bench = Bench()
     rounding = Rounding(bench.rounding.reference, bench.train)
+    assert [program._jit_compile for program in rounding._programs] == [False, True]
     batch, reference = next(iter(bench.train.epoch(0))), bench.rounding.reference
     right = reference.train(bench.initial, [batch])
     gradients = [tf.ones(each.shape) for each in reference.model.trainable_variables]
@@ -314,3 +331,19 @@ def test_the_difference_of_two_programs_is_added_to_the_gradients():
     for old, new in zip(bench.initial[1:4], found[1:4], strict=True):
         np.testing.assert_allclose(new, old - 0.1 * 8 * 0.25, rtol=1e-6, atol=1e-7)
     assert not np.allclose(right[0], found[0])
+
+    # The programs are compared at weights nearby, and the gradients are those of the weights.
+    seen, weights = [], reference.model.trainable_variables
+
+    def program(*_):
+        seen.append([each.numpy() for each in weights])
+        return gradients
+
+    rounding._programs = [program, program]
+    reference.restore(bench.initial)
+    rounding._take_with_program_difference(batch, tf.constant([1, 2]))
+    first, second, own = seen
+    kernel = bench.initial[0]
+    assert np.std(first[0] / kernel - 1) == pytest.approx(2.0**-8, rel=0.2)
+    assert np.array_equal(first[0], second[0])
+    assert np.array_equal(own[0], kernel)

@@ -127,6 +127,38 @@ def test_a_model_that_cannot_be_called_has_no_predictions(start):
     assert trajectory._predictions(Uncallable(), start) == []
 
 
+def test_batches_of_the_validation_are_no_draws_and_a_loop_without_end_is_stopped(start):
+    """After three draws for each step, and a hundred more."""
+    drawn = []
+
+    def mine(model, train, validation, epochs, callbacks):
+        for _ in validation.repeat(50):
+            pass
+        for number, _ in enumerate(train.epoch(1).repeat()):
+            drawn.append(number)
+
+    found = trajectory.check_row(Notes(), start, Row("mine", mine), FIT, 1)
+    assert found.divergence.cause == "the loop trains nothing"
+    assert (found.steps, found.steps_in_all) == (0, 3)
+    assert len(drawn) == 3 * 3 + 100
+
+
+def test_a_loop_that_changes_no_weight_is_said_to_train_nothing_or_another_model():
+    model = kinds.dense()
+    initial = state(model)
+    moved = [value + 1 if value.dtype.kind in "iu" else value for value in initial]  # seeds
+    own = types.SimpleNamespace(other_weights=[])
+    nothing = trajectory._divergence_of_nothing(model, initial, moved, own)
+    assert (nothing.step, nothing.what) == (1, "the loop changes no weight of the model")
+    assert nothing.cause == "the loop trains nothing"
+    own.other_weights = ["a", "b", "a", "c", "d"]
+    other = trajectory._divergence_of_nothing(model, initial, initial, own)
+    assert (other.step, other.cause) == (1, "the loop trains another model")
+    assert other.what == "the loop trains another model, not the one that it is given: a, b, c"
+    trained = [value + 1 if value.dtype.kind == "f" else value for value in initial]
+    assert trajectory._divergence_of_nothing(model, initial, trained, own) is None
+
+
 # Several workers.
 
 

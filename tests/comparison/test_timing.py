@@ -2,6 +2,7 @@
 
 import time
 import types
+from contextlib import nullcontext
 
 import pytest
 
@@ -43,7 +44,7 @@ def too_short(model, train, validation, epochs, callbacks):
 
 
 @pytest.mark.parametrize("loop, by_epoch", [("graph", True), (without_hooks, False)])
-def test_a_loop_is_timed_by_the_epoch_or_by_the_call(loop, by_epoch, start, monkeypatch):
+def test_a_loop_is_timed_by_the_epoch_or_by_the_call(loop, by_epoch, start, monkeypatch, capsys):
     talk, repeated = Notes(), []
     repeat = timing.timeit.repeat
     monkeypatch.setattr(
@@ -52,6 +53,7 @@ def test_a_loop_is_timed_by_the_epoch_or_by_the_call(loop, by_epoch, start, monk
     begin = time.perf_counter()
     timing.time_row(talk, start, Row("row", loop, jit_compile=False), repeats=2)
     whole = time.perf_counter() - begin
+    assert capsys.readouterr().out == ""
     assert repeated == [{"number": 1, "repeat": 4}]  # the evaluation; its first time traces
     ready, evaluated, *costs = talk.sent
     assert (ready, evaluated, talk.turns) == ("ready", "evaluated", 4)
@@ -63,6 +65,32 @@ def test_a_loop_is_timed_by_the_epoch_or_by_the_call(loop, by_epoch, start, monk
     assert (last.seconds_to_first_step is not None) == by_epoch
     assert not by_epoch or 0 < last.seconds_to_first_step < whole
     assert sum(last.seconds_per_epoch) + last.seconds_to_evaluate < whole
+
+
+@pytest.mark.parametrize("strategy, syncs", [("none", 3), ("multiworker", 0)])
+def test_the_clock_is_read_when_the_devices_are_done_but_with_several_workers(
+    strategy, syncs, start, monkeypatch
+):
+    heard = []
+
+    def quick(model, train, validation, epochs, callbacks):
+        heard.append(("trains", epochs, validation))
+        (timer,) = callbacks
+        timer.set_model(model)
+        for epoch in range(epochs):
+            timer.on_epoch_begin(epoch)
+            timer.on_train_batch_end(0)
+            timer.on_train_batch_end(1)
+            timer.on_epoch_end(epoch)
+
+    monkeypatch.setattr(timing, "EVALUATIONS", 1)
+    monkeypatch.setattr(timing, "running", lambda *given: heard.append(given) or nullcontext(quick))
+    monkeypatch.setattr(timing.tf.test.experimental, "sync_devices", lambda: heard.append("sync"))
+    row = Row("row", "fit", strategy=strategy)
+    timing.time_row(talk := Notes(), start, row, repeats=1)
+    # After the first step, and after each epoch.
+    assert heard == [(row, start, 2), ("trains", 2, None), *["sync"] * syncs]
+    assert talk.turns == 3 and len(talk.sent) == 4
 
 
 def test_a_loop_that_trains_other_epochs_is_not_measured(start):

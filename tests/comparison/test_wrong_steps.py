@@ -143,42 +143,63 @@ def test_the_change_of_a_callback_is_ignored():
     assert_differs(state, scene.expected)
 
 
-@pytest.mark.parametrize("has_own, from_the_start", [(True, False), (False, True)])
-def test_frozen_variables_that_are_trained(has_own, from_the_start):
+def trained_too(scene, rate):
+    """The weights after a step that trains all of them, whether they are frozen or not."""
+    model = scene.model
+    values = [each.value for each in model.weights]
+    restore(model, scene.before)
+    with tf.GradientTape() as tape:
+        tape.watch(values)
+        loss = model.compute_loss(None, scene.batch[1], model(scene.batch[0], training=True))
+    gradients = tape.gradient(loss, values)
+    return [old - rate * new.numpy() for old, new in zip(scene.before, gradients, strict=False)]
+
+
+@pytest.mark.parametrize("has_own", [True, False])
+def test_frozen_variables_that_are_trained(has_own):
     def frozen():
         model = kinds.plain(keras.optimizers.SGD(0.1))
-        if from_the_start:  # TensorFlow does not watch them by itself
-            hidden = keras.layers.Dense(8, "tanh", trainable=False)
-            model = keras.Sequential([keras.Input((6,)), hidden, keras.layers.Dense(3)])
-            loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-            model.compile(keras.optimizers.SGD(0.1), loss)
         model.layers[0].trainable = False
         return model
 
     scene = Scene(frozen, kinds.data_of(kinds.plain))
-    model = scene.model
-    optimizer = keras.optimizers.SGD(0.2) if has_own else None
-    all_of_them = model.weights
-    restore(model, scene.before)
-    with tf.GradientTape() as tape:
-        tape.watch([each.value for each in all_of_them])
-        loss = model.compute_loss(None, scene.batch[1], model(scene.batch[0], training=True))
-    gradients = tape.gradient(loss, [each.value for each in all_of_them])
-    rate = 0.2 if has_own else 0.1
-    trained = [
-        old - rate * gradient.numpy() for old, gradient in zip(scene.before, gradients, strict=False)
-    ]
-    if from_the_start:
-        trained[1] = scene.before[1]  # but not the bias
+    optimizer = keras.optimizers.SGD(0.2) if has_own else scene.model.optimizer
+    trained = trained_too(scene, 0.2 if has_own else 0.1)
     received = [*trained, *scene.expected[len(trained) :]]
-    evidence = scene.evidence(
-        received, optimizer=optimizer or model.optimizer, has_own_optimizer=has_own
-    )
+    evidence = scene.evidence(received, optimizer=optimizer, has_own_optimizer=has_own)
     found = scene.all_after(with_other_variables(evidence))
-    paths = [each.path for each in model.layers[0].weights]
-    (state,) = found[f"frozen variables are trained: {', '.join(paths[: 1 if from_the_start else 2])}"]
+    paths = ", ".join(each.path for each in scene.model.layers[0].weights)
+    (state,) = found[f"frozen variables are trained: {paths}"]
     assert_close(state[: len(trained)], trained)
     assert_differs(state[: len(trained)], scene.expected[: len(trained)])
+
+
+class Scaled(keras.layers.Layer):
+    """Has variables that are not to be trained."""
+
+    def build(self, shape):
+        self.scale = self.add_weight(shape=(3,), initializer="ones", trainable=False)
+        self.offset = self.add_weight(shape=(3,), initializer="zeros", trainable=False)
+
+    def call(self, x):
+        return x * self.scale + self.offset
+
+
+def test_of_the_variables_that_are_never_trained_those_that_changed_are_named():
+    def scaled():
+        model = keras.Sequential([keras.Input((6,)), keras.layers.Dense(3), Scaled()])
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        model.compile(keras.optimizers.SGD(0.1), loss)
+        return model
+
+    scene = Scene(scaled, kinds.data_of(kinds.plain))
+    scale = scene.reference.paths.index(scene.model.layers[1].scale.path)
+    received = with_values(scene.expected, {scale: trained_too(scene, 0.1)[scale]})
+    found = scene.all_after(with_other_variables(scene.evidence(received)))
+    (state,) = found[f"frozen variables are trained: {scene.reference.paths[scale]}"]
+    weights = len(scene.model.variables)
+    assert_close(state[:weights], received[:weights])
+    assert_differs(state, scene.expected)
 
 
 def test_statistics_that_move_and_seeds_that_do_not_are_no_frozen_variables():
