@@ -99,7 +99,8 @@ def test_metrics_may_differ_by_twice_what_moved_weights_move_for_each_root_of_a_
 
 @pytest.mark.parametrize("shares, telling", [((0.09,), True), ((0.11,), False), ((0.5, 0.01, 0.02), True)])
 def test_an_end_tells_something_if_its_bound_is_a_tenth_of_what_changed(run, shares, telling):
-    initial, final = [np.zeros(3) for _ in shares], [np.array([1.0, -4.0, 2.0]) for _ in shares]
+    initial = [np.full(3, 10.0) for _ in shares]
+    final = [np.array([11.0, 6.0, 12.0]) for _ in shares]
     bounds = [np.array([9.0, 4 * share, 0.0]) for share in shares]
     unchanged, counter, nothing = np.zeros(3), np.array([3]), np.zeros(0)
     run._initial = [*initial, unchanged, counter, nothing]
