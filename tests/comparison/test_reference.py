@@ -131,9 +131,10 @@ def test_callbacks_are_heard_in_the_state_that_is_given(plain):
     class Halves(keras.callbacks.Callback):
         def on_epoch_begin(self, epoch, logs=None):
             self.model.optimizer.learning_rate = 0.1 / (epoch + 1)
+            assert self.params == {"verbose": 0, "epochs": 7}
 
     model, _ = plain
-    quiet, driven = Reference(model), Reference(model, lambda: [Halves()])
+    quiet, driven = Reference(model), Reference(model, lambda: [Halves()], epochs=7)
     before = state(model)
     model.stop_training = True  # as at the end of another training
     assert same(driven.hear(before, "train_begin"), before)
@@ -146,7 +147,22 @@ def test_callbacks_are_heard_in_the_state_that_is_given(plain):
     assert (quiet.drives, driven.drives) == (False, True)
 
 
-def test_a_validation_is_an_evaluation_in_the_state_that_is_given(plain):
+def test_callbacks_hear_the_validation_and_may_change_the_state(plain):
+    class Listens(keras.callbacks.Callback):
+        def on_test_end(self, logs=None):
+            self.model.optimizer.learning_rate = 0.25
+
+    model, batches = plain
+    reference = Reference(model, lambda: [Listens()], tf.data.Dataset.from_tensors(batches[1]))
+    before = reference.hear(state(model), "train_begin")
+    after, found = reference.validate(before)
+    assert set(found) == {"val_loss", "val_accuracy"}
+    rate = next(n for n, path in enumerate(reference.paths) if path.endswith("learning_rate"))
+    assert after[rate] == 0.25
+    assert same([*after[:rate], *after[rate + 1 :]], [*before[:rate], *before[rate + 1 :]])
+
+
+def test_a_validation_is_an_evaluation_in_the_state_that_is_given(plain, capsys):
     model, batches = plain
     validation = tf.data.Dataset.from_tensors(batches[1])
     before = state(model)
@@ -157,6 +173,7 @@ def test_a_validation_is_an_evaluation_in_the_state_that_is_given(plain):
     after, found = reference.validate(before)
     assert after is before
     assert found == {f"val_{name}": value for name, value in expected.items()}
+    assert capsys.readouterr().out == ""
 
 
 def test_the_variables_are_those_of_the_model_then_those_of_the_optimizer(plain):

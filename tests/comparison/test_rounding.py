@@ -12,11 +12,12 @@ from bench import Bench
 from kerasmlp import loops
 from kerasmlp.comparison.deviation import Deviation, largest_deviation, shares
 from kerasmlp.comparison.longest_sum import longest_sum
-from kerasmlp.comparison.reference import Reference, state
+from kerasmlp.comparison.reference import RIGHT, Reference, Step, state
 from kerasmlp.comparison.rounding import Rounding, StepBound, _perturbed, _RootMeanSquare, _unit_roundoff
 from kerasmlp.comparison.row import Row
 from kerasmlp.comparison.start import start_from
 from kerasmlp.comparison.trajectory import check_loop
+from kerasmlp.comparison.verdict import same
 from kerasmlp.data import Batches
 from kerasmlp.models import compiled_mlp
 
@@ -237,9 +238,16 @@ class Fixed:
         return [np.array([1.0 - self.programs]), np.array(3)]
 
 
-def bound_of(fixed):
+def bound_of(fixed, step=RIGHT):
     before, expected = [np.array([0.5]), np.array(2)], [np.array([1.0]), np.array(3)]
-    return StepBound(fixed, before, [], expected)
+    return StepBound(fixed, before, [], expected, step)
+
+
+def test_the_steps_of_the_optimizer_are_counted_and_those_of_nothing_else():
+    fixed = Fixed(keras.optimizers.LossScaleOptimizer(keras.optimizers.Adam()), inputs=0, programs=0)
+    fixed.reference.paths = ["mine/iteration", "kernel", "adam/iteration", "adam/learning_rate"]
+    before = [np.array(9), np.array([0.5]), np.array(2), np.array(0.1)]
+    assert StepBound(fixed, before, [], before)._bias_correction == 1 - 0.999**3
 
 
 @pytest.mark.parametrize(
@@ -278,6 +286,30 @@ def test_more_is_drawn_where_few_draws_do_not_decide(share, inputs, programs):
     assert len(set(fixed.draws)) == len(fixed.draws)
 
 
+def kinds_drawn(fixed):
+    drawn = [kind for kind, _ in fixed.draws]
+    return drawn.count("inputs"), drawn.count("programs")
+
+
+def test_the_difference_of_programs_may_decide_before_more_is_drawn():
+    fixed = Fixed(keras.optimizers.SGD(), inputs=1e-5, programs=1e-3)
+    found = bound_of(fixed).deviation([np.array([1.0 + 5e-5]), np.array(3)])
+    assert found.is_rounding and kinds_drawn(fixed) == (4, 8)
+
+
+def test_for_a_wrong_step_little_is_drawn():
+    fixed = Fixed(keras.optimizers.SGD(), inputs=1e-5, programs=0.0)
+    bound = bound_of(fixed, Step())
+    found = bound.deviation([np.array([1.0 + 6e-5]), np.array(3)])
+    assert found.share > 0.5 and kinds_drawn(fixed) == (4, 0)
+
+
+def test_a_bound_that_is_no_number_is_the_smallest():
+    bound = bound_of(Fixed(keras.optimizers.SGD(), inputs=np.nan, programs=0.0))
+    bound._draw(1, 0)
+    assert bound.bounds()[0] == pytest.approx(16 * np.finfo(np.float32).tiny)
+
+
 def test_states_are_far_apart_if_many_numbers_are():
     bound = bound_of(Fixed(keras.optimizers.SGD(), inputs=1e-5, programs=0.0))
     one = np.ones(10)
@@ -300,6 +332,7 @@ def test_the_root_mean_square_of_what_was_added():
     sums = _RootMeanSquare([np.array([1.0, 2.0])])
     assert np.array_equal(sums.values()[0], [0.0, 0.0])
     sums.add([np.array([4.0, 2.0])])
+    assert np.array_equal(sums.values()[0], [3.0, 0.0])
     sums.add([np.array([5.0, 2.0])])
     assert sums.count == 2
     assert np.array_equal(sums.values()[0], [math.sqrt(12.5), 0.0])
@@ -311,6 +344,26 @@ def test_a_random_change_has_the_size_that_it_is_given():
     assert abs(changes.mean()) < 0.0003 and abs(changes).max() <= math.sqrt(3) * 0.01 + 1e-6
     tokens = tf.constant([1, 2, 3])
     assert _perturbed(tokens, tf.constant([1, 2]), 0.01) is tokens
+
+
+def test_a_program_that_xla_does_not_compile_leaves_no_trace_and_is_tried_once():
+    bench, heard = Bench(), []
+    reference = bench.rounding.reference
+    rounding = Rounding(reference, bench.train, lambda: heard.append("working"))
+    batches, tried = list(bench.train.epoch(0)), []
+
+    def fails(batch, seed):
+        tried.append(list(seed.numpy()))
+        for variable in reference.model.trainable_variables:
+            variable.assign(variable + 1)
+        raise tf.errors.UnimplementedError(None, None, "not for XLA")
+
+    rounding._changed_step = fails
+    found = rounding.after_changed_steps(bench.initial, batches, 4)
+    assert same(found, reference.train(bench.initial, batches))
+    assert tried == [[4, 0]] and len(heard) == len(batches)
+    rounding.after_changed_steps(bench.initial, batches, 5)
+    assert len(tried) == 1
 
 
 def test_the_difference_of_two_programs_is_added_to_the_gradients():

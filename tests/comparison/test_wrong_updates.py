@@ -1,6 +1,7 @@
 """Each known mistake from the gradients to the weights is the step that somebody takes who makes it."""
 
 import math
+import types
 
 import keras
 import numpy as np
@@ -11,7 +12,14 @@ from keras.optimizers import SGD, Adam, LossScaleOptimizer, RMSprop
 import kinds
 from evidence import Scene, assert_close, assert_differs
 from kerasmlp.comparison.reference import restore, state
-from kerasmlp.comparison.wrong_updates import EPSILONS, _equal, with_other_updates
+from kerasmlp.comparison.wrong_updates import (
+    EPSILONS,
+    _equal,
+    _median_ratio,
+    _rounded,
+    _update_ratio,
+    with_other_updates,
+)
 
 DENSE = (
     "the gradient of an Embedding is applied as a dense tensor, which Keras' optimizer squares"
@@ -60,6 +68,31 @@ def test_each_update_is_applied_twice():
 
 
 # What the update says of the gradients.
+
+
+@pytest.mark.parametrize(
+    "right, received, ratio",
+    [
+        ([1.0, -0.6, 0.5, 0.0], [2.0, -1.2, 9.0, 9.0], 2.0),
+        ([-1.0, 0.9, 0.8], [1.0, 0.9, 4.0], 1.0),
+        ([-2.0], [1.0], -0.5),
+        ([0.0, 0.0], [1.0, 1.0], math.nan),
+        ([], [], math.nan),
+    ],
+)
+def test_a_ratio_is_the_median_over_the_larger_numbers(right, received, ratio):
+    found = _median_ratio(np.array(right), np.array(received))
+    assert found == pytest.approx(ratio, nan_ok=True)
+    old = np.full(len(right), 3.0)
+    changes = [(None, old, old + right, old + received)]
+    if len(right):
+        evidence = types.SimpleNamespace(changes=lambda: iter(2 * changes))
+        assert _update_ratio(evidence) == pytest.approx(ratio, nan_ok=True)
+    assert math.isnan(_update_ratio(types.SimpleNamespace(changes=lambda: iter(()))))
+
+
+def test_a_measured_number_has_few_digits():
+    assert (_rounded(0.123456), _rounded(0.123456, 2), _rounded(123456.0)) == (0.1235, 0.12, 123500.0)
 
 
 @pytest.mark.parametrize(
