@@ -147,15 +147,18 @@ def test_what_is_sent_and_said_of_each_row(monkeypatch):
     ]
 
 
-def test_a_comparison_that_is_interrupted_ends_its_processes_at_once(monkeypatch):
-    works, killed, waits = threading.Event(), threading.Event(), []
+def test_a_comparison_that_is_interrupted_ends_its_processes_at_once_and_begins_no_other(monkeypatch):
+    works, killed = threading.Event(), threading.Event()
+    begun, waits = [], []
 
     class Process(FakeProcess):
+        def __init__(self, *given, launch):
+            super().__init__(*given, launch=launch)
+            begun.append(self.row.name)
+
         def receive(self, seconds):
             message = super().receive(seconds)
-            if message is TRAJECTORY and self.row is ROWS[0]:
-                works.wait(3)
-            elif message is TRAJECTORY:
+            if message is TRAJECTORY and self.row is ROWS[1]:
                 works.set()
                 waits.append(killed.wait(3))
                 raise RemoteError("killed")
@@ -167,13 +170,16 @@ def test_a_comparison_that_is_interrupted_ends_its_processes_at_once(monkeypatch
 
     class Interrupted(Progress):
         def ended(self, row, verdict):
+            works.wait(3)
             raise KeyboardInterrupt
 
     monkeypatch.setattr(agreement, "Process", Process)
-    monkeypatch.setattr(agreement.os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(agreement.os, "cpu_count", lambda: 1)
+    rows = [*ROWS, Row("later", "nowhere:later")]
     with pytest.raises(KeyboardInterrupt):
-        agreement.check_agreement(START, ROWS, 1, 60, FORKS, Interrupted())
+        agreement.check_agreement(START, rows, 1, 60, FORKS, Interrupted())
     assert waits == [True]
+    assert begun == ["fit", "mine"]
 
 
 def test_a_first_row_that_fails_later_is_no_error(monkeypatch):

@@ -357,3 +357,23 @@ def test_which_executions_are_measured(watched):
             measured.append(step)
     of_epochs = range(102, 130, STEPS)
     assert measured == sorted({*range(97, 101), 105, 125, *of_epochs})
+
+
+def test_what_changes_no_weight_and_is_no_update_is_no_execution(watched):
+    """More batches make an update: until then, only statistics and seeds move."""
+    batch, *_ = watched.batches(0)
+    watched.draw(batch)
+    watched.model.optimizer.learning_rate = 0.05
+    watched.follower.before_draw()
+    assert (watched.follower.steps, watched.executions) == (0, 0)
+    assert watched.divergence is None and not watched.follower.is_hidden
+
+
+def test_callbacks_hear_the_steps_that_wait_for_their_update(watched, monkeypatch):
+    heard, reference = [], watched.bench.rounding.reference
+    monkeypatch.setattr(reference, "hear", lambda at, *said: heard.append(said) or at)
+    watched.follower._begin_epoch()
+    watched.follower._pass(2)
+    assert heard == [("epoch_begin", 0), ("train_batch_begin", 0), ("train_batch_end", 1, {})]
+    assert (watched.follower.steps, watched.follower._in_epoch) == (2, 2)
+    assert watched.follower.metrics[0]._batch_sizes == [16]

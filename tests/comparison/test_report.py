@@ -177,9 +177,10 @@ def test_lines_that_coincide_can_be_told_apart():
 
 
 def test_a_line_has_the_style_of_its_row():
-    _, losses, _, _ = drawn(*(row(str(number)) for number in range(12)))
-    lines = losses.lines
-    assert [line.get_color() for line in lines] == [f"C{number}" for number in (*range(10), 0, 1)]
+    _, losses, _, costs = drawn(*(row(str(number), seconds=(1.0,)) for number in range(12)))
+    lines, names = losses.lines, [f"C{number}" for number in (*range(10), 0, 1)]
+    assert [line.get_color() for line in lines] == names
+    assert [bar.get_facecolor() for bar in costs.patches] == [colors.to_rgba(name) for name in names]
     assert [line.get_linestyle() for line in lines] == ["-", "--", ":"] * 4
     assert "".join(line.get_marker() for line in lines) == "osD^vPX<>*po"
     assert {line.get_fillstyle() for line in lines} == {"none"}
