@@ -1,9 +1,12 @@
 """What the follower of a loop concludes from each thing that it sees and hears."""
 
+import types
+
 import keras
 import numpy as np
 import pytest
 
+import kinds
 from bench import STEPS, Bench
 from kerasmlp.comparison import follower as of_follower
 from kerasmlp.comparison.follower import EndlessLoopError, Follower
@@ -377,3 +380,39 @@ def test_callbacks_hear_the_steps_that_wait_for_their_update(watched, monkeypatc
     assert heard == [("epoch_begin", 0), ("train_batch_begin", 0), ("train_batch_end", 1, {})]
     assert (watched.follower.steps, watched.follower._in_epoch) == (2, 2)
     assert watched.follower.metrics[0]._batch_sizes == [16]
+
+
+@pytest.mark.parametrize(
+    "drawn, seen",
+    [
+        (1, [0, 1, 2]),
+        (2, [0, 1, 2, 3, 4]),
+        (3, [1, 3]),
+        (5, [1, 5]),
+    ],
+)
+def test_how_many_updates_may_be_those_of_the_batches_that_were_drawn(watched, drawn, seen):
+    for drawing in (True, False):
+        taken = [taken for taken in range(8) if watched.follower._is_seen(taken, drawn, drawing)]
+        assert taken == seen
+
+
+@pytest.mark.parametrize("drawing, steps, seen", [(True, 0, [0]), (False, 1, [0]), (False, 0, [])])
+def test_without_a_batch_there_is_no_update(watched, drawing, steps, seen):
+    watched.follower.steps = steps
+    assert [taken for taken in range(4) if watched.follower._is_seen(taken, 0, drawing)] == seen
+
+
+def test_an_accumulating_optimizer_says_how_many_batches_make_an_update():
+    def batches_an_update(optimizer):
+        model = kinds.plain(optimizer)
+        made = types.SimpleNamespace(
+            reference=types.SimpleNamespace(weights=4, hear=lambda at, hook: at)
+        )
+        return Follower(made, None, [], model, OwnOptimizers(model))._batches_an_update
+
+    sgd = keras.optimizers.SGD
+    assert batches_an_update(sgd(0.1)) == 1
+    assert batches_an_update(sgd(0.1, gradient_accumulation_steps=3)) == 3
+    inner = sgd(0.1, gradient_accumulation_steps=2)
+    assert batches_an_update(keras.optimizers.LossScaleOptimizer(inner)) == 2

@@ -279,6 +279,15 @@ def test_the_last_line_says_how_many_loops_agree(outcomes, last):
     assert Comparison(outcomes, {}).agree is (last == f"{len(outcomes)} of {len(outcomes)} loops agree")
 
 
+def test_the_diagnosis_has_the_reasons_and_nothing_else():
+    assert Comparison(SEVEN, {}).diagnosis.splitlines() == [
+        "mine:applied_twice diverges: step 1",
+        "mine:random undecided: random draws",
+        "mine:broken failed: ValueError: no",
+    ]
+    assert Comparison(SEVEN[:3], {}).diagnosis == ""
+
+
 def test_the_summary_is_printed_plain_on_a_terminal_too():
     text = io.StringIO()
     console = Console(file=text, width=80, force_terminal=True, color_system="standard")
@@ -291,7 +300,7 @@ def test_the_summary_is_printed_plain_on_a_terminal_too():
 
 def test_as_text_a_comparison_has_110_columns_and_no_styles(terminal):
     shown = str(Comparison((row("x" * 200), row("fit", "failed", reason="y" * 200)), {}))
-    assert max(map(len, shown.splitlines()[:-2])) <= 110 < len(shown.splitlines()[-2])
+    assert max(map(len, shown.splitlines()[:-2])) == 110
     assert shown.splitlines()[-2] == f"fit failed: {'y' * 200}"  # for a terminal to fold
     assert "x" * 51 in shown and "\x1b" not in shown
 

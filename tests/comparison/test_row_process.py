@@ -204,10 +204,26 @@ def test_at_the_end_the_loss_of_the_model_is_its_own_again(start):
         kept.append(model)
         assert "compute_loss" in vars(model)
         for callback in callbacks:
-            assert callback.params["epochs"] == 1 and callback.model is model
+            assert callback.params == {"steps": 3, "epochs": 1, "verbose": 0}
+            assert callback.model is model
 
     trajectory.check_row(Notes(), start, Row("mine", mine), FIT, 1)
     assert kept[0].compute_loss.__func__ is keras.Model.compute_loss
+
+
+class Told(keras.callbacks.Callback):
+    """Raises an error if it is told anything else of the training."""
+
+    def on_train_begin(self, logs=None):
+        assert self.params == {"steps": 3, "epochs": 2, "verbose": 0}
+
+
+def test_the_callbacks_of_the_reference_are_told_what_those_of_fit_are_told(start):
+    nothing = Row("mine", lambda model, train, validation, epochs, callbacks: None)
+    driven = dataclasses.replace(start, callbacks=(Told(),))
+    trajectory.check_row(Notes(), driven, nothing, FIT, 2)
+    with pytest.raises(AssertionError):
+        trajectory.check_row(Notes(), driven, nothing, FIT, 1)
 
 
 def test_whether_metrics_are_reported_is_told_by_the_first_epoch():
