@@ -19,7 +19,7 @@ from kerasmlp.comparison.result import Comparison
 from kerasmlp.comparison.row import Row
 from kerasmlp.comparison.start import Start
 from kerasmlp.data import Parts
-from outcomes import row
+from outcomes import row as outcome_of
 
 
 @pytest.mark.thorough
@@ -91,7 +91,7 @@ def compared(monkeypatch):
 
     def compare_rows(start, rows, *given):
         heard.update(start=start, rows=list(rows), given=given)
-        return Comparison(heard.get("outcomes", (row("fit"),)), {})
+        return Comparison(heard.get("outcomes", (outcome_of("fit"),)), {})
 
     monkeypatch.setattr(compare, "new_processes", lambda: contextlib.nullcontext("processes"))
     monkeypatch.setattr(compare, "compare_rows", compare_rows)
@@ -161,7 +161,7 @@ def test_the_first_loop_of_an_assertion_is_built_in(compared, loops, names):
 
 
 def test_an_assertion_says_which_loops_do_not_agree(compared):
-    compared["outcomes"] = row("fit"), row("mine", "diverges", reason="step 1")
+    compared["outcomes"] = outcome_of("fit"), outcome_of("mine", "diverges", reason="step 1")
     with pytest.raises(AssertionError) as raised:
         kerasmlp.assert_loops_agree("nowhere:model", (X, Y), {"mine": "own_loops:by_hand"})
     assert str(raised.value) == "the loops do not agree\nmine diverges: step 1"

@@ -258,9 +258,7 @@ def test_a_mistake_is_named_if_it_gives_the_number_to_five_digits(training, monk
     assert cause == f"a (very likely: {gives})"
     (cause,) = causes(metrics, "accuracy", 0.3, ("a", 0.300009), ("b", 0.300011), ("c", 0.3))
     assert cause == f"a; or c (each of them {gives.removeprefix('it ')})"
-    assert causes(metrics, "loss", 3.0, ("a", 4.0)) == [
-        "the reported number is 1.5 times the right one"
-    ]
+    assert causes(metrics, "loss", 3.0, ("a", 4.0)) == ["the reported number is 1.5 times the right one"]
     assert causes(metrics, "loss", math.inf) == causes(metrics, "accuracy", 3.0) == []
     monkeypatch.setitem(metrics.results, "loss", 0.0)
     assert causes(metrics, "loss", 3.0) == []

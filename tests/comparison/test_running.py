@@ -28,7 +28,10 @@ def step_of_its_own_model(x, y):
             Row("mine", lambda model, train: None),
             r"mine: expected a loop that takes \(model, train, validation, epochs, callbacks\);",
         ),
-        (Row("mine", 3), r"^mine: expected a function of \(model, train, validation, epochs, callbacks\)$"),
+        (
+            Row("mine", 3),
+            r"^mine: expected a function of \(model, train, validation, epochs, callbacks\)$",
+        ),
         (Row("mine", 3, is_step=True), r"^mine: expected a function of \(model, x, y\)$"),
         (Row("mine", type), r"^mine: expected a function of \("),  # written in C
         (

@@ -156,9 +156,7 @@ def test_each_call_starts_where_the_training_started(bench):
         batch = next(iter(bench.train.epoch(0)))
         own.apply(own_gradients(bench.model, batch), bench.model.trainable_variables)
         loop = written()
-        calls = ShortCalls(
-            bench.rounding, bench.train, bench.initial, loop, bench.model, optimizers
-        )
+        calls = ShortCalls(bench.rounding, bench.train, bench.initial, loop, bench.model, optimizers)
     assert calls.has_own_optimizer
     assert (calls.failure, calls.end_is_seen) == (None, False)
     assert own.variables[2].numpy().any() and not same(state(bench.model), bench.initial)

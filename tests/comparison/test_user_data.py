@@ -84,7 +84,9 @@ def test_two_datasets_are_data_sets_in_folders_of_their_own(tmp_path):
 
 @pytest.mark.parametrize("data, kind", [(None, "NoneType"), (iter([X]), "list_iterator")])
 def test_what_can_be_read_only_once_or_is_nothing_is_refused(data, kind, tmp_path):
-    with pytest.raises(ValueError, match=f"^data: expected arrays, a tf.data.Dataset .*; received {kind}$"):
+    with pytest.raises(
+        ValueError, match=f"^data: expected arrays, a tf.data.Dataset .*; received {kind}$"
+    ):
         as_data(data, tmp_path)
     with pytest.raises(ValueError, match="received a tuple of 0$"):
         as_data((), tmp_path)

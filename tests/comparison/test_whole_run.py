@@ -97,7 +97,9 @@ def test_metrics_may_differ_by_twice_what_moved_weights_move_for_each_root_of_a_
     assert max(gaps) > 0
 
 
-@pytest.mark.parametrize("shares, telling", [((0.09,), True), ((0.11,), False), ((0.5, 0.01, 0.02), True)])
+@pytest.mark.parametrize(
+    "shares, telling", [((0.09,), True), ((0.11,), False), ((0.5, 0.01, 0.02), True)]
+)
 def test_an_end_tells_something_if_its_bound_is_a_tenth_of_what_changed(run, shares, telling):
     initial = [np.full(3, 10.0) for _ in shares]
     final = [np.array([11.0, 6.0, 12.0]) for _ in shares]
