@@ -193,10 +193,9 @@ def test_a_counter_is_named_only_if_nothing_else_differs():
     assert (found.variable, found.size, found.is_rounding) == ("s", 7, False)
     little = largest_deviation("sk", expected, [seed, np.full(3, 1.5e-6)], bounds)
     assert (little.variable, little.share) == ("k", pytest.approx(1.5))
-    missed = np.array([1.5, 0.0]), np.array([1.0, 7.0])  # one of few draws, which counts as 1
-    found = largest_deviation(
-        "sk", [expected[0], np.zeros(2)], [seed, missed[0]], [bounds[0], missed[1]]
-    )
+    few, missed = np.array([1.0, 7.0]), np.array([1.5, 0.0])  # it counts as 1
+    states = [expected[0], np.zeros(2)], [seed, missed], [bounds[0], few]
+    found = largest_deviation("sk", *states)
     assert found.variable == "s"
     alone = largest_deviation("s", expected[:1], expected[:1], bounds)
     assert (alone.variable, alone.size, alone.share) == ("s", 0.0, 0.0)

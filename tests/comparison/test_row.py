@@ -56,6 +56,11 @@ def test_a_wrong_spelling_is_an_error(spelling):
         Row.parse(spelling)
 
 
+def test_a_row_is_a_loop_on_one_device_that_is_compiled_as_its_model_is():
+    assert Row("row", "fit") == Row("row", "fit", False, None, None, "none", 1)
+    assert Row.parse("fit") == Row("fit", "fit")
+
+
 @pytest.mark.parametrize("name, value", [("", None), ("x", "x")])
 def test_a_row_has_the_name_that_it_is_given(name, value):
     row = Row.parse("fit+jit", name or None, is_step=bool(name))

@@ -88,7 +88,7 @@ def test_what_can_be_read_only_once_or_is_nothing_is_refused(data, kind, tmp_pat
         ValueError, match=f"^data: expected arrays, a tf.data.Dataset .*; received {kind}$"
     ):
         as_data(data, tmp_path)
-    with pytest.raises(ValueError, match="received a tuple of 0$"):
+    with pytest.raises(ValueError, match=r"received a tuple of 0$"):
         as_data((), tmp_path)
 
 
