@@ -170,7 +170,11 @@ def test_updates_that_are_far_more_than_the_batches_are_hidden(watched):
     assert watched.follower.is_hidden and watched.divergence is None
 
 
-def test_several_batches_may_be_drawn_before_their_steps_are_taken(watched):
+def test_several_batches_may_be_drawn_before_their_steps_are_taken(watched, monkeypatch):
+    looked_at = []
+    monkeypatch.setattr(
+        of_follower, "draws_outside_seeds", lambda reference, before, batch: looked_at.append(batch)
+    )
     for epoch in range(2):
         for batch in watched.batches(epoch):
             watched.draw(batch)
@@ -180,6 +184,8 @@ def test_several_batches_may_be_drawn_before_their_steps_are_taken(watched):
     watched.follower.check_end(2)
     assert watched.divergence is None and not watched.follower.is_hidden
     assert (watched.follower.steps, watched.executions) == (2 * STEPS, 2)
+    (first,) = looked_at  # whether a step draws by itself is the same in all
+    assert np.array_equal(first[1], watched.batches(0)[0][1])
 
 
 def test_more_steps_than_the_epoch_has_left_are_hidden(watched):

@@ -9,8 +9,10 @@ import re
 
 import numpy as np
 import pytest
+from rich import box
 from rich.console import Console
 
+from kerasmlp.comparison import tables
 from kerasmlp.comparison.result import Comparison
 from kerasmlp.comparison.verdict import (
     PARTIAL_DROPPED,
@@ -187,9 +189,51 @@ def test_another_number_of_steps_has_a_cause(done, step, cause):
 
 def test_the_tables_fit_in_80_columns():
     text = printed(*SEVEN)
-    tables = text[: text.index("mine:applied_twice diverges: ")]
-    assert max(map(len, tables.splitlines())) <= 80
+    lines = text[: text.index("mine:applied_twice diverges: ")].splitlines()
+    assert max(map(len, lines)) <= 80
     assert "…" not in text
+
+
+def test_a_narrow_terminal_folds_the_names_and_not_the_numbers():
+    found = tables.tables(SEVEN)
+    heads = [
+        ["verdict", "steps compared", "largest difference\nfrom Keras' own step"],
+        ["losses\nof the steps", "weights", "optimizer\nstate", "predictions"],
+        ["median", "fastest", "slowest", "compared with\nthe first row", "steps per\nsecond"],
+        [
+            "seconds to the first\nstep, with compiling",
+            "seconds to evaluate\nthe test examples",
+            "peak memory\nin MiB",
+        ],
+    ]
+    for table, expected in zip(found, heads, strict=True):
+        name, *others = table.columns
+        assert [column.header for column in others] == expected
+        assert (name.header, name.overflow, name.vertical, name.no_wrap) == (
+            *("loop", "fold", "bottom", False),
+        )
+        assert all(column.no_wrap for column in others)
+        sides = ["left" if head == "verdict" else "right" for head in expected]
+        assert [column.justify for column in others] == sides
+        assert (table.title_justify, table.title.style, table.padding) == ("left", "bold", (0, 1, 0, 0))
+        assert table.box is box.SIMPLE_HEAD
+
+
+@pytest.mark.parametrize(
+    "value, text",
+    [
+        *((99.6, "99.6"), (100.0, "100"), (1234.5, "1,234"), (99.99, "100"), (12.0, "12.0")),
+        *((0.03125, "0.0312"), (1.0, "1.00"), (0.000012, "1.20e-05")),
+    ],
+)
+def test_numbers_have_three_digits(value, text):
+    assert tables.number(value) == text
+
+
+def test_what_is_not_known_of_a_cost_is_a_line():
+    unknown = dataclasses.replace(row("fit", seconds=(1.0,)).cost, peak_megabytes=0.0)
+    outcome = dataclasses.replace(row("fit"), cost=unknown)
+    assert cells(printed(outcome), "Other costs")["fit"] == ["0.500", "0.0312", "-"]
 
 
 def test_the_table_of_agreement():
@@ -316,6 +360,13 @@ def test_the_notes_say_why():
         "mine trains with its own optimizer: model.optimize"
     ]
     assert [line for line in lines if line.startswith("mine:by_call* calls no epoch hooks. ")]
+    assert not [line for line in lines if line.startswith("fit")]
+    divergence = Divergence(1, "kernel")
+    wrong = row("mine", "diverges", reason="why", divergence=divergence, reports_metrics=False)
+    assert tables.notes([wrong]) == ["mine diverges: why"]
+    hidden = row("mine", "equal", seconds=(1.0,), by_epoch=False)
+    failed = dataclasses.replace(hidden, cost_failure="no time")
+    assert tables.notes([failed]) == ["mine: the cost could not be measured: no time"]
 
 
 @pytest.mark.parametrize("name", HOSTILE)
