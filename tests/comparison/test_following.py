@@ -10,8 +10,8 @@ import kinds
 from bench import STEPS, Bench
 from kerasmlp.comparison import follower as of_follower
 from kerasmlp.comparison.follower import EndlessLoopError, Follower
-from kerasmlp.comparison.reference import own_gradients
-from kerasmlp.comparison.verdict import PARTIAL_DROPPED
+from kerasmlp.comparison.reference import own_gradients, values
+from kerasmlp.comparison.verdict import PARTIAL_DROPPED, same
 from kerasmlp.comparison.watching import OwnOptimizers
 
 
@@ -386,6 +386,20 @@ def test_callbacks_hear_the_steps_that_wait_for_their_update(watched, monkeypatc
     assert heard == [("epoch_begin", 0), ("train_batch_begin", 0), ("train_batch_end", 1, {})]
     assert (watched.follower.steps, watched.follower._in_epoch) == (2, 2)
     assert watched.follower.metrics[0]._batch_sizes == [16]
+
+
+def test_what_an_optimizer_of_the_loops_own_keeps_is_noted_after_each_step(watched):
+    own, variables = keras.optimizers.SGD(0.1, momentum=0.5), watched.model.trainable_variables
+    noted = []
+    with watched.own:
+        for batch in watched.batches(0)[:2]:
+            watched.draw(batch)
+            own.apply(own_gradients(watched.model, batch), variables)
+            watched.follower.before_draw()
+            noted.append(watched.follower._slots)
+            assert same(noted[-1], values(own.variables))
+    assert watched.follower.steps == 2 and watched.follower.has_own_optimizer
+    assert not same(*noted)
 
 
 @pytest.mark.parametrize(

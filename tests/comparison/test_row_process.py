@@ -260,6 +260,15 @@ def test_the_metrics_of_each_epoch_are_read_from_what_a_loop_returns(returned, h
     assert trajectory._history(returned) == history
 
 
+@pytest.mark.parametrize("returned", [0.5, [1.0], types.SimpleNamespace(history="loss")])
+def test_what_has_no_metrics_by_name_is_refused(returned):
+    kind = type(getattr(returned, "history", returned)).__name__
+    with pytest.raises(
+        TypeError, match=rf"^expected the loop to return the metrics .*; received {kind}$"
+    ):
+        trajectory._history(returned)
+
+
 def test_a_model_that_cannot_be_called_has_no_predictions(start):
     class Uncallable(kinds.Subclass):
         def call(self, x, training=False):
