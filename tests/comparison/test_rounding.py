@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+import kinds
 from bench import Bench
 from kerasmlp import loops
 from kerasmlp.comparison.deviation import Deviation, largest_deviation, shares
 from kerasmlp.comparison.longest_sum import longest_sum
-from kerasmlp.comparison.reference import RIGHT, Reference, Step, state
+from kerasmlp.comparison.reference import RIGHT, Reference, Step, own_gradients, state
 from kerasmlp.comparison.rounding import Rounding, StepBound, _perturbed, _RootMeanSquare, _unit_roundoff
 from kerasmlp.comparison.row import Row
 from kerasmlp.comparison.start import start_from
@@ -320,8 +321,8 @@ def test_states_are_far_apart_if_many_numbers_are():
     limit = 1000 * (bound.bounds()[0][0] + 16 * 2.0**-24)
     few, many, near = one.copy(), one.copy(), one.copy()
     few[:1] += 2 * limit
-    many[:2] += 2 * limit
-    near += 0.9 * limit
+    many[:2] += 1.0005 * limit
+    near += 0.9995 * limit
     assert not bound.are_far_apart([one], [few])
     assert bound.are_far_apart([one], [many])
     assert not bound.are_far_apart([one], [near])
@@ -345,6 +346,37 @@ def test_a_random_change_has_the_size_that_it_is_given():
     assert abs(changes.mean()) < 0.0003 and abs(changes).max() <= math.sqrt(3) * 0.01 + 1e-6
     tokens = tf.constant([1, 2, 3])
     assert _perturbed(tokens, tf.constant([1, 2]), 0.01) is tokens
+
+
+def test_steps_are_taken_from_weights_that_are_a_little_changed():
+    """Also wrong ones; the change itself is taken back before the update."""
+    bench = Bench()
+    reference = bench.rounding.reference
+    (first, second, _), taken = bench.train.epoch(0), []
+
+    def doubled(model, batch):
+        taken.append(len(batch[1]))
+        return [2 * each for each in own_gradients(model, batch)]
+
+    wrong = Step(doubled)
+    expected = reference.take(wrong, bench.initial, [first, second])
+    ones, others = (
+        bench.rounding.after_perturbed_steps(wrong, bench.initial, [first, second], draw)
+        for draw in (0, 1)
+    )
+    assert taken == [8] * 6
+    for right, one, other in zip(expected[:4], ones, others, strict=False):
+        np.testing.assert_allclose(one, right, rtol=1e-4, atol=1e-5)
+        assert not np.array_equal(one, right) and not np.array_equal(one, other)
+
+
+def test_what_a_step_draws_is_noted():
+    x, y = kinds.data_of(kinds.dense)
+    model = kinds.dense()
+    model.optimizer.build(model.trainable_variables)
+    (mask,) = Rounding(Reference(model), Batches(x, y, 8))._draw_numbers((x[:8], y[:8]))
+    assert mask.shape == (8, 8)
+    assert set(np.unique(mask)) == {np.float32(0), np.float32(1 / 0.7)}
 
 
 def test_a_program_that_xla_does_not_compile_leaves_no_trace_and_is_tried_once():

@@ -76,6 +76,21 @@ def test_xla_is_a_cause_only_where_something_is_drawn():
     assert without == ["passes", "passes", "passes"]
 
 
+@pytest.mark.parametrize("jit_compile", [True, False])
+def test_the_step_is_compiled_the_other_way_to_see_what_xla_draws(jit_compile, monkeypatch):
+    scene = Scene(lambda: kinds.dense(jit_compile=jit_compile), kinds.data_of(kinds.dense))
+    wrong, traced, compiled = next(with_forward_passes(scene.evidence())), tf.function, []
+
+    def function(called, **options):
+        compiled.append(options["jit_compile"])
+        return traced(called)
+
+    monkeypatch.setattr(tf, "function", function)
+    (found,) = scene.all_after([wrong]).values()
+    assert compiled == [not jit_compile]
+    assert_close(found[0], scene.expected)  # XLA was left out here
+
+
 def test_statistics_that_are_not_moved():
     scene = Scene(kinds.subclass)
     mean = index(scene, "moving_mean")
