@@ -160,7 +160,7 @@ def test_a_comparison_that_is_interrupted_ends_its_processes_at_once_and_begins_
             message = super().receive(seconds)
             if message is TRAJECTORY and self.row is ROWS[1]:
                 works.set()
-                waits.append(killed.wait(3))
+                waits.append(killed.wait(10))
                 raise RemoteError("killed")
             return message
 
@@ -170,7 +170,7 @@ def test_a_comparison_that_is_interrupted_ends_its_processes_at_once_and_begins_
 
     class Interrupted(Progress):
         def ended(self, row, verdict):
-            works.wait(3)
+            works.wait(60)
             raise KeyboardInterrupt
 
     monkeypatch.setattr(agreement, "Process", Process)
