@@ -99,6 +99,10 @@ class Convolution(keras.Model):
         ([keras.layers.Embedding(9, 2)], [None, 7], tf.int32, 8 * 7),
         ([keras.layers.Embedding(9, 2), keras.layers.LSTM(2)], [None, 7], tf.int32, 8 * 7),
         ([Convolution()], [None, 6, 6, 1], tf.float32, 8 * 4 * 4),
+        ([keras.layers.Conv2D(2, 3)], [None, 4, 4, 64], tf.float32, 3 * 3 * 64),
+        ([keras.layers.LSTM(2)], [None, 7, 5], tf.float32, 8 * 7 * 5),
+        ([keras.layers.LSTM(2)], [None, None, 5], tf.float32, 8 * 5),
+        ([keras.layers.Conv1D(2, 3, padding="same")], [None, None, 2], tf.float32, 8),
     ],
 )
 def test_the_longest_sum_of_a_step(layers, shape, dtype, terms):

@@ -1,5 +1,7 @@
 """Each known mistake in a step is the step that somebody takes who makes it."""
 
+import types
+
 import keras
 import numpy as np
 import pytest
@@ -271,6 +273,16 @@ def test_other_data_in_the_batch():
     for name, (other,) in found.items():
         assert_close(other, expected[name])
         assert_differs(other, scene.expected)
+
+
+def test_labels_are_turned_among_the_examples_whatever_their_shape():
+    x, y = tf.zeros((3, 2)), np.arange(6).reshape(3, 2)
+    evidence = types.SimpleNamespace(batches=[(x, {"one": y, "two": y[:, 0]})], drawn=[])
+    found = [wrong for wrong in with_other_data(evidence) if wrong.kind == "labels"]
+    for wrong, order in zip(found, ([2, 0, 1], [1, 2, 0], [2, 1, 0]), strict=True):
+        ((same_x, labels),) = wrong.batches
+        assert same_x is x
+        assert np.array_equal(labels["one"], y[order]) and np.array_equal(labels["two"], y[order, 0])
 
 
 def test_token_ids_are_not_scaled_and_without_weights_none_are_left_out():
