@@ -1,5 +1,7 @@
 """What every row starts from is checked, and is the same in every process."""
 
+import dataclasses
+
 import keras
 import numpy as np
 import pytest
@@ -107,6 +109,18 @@ def test_each_row_has_its_own_model_and_copies_of_the_callbacks():
         for a, b in zip(one.get_weights(), other.get_weights(), strict=True):
             assert np.array_equal(a, b)
         assert np.array_equal(next(iter(found.batches().epoch(0)))[1], _first_labels(found))
+
+
+def test_the_seed_gives_the_initial_weights():
+    def unseeded():
+        model = keras.Sequential([keras.Input((6,)), keras.layers.Dense(3)])
+        model.compile("sgd", "mse")
+        return model
+
+    with start(make_model=unseeded) as found:
+        one, again = (found.new_model().get_weights()[0] for _ in range(2))
+        other = dataclasses.replace(found, seed=6).new_model().get_weights()[0]
+    assert np.array_equal(one, again) and not np.array_equal(one, other)
 
 
 def _first_labels(start):
