@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 import kinds
-from kerasmlp import models
 from kerasmlp.comparison.start import Start, handbook_model, start_from
 from kerasmlp.processes import dumps, loads
 
@@ -126,14 +125,6 @@ def test_the_seed_gives_the_initial_weights():
 
 def _first_labels(start):
     return next(iter(loads(dumps(start)).batches().epoch(0)))[1]
-
-
-def test_the_handbooks_model_is_compiled_alike_on_each_machine(mnist5k, monkeypatch):
-    monkeypatch.setattr(models, "compiled_mlp", lambda *given, **named: (given, named))
-    assert handbook_model(mnist5k)() == (
-        ((28, 28, 1), 10),
-        {"jit_compile": False, "steps_per_execution": 1},
-    )
 
 
 def test_the_handbooks_model_fits_the_images(mnist5k):
