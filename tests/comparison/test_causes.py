@@ -1,5 +1,7 @@
 """A wrong step is explained by the mistakes that end where it ends, and by no other."""
 
+import types
+
 import keras
 import numpy as np
 import pytest
@@ -131,6 +133,42 @@ def test_another_formula_of_the_same_loss_may_be_a_few_bounds_away(step, known, 
     received[number] = (after[number] + far * bound.bounds()[number]).astype(np.float32)
     assert step.right.deviation(received).share > FAR * NEAR
     assert step.cause(received) == (Cause(("twice as much",), exact=False) if inside else None)
+
+
+@pytest.mark.parametrize(
+    "share, of_right, fits",
+    [
+        (1.0, 2.0, True),
+        (1.01, 2.0, False),
+        (1.01, 101.0, True),
+        (2.0, 200.0, True),
+        (2.0, 199.0, False),
+        (16.0, 1600.0, True),
+        (16.1, 9e9, False),
+    ],
+)
+def test_how_near_a_mistake_must_be_and_how_far_the_right_step(share, of_right, fits, monkeypatch):
+    monkeypatch.setattr(causes, "StepBound", lambda *of: types.SimpleNamespace(deviation=near))
+    after, received = [np.zeros(1)], [np.ones(1)]
+
+    def near(state, compared):
+        assert state is received
+        return types.SimpleNamespace(share=share)
+
+    def far(state, compared):
+        return types.SimpleNamespace(share=of_right, is_rounding=False)
+
+    reference = types.SimpleNamespace(take=lambda step, before, batches: after)
+    rounding = types.SimpleNamespace(reference=reference)
+    right = types.SimpleNamespace(
+        rounding=rounding, before=[], batches=[], deviation=far, are_far_apart=lambda *_: False
+    )
+    found = Experiment(right, received, None)._test(WrongStep("kind", "name"))
+    assert found is (False if fits else None)
+    after[0] = received[0]
+    assert Experiment(right, received, None)._test(WrongStep("kind", "name")) is True
+    right.are_far_apart = lambda *_: True
+    assert Experiment(right, received, None)._test(WrongStep("kind", "name")) is None
 
 
 def test_other_batches_are_tried_last(step, known):

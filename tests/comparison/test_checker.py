@@ -1,5 +1,7 @@
 """What both checks of a loop share: which optimizer it uses, and what is measured."""
 
+import types
+
 import keras
 import numpy as np
 import pytest
@@ -45,6 +47,13 @@ def checked(bench):
     return Checked(bench)
 
 
+def test_before_its_first_step_nothing_is_known_of_a_loop(checked):
+    checker = checked.checker
+    assert (checker.steps, checker.measured, checker.share) == (0, 0, 0.0)
+    assert (checker.divergence, checker.undecided, checker.metrics) == (None, None, [])
+    assert checker.has_own_optimizer is False
+
+
 def test_a_loop_that_uses_the_compiled_optimizer(checked):
     after = checked.step(checked.model.optimizer)
     checked.checker._find_own_optimizer(checked.bench.initial, after)
@@ -78,6 +87,23 @@ def test_a_loop_that_trains_by_hand_has_an_optimizer_that_is_none_of_keras(check
     assert checked.checker._used_optimizer is None
     checked.checker._note_slots()
     assert checked.checker._slots == []
+    after, right = state(checked.model), checked.right()
+    found = checked.checker._with_right_optimizer(after, right.expected)
+    assert same(found, [*after[: checked.weights], *right.expected[checked.weights :]])
+    evidence = checked.checker._experiment(right, after).evidence
+    assert evidence.optimizer is None and evidence.received is after
+
+
+def test_an_optimizer_that_moves_nothing_is_the_loops_and_of_several_the_newest_is_used(checked):
+    still, newest = keras.optimizers.SGD(0.0), keras.optimizers.Adam(0.0)
+    checked.step(still)
+    after = checked.step(newest)
+    checker, right = checked.checker, checked.right()
+    checker._find_own_optimizer(checked.bench.initial, after)
+    assert checker.has_own_optimizer and checker._used_optimizer is newest
+    # It has other variables than the compiled one, so these are taken from before the step.
+    evidence = checker._experiment(right, after).evidence
+    assert same(evidence.received, [*after[: checked.weights], *right.before[checked.weights :]])
 
 
 def test_a_changed_learning_rate_alone_is_no_use_of_the_optimizer(checked):
@@ -100,13 +126,18 @@ def test_what_the_loops_optimizer_keeps_takes_the_place_of_the_references(checke
     right = checked.bench.rounding.reference.train(checked.bench.initial, [checked.batch])
     found = checker._with_right_optimizer(after, right)
     assert same(found[: checked.weights], after[: checked.weights])
-    paths = checked.bench.rounding.reference.paths
-    own_values = {variable.path.rpartition("/")[2]: variable.numpy() for variable in own.variables}
-    for path, value, expected in list(zip(paths, found, right, strict=True))[checked.weights :]:
-        name = path.rpartition("/")[2]
-        kept = own_values.get(name, expected) if "momentum" in name else expected
-        assert np.array_equal(value, kept), path
-    assert any("momentum" in path for path in paths)
+    paths, weights = checked.bench.rounding.reference.paths, checked.weights
+    alike = [types.SimpleNamespace(path=f"own/{path.rpartition('/')[2]}") for path in paths[weights:]]
+    checker._slots_of = types.SimpleNamespace(variables=alike)
+    checker._slots = [value + 1 for value in right[weights:]]
+    last = len(alike) - 1
+    checker._slots[last] = np.zeros(7, np.float32)
+    found = checker._with_right_optimizer(after, right)
+    assert same(found[:weights], after[:weights])
+    assert [path.endswith("momentum") for path in paths[weights:]] == [False] * 2 + [True] * 4
+    for number, value in enumerate(found[weights:]):
+        is_kept = number in (2, 3, 4)
+        assert np.array_equal(value, right[weights + number] + is_kept), paths[weights + number]
 
 
 def test_an_execution_is_measured_and_its_cause_is_looked_for_only_if_it_is_wrong(checked):
@@ -126,6 +157,9 @@ def test_an_execution_is_measured_and_its_cause_is_looked_for_only_if_it_is_wron
     assert (divergence.step, divergence.cause) == (5, "a mistake")
     assert divergence.size == pytest.approx(1.0, abs=1e-3)
     assert checked.checker.share > 1
+    share = checked.checker.share
+    checked.checker._measure(6, right, nearly, lambda: None)
+    assert checked.checker.share == share  # the largest one
     checked.checker._measure(6, right, wrong, lambda: None)
     assert checked.checker.divergence.cause is None
 

@@ -51,7 +51,11 @@ def test_both_programs_draw_what_the_layer_draws(name):
 def test_outside_of_the_contexts_all_is_as_before():
     functions = tf.random.stateless_uniform, tf.nn.experimental.stateless_dropout
     with recorded() as draws:
-        first = keras.random.uniform((3,), seed=keras.random.SeedGenerator(1))
+        first, second = (
+            keras.random.uniform((3,), seed=keras.random.SeedGenerator(seed)) for seed in (1, 2)
+        )
+    assert not np.array_equal(first, second)
     with replayed(draws):
-        assert np.array_equal(keras.random.uniform((3,), seed=2), first)
+        assert np.array_equal(keras.random.uniform((3,), seed=3), first)
+        assert np.array_equal(keras.random.uniform((3,), seed=3), second)
     assert functions == (tf.random.stateless_uniform, tf.nn.experimental.stateless_dropout)

@@ -227,6 +227,61 @@ def test_the_losses_of_single_outputs_are_left_out(training, monkeypatch):
     assert metrics.known({"loss": 1.0, "kind_loss": 1.0, "val_loss": 1.0}) == ["loss", "val_loss"]
 
 
+@pytest.mark.parametrize("flag", [True, False])
+def test_a_forward_pass_says_how_it_is_made_to_the_model_and_its_loss(training, flag, monkeypatch):
+    metrics, model, heard = training.epochs[1], training.model, []
+    compute_loss = model.compute_loss
+
+    def listens(*given, **named):
+        heard.append(named)
+        return compute_loss(*given, **named)
+
+    monkeypatch.setattr(model, "compute_loss", listens)
+    metrics._add_pass(training.validation, training=flag)
+    assert heard == [{"training": flag}]
+
+
+def causes(metrics, name, received, *mistakes):
+    """The causes of a number that is wrong, where these mistakes are known."""
+    metrics._mistakes = lambda *_: iter(mistakes)
+    try:
+        return list(metrics._causes(name, received, ()))
+    finally:
+        del metrics._mistakes
+
+
+def test_a_mistake_is_named_if_it_gives_the_number_to_five_digits(training, monkeypatch):
+    metrics = training.epochs[1]
+    monkeypatch.setattr(metrics, "results", {"loss": 2.0, "accuracy": 0.5})
+    gives = "it gives the reported number to 5 digits"
+    (cause,) = causes(metrics, "accuracy", 300.0, ("a", 300.002), ("b", 300.004), ("c", math.nan))
+    assert cause == f"a (very likely: {gives})"
+    (cause,) = causes(metrics, "accuracy", 0.3, ("a", 0.300009), ("b", 0.300011), ("c", 0.3))
+    assert cause == f"a; or c (each of them {gives.removeprefix('it ')})"
+    assert causes(metrics, "loss", 3.0, ("a", 4.0)) == ["the reported number is 1.5 times the right one"]
+    assert causes(metrics, "loss", math.inf) == causes(metrics, "accuracy", 3.0) == []
+    monkeypatch.setitem(metrics.results, "loss", 0.0)
+    assert causes(metrics, "loss", 3.0) == []
+
+
+def test_of_an_epoch_of_one_step_no_batch_is_left_out(training, monkeypatch):
+    metrics = training.epochs[1]
+    monkeypatch.setattr(metrics, "_taken", lambda **_: {})
+    left_out = "the last batch of the epoch is left out of the metrics"
+    assert left_out in dict(metrics._mistakes("loss", training.epochs))
+    monkeypatch.setattr(metrics, "_after_steps", metrics._after_steps[:2])
+    assert left_out not in dict(metrics._mistakes("loss", training.epochs))
+
+
+def test_a_validation_that_callbacks_do_not_hear_is_named(training, monkeypatch):
+    metrics = training.epochs[1]
+    quiet = metrics.results["val_loss"]
+    monkeypatch.setitem(metrics.results, "val_loss", quiet + 1)  # a callback changes it
+    assert training.cause("val_loss", quiet).startswith(
+        "callbacks do not hear the validation: model.evaluate is called without them ("
+    )
+
+
 def test_a_history_is_compared_epoch_by_epoch(training):
     first, second = (each.results for each in training.epochs)
     history = {name: [first[name], second[name]] for name in first}

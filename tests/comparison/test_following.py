@@ -1,14 +1,17 @@
 """What the follower of a loop concludes from each thing that it sees and hears."""
 
+import types
+
 import keras
 import numpy as np
 import pytest
 
+import kinds
 from bench import STEPS, Bench
 from kerasmlp.comparison import follower as of_follower
 from kerasmlp.comparison.follower import EndlessLoopError, Follower
-from kerasmlp.comparison.reference import own_gradients
-from kerasmlp.comparison.verdict import PARTIAL_DROPPED
+from kerasmlp.comparison.reference import own_gradients, values
+from kerasmlp.comparison.verdict import PARTIAL_DROPPED, same
 from kerasmlp.comparison.watching import OwnOptimizers
 
 
@@ -167,7 +170,11 @@ def test_updates_that_are_far_more_than_the_batches_are_hidden(watched):
     assert watched.follower.is_hidden and watched.divergence is None
 
 
-def test_several_batches_may_be_drawn_before_their_steps_are_taken(watched):
+def test_several_batches_may_be_drawn_before_their_steps_are_taken(watched, monkeypatch):
+    looked_at = []
+    monkeypatch.setattr(
+        of_follower, "draws_outside_seeds", lambda reference, before, batch: looked_at.append(batch)
+    )
     for epoch in range(2):
         for batch in watched.batches(epoch):
             watched.draw(batch)
@@ -177,6 +184,8 @@ def test_several_batches_may_be_drawn_before_their_steps_are_taken(watched):
     watched.follower.check_end(2)
     assert watched.divergence is None and not watched.follower.is_hidden
     assert (watched.follower.steps, watched.executions) == (2 * STEPS, 2)
+    (first,) = looked_at  # whether a step draws by itself is the same in all
+    assert np.array_equal(first[1], watched.batches(0)[0][1])
 
 
 def test_more_steps_than_the_epoch_has_left_are_hidden(watched):
@@ -296,3 +305,135 @@ def test_batches_that_are_left_over_when_gradients_are_accumulated():
     watched.follower.check_end(2)
     assert watched.divergence is None
     assert watched.follower.steps == 2 * STEPS  # four of an update, and two that wait for theirs
+
+
+def test_the_last_step_of_an_epoch_is_seen_when_the_next_one_begins(watched):
+    for epoch in range(2):
+        watched.follower.on_epoch_begin(epoch)
+        assert watched.follower.steps == epoch * STEPS
+        watched.drawn_epoch(epoch)
+    assert watched.executions == 2 * STEPS - 1
+    watched.follower.on_epoch_end(1)
+    assert watched.executions == watched.follower.steps == 2 * STEPS
+    assert watched.divergence is None
+
+
+def test_a_change_before_a_batch_was_drawn_may_be_a_step_that_is_hidden(watched):
+    watched.model.layers[0].kernel.assign_add(np.ones((6, 8)))
+    watched.follower.on_epoch_begin(0)
+    assert watched.follower.is_hidden and watched.divergence is None
+
+
+def test_a_change_after_a_step_is_one_outside_of_the_steps(watched):
+    watched.drawn_epoch(0)
+    watched.follower.on_epoch_end(0)
+    watched.model.layers[0].kernel.assign_add(np.ones((6, 8)))
+    watched.follower.on_epoch_begin(1)
+    assert not watched.follower.is_hidden
+    assert watched.divergence.step == STEPS + 1
+    assert watched.divergence.what.endswith("changed between the steps 3 and 4,")
+
+
+def test_more_steps_than_a_later_epoch_has_left_are_hidden_too(watched):
+    watched.drawn_epoch(0)
+    batches = [*watched.batches(1), *watched.batches(2)]
+    for batch in batches:
+        watched.draw(batch)
+    for batch in batches:
+        watched.model.take(batch)
+    watched.follower.on_epoch_begin(3)
+    assert watched.follower.is_hidden and watched.follower.steps == STEPS
+
+
+def test_the_rest_of_an_epoch_may_be_taken_at_once(watched):
+    watched.drawn_epoch(0, 1)
+    rest = watched.batches(0)[1:]
+    for batch in rest:
+        watched.draw(batch)
+    for batch in rest:
+        watched.model.take(batch)
+    watched.follower.on_epoch_end(0)
+    assert watched.divergence is None and not watched.follower.is_hidden
+    assert (watched.follower.steps, watched.executions) == (STEPS, 2)
+
+
+def test_which_executions_are_measured(watched):
+    """All until step 100, then every 20th, and the last one of an epoch."""
+    follower, measured = watched.follower, []
+    for step in range(97, 130):
+        follower._next_step, follower._executions = step, step - 5
+        if follower._is_measured():
+            measured.append(step)
+    of_epochs = range(102, 130, STEPS)
+    assert measured == sorted({*range(97, 101), 105, 125, *of_epochs})
+
+
+def test_what_changes_no_weight_and_is_no_update_is_no_execution(watched):
+    """More batches make an update: until then, only statistics and seeds move."""
+    batch, *_ = watched.batches(0)
+    watched.draw(batch)
+    watched.model.optimizer.learning_rate = 0.05
+    watched.follower.before_draw()
+    assert (watched.follower.steps, watched.executions) == (0, 0)
+    assert watched.divergence is None and not watched.follower.is_hidden
+
+
+def test_callbacks_hear_the_steps_that_wait_for_their_update(watched, monkeypatch):
+    heard, reference = [], watched.bench.rounding.reference
+    monkeypatch.setattr(reference, "hear", lambda at, *said: heard.append(said) or at)
+    watched.follower._begin_epoch()
+    watched.follower._pass(2)
+    assert heard == [("epoch_begin", 0), ("train_batch_begin", 0), ("train_batch_end", 1, {})]
+    assert (watched.follower.steps, watched.follower._in_epoch) == (2, 2)
+    assert watched.follower.metrics[0]._batch_sizes == [16]
+
+
+def test_what_an_optimizer_of_the_loops_own_keeps_is_noted_after_each_step(watched, monkeypatch):
+    monkeypatch.setattr(watched.follower, "_is_measured", lambda: False)
+    own, variables = keras.optimizers.SGD(0.1, momentum=0.5), watched.model.trainable_variables
+    noted = []
+    with watched.own:
+        for batch in watched.batches(0)[:2]:
+            watched.draw(batch)
+            own.apply(own_gradients(watched.model, batch), variables)
+            watched.follower.before_draw()
+            noted.append(watched.follower._slots)
+            assert same(noted[-1], values(own.variables))
+    assert watched.follower.steps == 2 and watched.follower.has_own_optimizer
+    assert not same(*noted)
+
+
+@pytest.mark.parametrize(
+    "drawn, seen",
+    [
+        (1, [0, 1, 2]),
+        (2, [0, 1, 2, 3, 4]),
+        (3, [1, 3]),
+        (5, [1, 5]),
+    ],
+)
+def test_how_many_updates_may_be_those_of_the_batches_that_were_drawn(watched, drawn, seen):
+    for drawing in (True, False):
+        taken = [taken for taken in range(8) if watched.follower._is_seen(taken, drawn, drawing)]
+        assert taken == seen
+
+
+@pytest.mark.parametrize("drawing, steps, seen", [(True, 0, [0]), (False, 1, [0]), (False, 0, [])])
+def test_without_a_batch_there_is_no_update(watched, drawing, steps, seen):
+    watched.follower.steps = steps
+    assert [taken for taken in range(4) if watched.follower._is_seen(taken, 0, drawing)] == seen
+
+
+def test_an_accumulating_optimizer_says_how_many_batches_make_an_update():
+    def batches_an_update(optimizer):
+        model = kinds.plain(optimizer)
+        made = types.SimpleNamespace(
+            reference=types.SimpleNamespace(weights=4, hear=lambda at, hook: at)
+        )
+        return Follower(made, None, [], model, OwnOptimizers(model))._batches_an_update
+
+    sgd = keras.optimizers.SGD
+    assert batches_an_update(sgd(0.1)) == 1
+    assert batches_an_update(sgd(0.1, gradient_accumulation_steps=3)) == 3
+    inner = sgd(0.1, gradient_accumulation_steps=2)
+    assert batches_an_update(keras.optimizers.LossScaleOptimizer(inner)) == 2

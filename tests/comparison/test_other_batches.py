@@ -89,6 +89,15 @@ def test_a_batch_of_the_loops_own_is_told_by_its_size_and_its_examples(train):
 
 
 def test_the_newest_of_several_batches_is_looked_at(train):
-    right, wrong = batch_of(train, 4), batch_of(train, 5)
+    batches = all_batches(train)
+    right, wrong, twice = batches[4], batches[5], batches[3]
     assert list(drawn_batches(train, 4, [wrong, right], [right])) == []
-    assert len(list(drawn_batches(train, 4, [right, wrong], [right]))) == 1
+    turned = tuple(part[::-1] for part in right)
+    larger = tuple(np.concatenate([part, part + 100]) for part in right)
+    for before, newest, what in (
+        (right, twice, "the batch is used twice: this is the batch of step 4"),
+        (wrong, turned, "shuffles the examples of a batch"),
+        (wrong, larger, "batches of 8 examples, not 4"),
+    ):
+        ((told, (other,)),) = drawn_batches(train, 4, [before, newest], [right])
+        assert what in told and other is newest

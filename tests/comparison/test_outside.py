@@ -72,6 +72,11 @@ def test_a_forward_pass_with_training_is_told_by_its_batches(validation):
     assert scene.divergence(of_train).cause == (
         "the model is called with training=True outside of its steps: statistics or seeds move"
     )
+    for size, is_told in ((8e-8, True), (2e-7, False)):
+        nearly = [value.copy() for value in of_train]
+        bias = next(n for n, path in enumerate(scene.reference.paths) if path.endswith("/bias"))
+        nearly[bias] = nearly[bias] + np.float32(size)  # it was 0
+        assert scene.divergence(nearly).cause.startswith("the model is called") == is_told
     others = Batches(*(part[20:25] for part in kinds.data_of(kinds.subclass)), 5, seed=4).epoch(0)
     of_others = scene.after(*others)
     assert scene.divergence(of_others).cause.startswith(CHANGED)
@@ -83,17 +88,19 @@ def test_a_forward_pass_with_training_is_told_by_its_batches(validation):
 
 
 def test_a_model_that_cannot_be_called_has_a_cause_too():
-    class Uncallable(kinds.Subclass):
-        def call(self, x, training=False):
-            if training:
-                raise RuntimeError("not like this")
-            return super().call(x)
+    """What it changed before its error does not count."""
+
+    def fails(x, training):
+        scene.model(x, training=training)
+        raise RuntimeError("not like this")
 
     scene = Scene()
-    scene.reference.model = Uncallable()
+    moved = scene.after(next(iter(scene.train.epoch(0))))
+    scene.reference.model = fails
     found, path = scene.changed("/kernel", 0.25)
     assert scene.divergence(found).cause == CHANGED + path
     assert_close(state(scene.model), scene.expected)
+    assert scene.divergence(moved).cause.startswith(CHANGED)
 
 
 def at_the_end(scene, expected, last, found, compared=None):
@@ -107,6 +114,9 @@ def test_an_end_that_is_right_within_rounding():
     assert at_the_end(scene, expected, expected, nearly) is None
     slightly = [value * (1 + 5e-6) if value.dtype.kind == "f" else value for value in expected]
     assert at_the_end(scene, expected, expected, slightly) is not None
+    for size, is_right in ((8e-8, True), (2e-7, False)):
+        tiny, _ = scene.changed("/bias", size)  # it was 0
+        assert (at_the_end(scene, expected, expected, tiny) is None) == is_right
     found, path = scene.changed("/kernel", 1e-3)
     divergence = at_the_end(scene, expected, expected, found)
     assert (divergence.step, divergence.what) == (12, f"{path}, changed at the end of training,")
@@ -117,7 +127,9 @@ def test_an_average_of_the_weights_that_is_left_out():
     scene = Scene(keras.optimizers.SGD(0.1, use_ema=True, ema_momentum=0.5))
     expected, path = scene.changed("/kernel", 0.5)  # what the average would be
     expected[-1] = expected[-1] + 0.25  # another average
-    divergence = at_the_end(scene, expected, scene.expected, scene.expected)
+    nothing = np.zeros(0, np.float32)  # a variable without numbers
+    last = [*scene.expected, nothing]
+    divergence = at_the_end(scene, [*expected, nothing], last, last)
     assert (divergence.step, divergence.what) == (12, f"{path}, at the end of training,")
     assert (divergence.size, divergence.bound) == (pytest.approx(0.5), 1e-7)
     assert divergence.cause == (

@@ -34,10 +34,12 @@ def tasks(progress):
 
 def test_rows_that_wait_are_not_shown(progress):
     assert "".join(lines(progress)) == ""
+    assert [task.started for task in progress.tasks] == [False] * 3  # their clocks stand
 
 
 def test_a_row_that_starts_moves(progress):
     progress.starting(FIT)
+    assert [task.started for task in progress.tasks] == [True, False, False]
     (line,) = lines(progress)
     assert re.fullmatch(r"[-\\|/] agreement: fit \| starting 0:00:00", line)
     task = tasks(progress)[FIT]
@@ -91,7 +93,10 @@ def test_the_next_phase_begins_without_bars(progress):
 def test_a_long_name_leaves_room_for_the_rest(progress):
     progress.starting(LONG)
     progress.done(LONG, 1200)
-    assert re.search(r"xxx… \| 1,200 of 2,400 0:00:00$", lines(progress)[0])
+    assert re.search(r" agreement: x{20}… \| 1,200 of 2,400 0:00:00$", lines(progress)[0])
+    text = io.StringIO()
+    Console(file=text, width=200).print(progress.get_renderable())
+    assert text.getvalue().count("━") == 10  # half of the bar
 
 
 def test_a_file_gets_a_line_of_plain_text_for_each_row(capsys):
@@ -120,11 +125,13 @@ def test_on_a_terminal_the_lines_stay_and_the_bars_go(monkeypatch):
     with RowProgress(ROWS) as progress:
         progress.phase("agreement", 2400)
         progress.starting(FIT)
+        progress.starting(HOSTILE)
         progress.refresh()
         progress.ended(FIT, "identical")
+    assert "\x1b[1A\x1b[2K" in text.getvalue().rpartition("starting")[2]  # the last bar is erased
     plain = re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", text.getvalue())
-    assert "agreement: fit ━" in plain
+    assert re.search("agreement: fit +━", plain)
     assert "starting" in plain
     line = "agreement: fit: identical"
     assert line in plain
-    assert "━" not in plain.partition(line)[2]
+    assert FIT not in plain.partition(line)[2]

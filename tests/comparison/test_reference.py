@@ -75,6 +75,7 @@ def test_a_call_before_an_update_is_taken_back_at_the_end(own_step):
     model, batch = own_step
     apply, calls = model.optimizer.apply, []
     with calls_before_apply(model, lambda: calls.append("before")):
+        assert model.optimizer.apply.__name__ == "apply"
         model.train_step(batch)
         model.train_step(batch)
     assert calls == ["before", "before"]
@@ -130,9 +131,10 @@ def test_callbacks_are_heard_in_the_state_that_is_given(plain):
     class Halves(keras.callbacks.Callback):
         def on_epoch_begin(self, epoch, logs=None):
             self.model.optimizer.learning_rate = 0.1 / (epoch + 1)
+            assert self.params == {"verbose": 0, "epochs": 7}
 
     model, _ = plain
-    quiet, driven = Reference(model), Reference(model, lambda: [Halves()])
+    quiet, driven = Reference(model), Reference(model, lambda: [Halves()], epochs=7)
     before = state(model)
     model.stop_training = True  # as at the end of another training
     assert same(driven.hear(before, "train_begin"), before)
@@ -145,7 +147,22 @@ def test_callbacks_are_heard_in_the_state_that_is_given(plain):
     assert (quiet.drives, driven.drives) == (False, True)
 
 
-def test_a_validation_is_an_evaluation_in_the_state_that_is_given(plain):
+def test_callbacks_hear_the_validation_and_may_change_the_state(plain):
+    class Listens(keras.callbacks.Callback):
+        def on_test_end(self, logs=None):
+            self.model.optimizer.learning_rate = 0.25
+
+    model, batches = plain
+    reference = Reference(model, lambda: [Listens()], tf.data.Dataset.from_tensors(batches[1]))
+    before = reference.hear(state(model), "train_begin")
+    after, found = reference.validate(before)
+    assert set(found) == {"val_loss", "val_accuracy"}
+    rate = next(n for n, path in enumerate(reference.paths) if path.endswith("learning_rate"))
+    assert after[rate] == 0.25
+    assert same([*after[:rate], *after[rate + 1 :]], [*before[:rate], *before[rate + 1 :]])
+
+
+def test_a_validation_is_an_evaluation_in_the_state_that_is_given(plain, capsys):
     model, batches = plain
     validation = tf.data.Dataset.from_tensors(batches[1])
     before = state(model)
@@ -156,6 +173,7 @@ def test_a_validation_is_an_evaluation_in_the_state_that_is_given(plain):
     after, found = reference.validate(before)
     assert after is before
     assert found == {f"val_{name}": value for name, value in expected.items()}
+    assert capsys.readouterr().out == ""
 
 
 def test_the_variables_are_those_of_the_model_then_those_of_the_optimizer(plain):
@@ -166,3 +184,11 @@ def test_the_variables_are_those_of_the_model_then_those_of_the_optimizer(plain)
     assert reference.paths == [each.path for each in own]
     with pytest.raises(ValueError):
         of_reference.assign(own, state(model)[:-1])
+
+
+@pytest.mark.parametrize("jit_compile", [True, False])
+def test_the_step_is_compiled_as_the_model_is(jit_compile):
+    model = kinds.plain(jit_compile=jit_compile)
+    x, y = kinds.data_of(kinds.plain)
+    traced = Reference(model).train_step.get_concrete_function((x[:8], y[:8]))
+    assert traced.function_def.attr["_XlaMustCompile"].b is jit_compile

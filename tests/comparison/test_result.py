@@ -7,11 +7,21 @@ import io
 import math
 import re
 
+import numpy as np
 import pytest
+from rich import box
 from rich.console import Console
 
+from kerasmlp.comparison import tables
 from kerasmlp.comparison.result import Comparison
-from kerasmlp.comparison.verdict import PARTIAL_DROPPED, Divergence, Outcome, judge
+from kerasmlp.comparison.verdict import (
+    PARTIAL_DROPPED,
+    Divergence,
+    Outcome,
+    differences,
+    judge,
+    same,
+)
 from outcomes import cost, row, trajectory
 
 HOSTILE = ("mine:x:y", "[bold]", ":rocket:", "<script>alert(1)</script>", "a & $b$", "x" * 70)
@@ -65,11 +75,92 @@ def test_identical_are_bits_losses_and_metrics_that_both_report():
     assert verdict(losses=[2.0, 1.5, 1.25, 0.0]) == "equal"
     assert verdict(losses=[]) == "identical"  # it tells none
     assert verdict(weights=1e-9) == "equal"
+    other = [np.ones(3, np.float32)]
+    assert verdict(weights=0.0, optimizer=other) == "equal"
+    assert verdict(optimizer=other, has_own_optimizer=True) == "identical"
+    assert verdict(weights=1e-9, optimizer=trajectory().optimizer) == "equal"
+    assert verdict(predictions=other) == "equal"
+    assert verdict(predictions=[]) == "equal"
+    assert judge("mine", trajectory(), "it failed").verdict == "equal"
+    first_tells_none = trajectory(losses=[])
+    assert judge("mine", trajectory(), first_tells_none).verdict == "identical"
+
+
+def test_a_divergence_counts_more_than_what_is_not_known_if_it_has_no_size():
+    counted = Divergence(4, "the loop ended after 3 steps, not after 6")
+    measured = Divergence(4, "kernel", 0.5, 0.25)
+    random = "it draws"
+    outcome = judge("mine", trajectory(divergence=counted, undecided=random), None)
+    assert (outcome.verdict, outcome.reason) == ("diverges", str(counted))
+    outcome = judge("mine", trajectory(divergence=measured, undecided=random), None)
+    assert (outcome.verdict, outcome.reason) == ("undecided", random)
+    outcome = judge("mine", trajectory(divergence=measured), None)
+    assert (outcome.verdict, outcome.reason) == ("diverges", str(measured))
+    outcome = judge("mine", trajectory(undecided=random), None)
+    assert (outcome.verdict, outcome.reason, outcome.name) == ("undecided", random, "mine")
+    failed = judge("mine", "ValueError: no", trajectory())
+    assert failed == Outcome("mine", "failed", "ValueError: no", None)
+    assert judge("mine", trajectory(steps=0, end_is_seen=True), None).verdict == "equal"
+
+
+@pytest.mark.parametrize(
+    "divergence, text",
+    [
+        (
+            Divergence(3, "kernel", 0.123, 4.56e-7, "the cause"),
+            "step 3: kernel differs by 0.12 (bound on rounding: 4.6e-07); cause: the cause",
+        ),
+        (Divergence(3, "kernel", 0.0, 0.25), "step 3: kernel differs by 0 (bound on rounding: 0.25);"),
+        (Divergence(3, "kernel", 2.0), "step 3: kernel differs by 2; cause: unknown"),
+        (Divergence(3, "it ended", bound=0.5), "step 3: it ended; cause: unknown"),
+        (Divergence(3, "it ended"), "step 3: it ended; cause: unknown"),
+    ],
+)
+def test_a_divergence_in_words(divergence, text):
+    assert str(divergence).startswith(text)
+
+
+def test_states_are_the_same_if_types_shapes_and_bits_are():
+    ones, zero = np.ones(2, np.float32), np.zeros(1)
+    assert same([ones, zero], [ones.copy(), zero.copy()]) and same([], [])
+    for other in (
+        *([], [ones], [ones, zero, zero], [ones, -zero]),
+        *([ones[None], zero], [ones.view(np.int32), zero], [ones + 1, zero], [zero, ones]),
+    ):
+        assert not same([ones, zero], other) and not same(other, [ones, zero])
+    nan = np.array([np.nan])
+    assert same([nan], [nan.copy()])
+
+
+def test_differences_are_the_largest_of_each_part():
+    seed = np.array([7, 8], np.uint32)
+    one = dataclasses.replace(
+        trajectory(),
+        losses=[1.0, 2.0],
+        weights=[np.array([1.0, 2.0]), seed],
+        optimizer=[np.array(3), np.array([0.5])],
+        predictions=[np.zeros((2, 2)), np.zeros(0)],
+    )
+    other = dataclasses.replace(
+        trajectory(),
+        losses=[1.5, 1.75],
+        weights=[np.array([1.125, 1.0]), seed + 90],
+        optimizer=[np.array(5), np.array([0.0])],
+        predictions=[np.array([[0.0, -4.0], [3.0, 0.0]]), np.zeros(0)],
+    )
+    found = differences(one, other)
+    assert found == {"losses": 0.5, "weights": 1.0, "optimizer": 2.0, "predictions": 4.0}
+    own = dataclasses.replace(other, has_own_optimizer=True, predictions=[], losses=[1.0])
+    assert differences(one, own) == {**found, "losses": None, "optimizer": None, "predictions": None}
+    assert differences(own, other)["optimizer"] == 0.0
+    nothing = dataclasses.replace(one, losses=[])
+    assert differences(nothing, nothing)["losses"] is None
 
 
 def test_what_was_compared_is_said():
     assert trajectory(steps=4).seen == "4 of 4 steps"
     assert trajectory(steps=4, end_is_seen=True).seen == "4 of 4 steps"
+    assert trajectory(steps=0, end_is_seen=True).seen == "0 steps, and the end"
     assert trajectory(steps=1234, steps_in_all=2000, end_is_seen=True).seen == "1,234 steps, and the end"
     assert trajectory(steps=3).seen == "3 of 4 steps"
 
@@ -98,9 +189,51 @@ def test_another_number_of_steps_has_a_cause(done, step, cause):
 
 def test_the_tables_fit_in_80_columns():
     text = printed(*SEVEN)
-    tables = text[: text.index("mine:applied_twice diverges: ")]
-    assert max(map(len, tables.splitlines())) <= 80
+    lines = text[: text.index("mine:applied_twice diverges: ")].splitlines()
+    assert max(map(len, lines)) <= 80
     assert "…" not in text
+
+
+def test_a_narrow_terminal_folds_the_names_and_not_the_numbers():
+    found = tables.tables(SEVEN)
+    heads = [
+        ["verdict", "steps compared", "largest difference\nfrom Keras' own step"],
+        ["losses\nof the steps", "weights", "optimizer\nstate", "predictions"],
+        ["median", "fastest", "slowest", "compared with\nthe first row", "steps per\nsecond"],
+        [
+            "seconds to the first\nstep, with compiling",
+            "seconds to evaluate\nthe test examples",
+            "peak memory\nin MiB",
+        ],
+    ]
+    for table, expected in zip(found, heads, strict=True):
+        name, *others = table.columns
+        assert [column.header for column in others] == expected
+        assert (name.header, name.overflow, name.vertical, name.no_wrap) == (
+            *("loop", "fold", "bottom", False),
+        )
+        assert all(column.no_wrap for column in others)
+        sides = ["left" if head == "verdict" else "right" for head in expected]
+        assert [column.justify for column in others] == sides
+        assert (table.title_justify, table.title.style, table.padding) == ("left", "bold", (0, 1, 0, 0))
+        assert table.box is box.SIMPLE_HEAD
+
+
+@pytest.mark.parametrize(
+    "value, text",
+    [
+        *((99.6, "99.6"), (100.0, "100"), (1234.5, "1,234"), (99.99, "100"), (12.0, "12.0")),
+        *((0.03125, "0.0312"), (1.0, "1.00"), (0.000012, "1.20e-05")),
+    ],
+)
+def test_numbers_have_three_digits(value, text):
+    assert tables.number(value) == text
+
+
+def test_what_is_not_known_of_a_cost_is_a_line():
+    unknown = dataclasses.replace(row("fit", seconds=(1.0,)).cost, peak_megabytes=0.0)
+    outcome = dataclasses.replace(row("fit"), cost=unknown)
+    assert cells(printed(outcome), "Other costs")["fit"] == ["0.500", "0.0312", "-"]
 
 
 def test_the_table_of_agreement():
@@ -190,6 +323,32 @@ def test_the_last_line_says_how_many_loops_agree(outcomes, last):
     assert Comparison(outcomes, {}).agree is (last == f"{len(outcomes)} of {len(outcomes)} loops agree")
 
 
+def test_the_diagnosis_has_the_reasons_and_nothing_else():
+    assert Comparison(SEVEN, {}).diagnosis.splitlines() == [
+        "mine:applied_twice diverges: step 1",
+        "mine:random undecided: random draws",
+        "mine:broken failed: ValueError: no",
+    ]
+    assert Comparison(SEVEN[:3], {}).diagnosis == ""
+
+
+def test_the_summary_is_printed_plain_on_a_terminal_too():
+    text = io.StringIO()
+    console = Console(file=text, width=80, force_terminal=True, color_system="standard")
+    Comparison(SEVEN[-1:], {}).show(console)
+    assert text.getvalue().splitlines()[-2:] == [
+        "mine:broken failed: ValueError: no",
+        "0 of 1 loops agree",
+    ]
+
+
+def test_as_text_a_comparison_has_110_columns_and_no_styles(terminal):
+    shown = str(Comparison((row("x" * 200), row("fit", "failed", reason="y" * 200)), {}))
+    assert max(map(len, shown.splitlines()[:-2])) == 110
+    assert shown.splitlines()[-2] == f"fit failed: {'y' * 200}"  # for a terminal to fold
+    assert "x" * 51 in shown and "\x1b" not in shown
+
+
 def test_the_notes_say_why():
     own = row("mine", has_own_optimizer=True, reports_metrics=False)
     lines = printed(*SEVEN, dataclasses.replace(own, cost_failure="no time")).splitlines()
@@ -201,6 +360,13 @@ def test_the_notes_say_why():
         "mine trains with its own optimizer: model.optimize"
     ]
     assert [line for line in lines if line.startswith("mine:by_call* calls no epoch hooks. ")]
+    assert not [line for line in lines if line.startswith("fit")]
+    divergence = Divergence(1, "kernel")
+    wrong = row("mine", "diverges", reason="why", divergence=divergence, reports_metrics=False)
+    assert tables.notes([wrong]) == ["mine diverges: why"]
+    hidden = row("mine", "equal", seconds=(1.0,), by_epoch=False)
+    failed = dataclasses.replace(hidden, cost_failure="no time")
+    assert tables.notes([failed]) == ["mine: the cost could not be measured: no time"]
 
 
 @pytest.mark.parametrize("name", HOSTILE)

@@ -8,15 +8,17 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+import kinds
 from bench import Bench
 from kerasmlp import loops
-from kerasmlp.comparison.deviation import largest_deviation, shares
+from kerasmlp.comparison.deviation import Deviation, largest_deviation, shares
 from kerasmlp.comparison.longest_sum import longest_sum
-from kerasmlp.comparison.reference import Reference, state
+from kerasmlp.comparison.reference import RIGHT, Reference, Step, own_gradients, state
 from kerasmlp.comparison.rounding import Rounding, StepBound, _perturbed, _RootMeanSquare, _unit_roundoff
 from kerasmlp.comparison.row import Row
 from kerasmlp.comparison.start import start_from
 from kerasmlp.comparison.trajectory import check_loop
+from kerasmlp.comparison.verdict import same
 from kerasmlp.data import Batches
 from kerasmlp.models import compiled_mlp
 
@@ -97,6 +99,10 @@ class Convolution(keras.Model):
         ([keras.layers.Embedding(9, 2)], [None, 7], tf.int32, 8 * 7),
         ([keras.layers.Embedding(9, 2), keras.layers.LSTM(2)], [None, 7], tf.int32, 8 * 7),
         ([Convolution()], [None, 6, 6, 1], tf.float32, 8 * 4 * 4),
+        ([keras.layers.Conv2D(2, 3)], [None, 4, 4, 64], tf.float32, 3 * 3 * 64),
+        ([keras.layers.LSTM(2)], [None, 7, 5], tf.float32, 8 * 7 * 5),
+        ([keras.layers.LSTM(2)], [None, None, 5], tf.float32, 8 * 5),
+        ([keras.layers.Conv1D(2, 3, padding="same")], [None, None, 2], tf.float32, 8),
     ],
 )
 def test_the_longest_sum_of_a_step(layers, shape, dtype, terms):
@@ -118,6 +124,23 @@ def test_the_draws_may_miss_few_numbers_and_no_large_ones():
     many_unmoved = np.zeros((100, 10))
     many_unmoved[:5] = 1e-7
     assert shares(many_unmoved, np.where(many_unmoved > 0, 0.0, 1e-6)).max() > 1
+
+
+@pytest.mark.parametrize("size, most", [(1000, 20), (100, 2), (60, 1), (10, 1)])
+def test_the_draws_may_miss_one_number_in_fifty_and_at_least_one(size, most):
+    def largest(missed):
+        bound, difference = np.full(size, 1e-6), np.zeros(size)
+        bound[:missed] = 0.0
+        difference[:missed] = 5e-7
+        return shares(difference, bound).max()
+
+    assert largest(most) == 1
+    assert largest(most + 1) > 1
+    bound = np.array([1.0, 7.0])  # with a root mean square of 5
+    assert shares(np.array([5.0, 0.0]), bound).max() == 1
+    assert shares(np.array([5.5, 0.0]), bound).max() == 5.5
+    at_the_bound = shares(np.array([1.0, 1.0, 1.5, 0.0]), np.array([1.0, 1.0, 1.0, 7.0]))
+    assert list(at_the_bound) == [1, 1, 1, 0]  # only one is missed
 
 
 @pytest.mark.thorough
@@ -159,13 +182,30 @@ def test_the_variable_with_the_largest_share_is_named():
     assert deviation.share == pytest.approx(1000)
     nothing = largest_deviation("abcd", expected, expected, bounds)
     assert (nothing.variable, nothing.share) == ("a", 0.0)
+    turned = [each[::-1] for each in (expected, received, bounds)]
+    assert largest_deviation("dcba", *turned) == deviation
+    assert largest_deviation("d", [np.zeros(0)], [np.zeros(0)], [np.zeros(0)]) == Deviation(
+        "", 0.0, 0.0, -1.0
+    )
+    assert Deviation("a", 1.0, 1.0, 1.0).is_rounding
 
 
 def test_a_counter_is_named_only_if_nothing_else_differs():
     expected, bounds = [np.zeros(3, np.int64), np.zeros(3)], [np.zeros(3), np.full(3, 1e-6)]
     seed = np.full(3, 7)
     assert largest_deviation("sk", expected, [seed, np.full(3, 1e-3)], bounds).variable == "k"
-    assert largest_deviation("sk", expected, [seed, np.full(3, 1e-9)], bounds).variable == "s"
+    found = largest_deviation("sk", expected, [seed, np.full(3, 1e-9)], bounds)
+    assert (found.variable, found.size, found.is_rounding) == ("s", 7, False)
+    little = largest_deviation("sk", expected, [seed, np.full(3, 1.5e-6)], bounds)
+    assert (little.variable, little.share) == ("k", pytest.approx(1.5))
+    few, missed = np.array([1.0, 7.0]), np.array([1.5, 0.0])  # it counts as 1
+    states = [expected[0], np.zeros(2)], [seed, missed], [bounds[0], few]
+    found = largest_deviation("sk", *states)
+    assert found.variable == "s"
+    alone = largest_deviation("s", expected[:1], expected[:1], bounds)
+    assert (alone.variable, alone.size, alone.share) == ("s", 0.0, 0.0)
+    flag = np.array([True])
+    assert not largest_deviation("f", [flag], [~flag], [np.zeros(1)]).is_rounding
 
 
 def test_numbers_that_are_none_agree_only_with_each_other():
@@ -174,7 +214,10 @@ def test_numbers_that_are_none_agree_only_with_each_other():
     assert largest_deviation("k", [nan], [nan], bounds).is_rounding
     for right, received in ((nan, one), (one, nan), (one, np.array([np.inf, np.nan]))):
         deviation = largest_deviation("k", [right], [received], bounds)
-        assert not deviation.is_rounding and deviation.size == np.inf
+        assert not deviation.is_rounding and deviation.size == deviation.share == np.inf
+    with np.errstate(invalid="ignore"):  # of a step that explodes
+        infinite = largest_deviation("k", [one[:1]], [np.array([np.inf])], [np.array([np.inf])])
+    assert infinite.share == np.inf
 
 
 def test_half_precision_rounds_more():
@@ -201,9 +244,16 @@ class Fixed:
         return [np.array([1.0 - self.programs]), np.array(3)]
 
 
-def bound_of(fixed):
+def bound_of(fixed, step=RIGHT):
     before, expected = [np.array([0.5]), np.array(2)], [np.array([1.0]), np.array(3)]
-    return StepBound(fixed, before, [], expected)
+    return StepBound(fixed, before, [], expected, step)
+
+
+def test_the_steps_of_the_optimizer_are_counted_and_those_of_nothing_else():
+    fixed = Fixed(keras.optimizers.LossScaleOptimizer(keras.optimizers.Adam()), inputs=0, programs=0)
+    fixed.reference.paths = ["mine/iteration", "kernel", "adam/iteration", "adam/learning_rate"]
+    before = [np.array(9), np.array([0.5]), np.array(2), np.array(0.1)]
+    assert StepBound(fixed, before, [], before)._bias_correction == 1 - 0.999**3
 
 
 @pytest.mark.parametrize(
@@ -242,6 +292,30 @@ def test_more_is_drawn_where_few_draws_do_not_decide(share, inputs, programs):
     assert len(set(fixed.draws)) == len(fixed.draws)
 
 
+def kinds_drawn(fixed):
+    drawn = [kind for kind, _ in fixed.draws]
+    return drawn.count("inputs"), drawn.count("programs")
+
+
+def test_the_difference_of_programs_may_decide_before_more_is_drawn():
+    fixed = Fixed(keras.optimizers.SGD(), inputs=1e-5, programs=1e-3)
+    found = bound_of(fixed).deviation([np.array([1.0 + 5e-5]), np.array(3)])
+    assert found.is_rounding and kinds_drawn(fixed) == (4, 8)
+
+
+def test_for_a_wrong_step_little_is_drawn():
+    fixed = Fixed(keras.optimizers.SGD(), inputs=1e-5, programs=0.0)
+    bound = bound_of(fixed, Step())
+    found = bound.deviation([np.array([1.0 + 6e-5]), np.array(3)])
+    assert found.share > 0.5 and kinds_drawn(fixed) == (4, 0)
+
+
+def test_a_bound_that_is_no_number_is_the_smallest():
+    bound = bound_of(Fixed(keras.optimizers.SGD(), inputs=np.nan, programs=0.0))
+    bound._draw(1, 0)
+    assert bound.bounds()[0] == pytest.approx(16 * np.finfo(np.float32).tiny)
+
+
 def test_states_are_far_apart_if_many_numbers_are():
     bound = bound_of(Fixed(keras.optimizers.SGD(), inputs=1e-5, programs=0.0))
     one = np.ones(10)
@@ -251,8 +325,8 @@ def test_states_are_far_apart_if_many_numbers_are():
     limit = 1000 * (bound.bounds()[0][0] + 16 * 2.0**-24)
     few, many, near = one.copy(), one.copy(), one.copy()
     few[:1] += 2 * limit
-    many[:2] += 2 * limit
-    near += 0.9 * limit
+    many[:2] += 1.0005 * limit
+    near += 0.9995 * limit
     assert not bound.are_far_apart([one], [few])
     assert bound.are_far_apart([one], [many])
     assert not bound.are_far_apart([one], [near])
@@ -264,6 +338,7 @@ def test_the_root_mean_square_of_what_was_added():
     sums = _RootMeanSquare([np.array([1.0, 2.0])])
     assert np.array_equal(sums.values()[0], [0.0, 0.0])
     sums.add([np.array([4.0, 2.0])])
+    assert np.array_equal(sums.values()[0], [3.0, 0.0])
     sums.add([np.array([5.0, 2.0])])
     assert sums.count == 2
     assert np.array_equal(sums.values()[0], [math.sqrt(12.5), 0.0])
@@ -277,10 +352,62 @@ def test_a_random_change_has_the_size_that_it_is_given():
     assert _perturbed(tokens, tf.constant([1, 2]), 0.01) is tokens
 
 
+def test_steps_are_taken_from_weights_that_are_a_little_changed():
+    """Also wrong ones; the change itself is taken back before the update."""
+    bench = Bench()
+    reference = bench.rounding.reference
+    (first, second, _), taken = bench.train.epoch(0), []
+
+    def doubled(model, batch):
+        taken.append(len(batch[1]))
+        return [2 * each for each in own_gradients(model, batch)]
+
+    wrong = Step(doubled)
+    expected = reference.take(wrong, bench.initial, [first, second])
+    ones, others = (
+        bench.rounding.after_perturbed_steps(wrong, bench.initial, [first, second], draw)
+        for draw in (0, 1)
+    )
+    assert taken == [8] * 6
+    for right, one, other in zip(expected[:4], ones, others, strict=False):
+        np.testing.assert_allclose(one, right, rtol=1e-4, atol=1e-5)
+        assert not np.array_equal(one, right) and not np.array_equal(one, other)
+
+
+def test_what_a_step_draws_is_noted():
+    x, y = kinds.data_of(kinds.dense)
+    model = kinds.dense()
+    model.optimizer.build(model.trainable_variables)
+    (mask,) = Rounding(Reference(model), Batches(x, y, 8))._draw_numbers((x[:8], y[:8]))
+    assert mask.shape == (8, 8)
+    assert set(np.unique(mask)) == {np.float32(0), np.float32(1 / 0.7)}
+
+
+def test_a_program_that_xla_does_not_compile_leaves_no_trace_and_is_tried_once():
+    bench, heard = Bench(), []
+    reference = bench.rounding.reference
+    rounding = Rounding(reference, bench.train, lambda: heard.append("working"))
+    batches, tried = list(bench.train.epoch(0)), []
+
+    def fails(batch, seed):
+        tried.append(list(seed.numpy()))
+        for variable in reference.model.trainable_variables:
+            variable.assign(variable + 1)
+        raise tf.errors.UnimplementedError(None, None, "not for XLA")
+
+    rounding._changed_step = fails
+    found = rounding.after_changed_steps(bench.initial, batches, 4)
+    assert same(found, reference.train(bench.initial, batches))
+    assert tried == [[4, 0]] and len(heard) == len(batches)
+    rounding.after_changed_steps(bench.initial, batches, 5)
+    assert len(tried) == 1
+
+
 def test_the_difference_of_two_programs_is_added_to_the_gradients():
     """Eight times it; a variable without a gradient has none."""
     bench = Bench()
     rounding = Rounding(bench.rounding.reference, bench.train)
+    assert [program._jit_compile for program in rounding._programs] == [False, True]
     batch, reference = next(iter(bench.train.epoch(0))), bench.rounding.reference
     right = reference.train(bench.initial, [batch])
     gradients = [tf.ones(each.shape) for each in reference.model.trainable_variables]
@@ -294,3 +421,19 @@ def test_the_difference_of_two_programs_is_added_to_the_gradients():
     for old, new in zip(bench.initial[1:4], found[1:4], strict=True):
         np.testing.assert_allclose(new, old - 0.1 * 8 * 0.25, rtol=1e-6, atol=1e-7)
     assert not np.allclose(right[0], found[0])
+
+    # The programs are compared at weights nearby, and the gradients are those of the weights.
+    seen, weights = [], reference.model.trainable_variables
+
+    def program(*_):
+        seen.append([each.numpy() for each in weights])
+        return gradients
+
+    rounding._programs = [program, program]
+    reference.restore(bench.initial)
+    rounding._take_with_program_difference(batch, tf.constant([1, 2]))
+    first, second, own = seen
+    kernel = bench.initial[0]
+    assert np.std(first[0] / kernel - 1) == pytest.approx(2.0**-8, rel=0.2)
+    assert np.array_equal(first[0], second[0])
+    assert np.array_equal(own[0], kernel)

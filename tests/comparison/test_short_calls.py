@@ -16,7 +16,7 @@ from kerasmlp.comparison import short_calls
 from kerasmlp.comparison.reference import RIGHT, own_gradients, state
 from kerasmlp.comparison.rounding import Rounding
 from kerasmlp.comparison.short_calls import ShortCalls
-from kerasmlp.comparison.verdict import PARTIAL_DROPPED
+from kerasmlp.comparison.verdict import PARTIAL_DROPPED, same
 from kerasmlp.comparison.watching import OwnOptimizers
 from kerasmlp.data import Batches
 
@@ -147,6 +147,46 @@ def test_an_optimizer_that_lives_on_between_the_calls_starts_anew_in_each():
     calls = check(bench, loop)
     assert calls.divergence is None and calls.has_own_optimizer
     assert calls.steps == 2 * STEPS
+
+
+def test_each_call_starts_where_the_training_started(bench):
+    bench.start()
+    own = keras.optimizers.SGD(0.1, momentum=0.9)
+    with OwnOptimizers(bench.model) as optimizers:
+        batch = next(iter(bench.train.epoch(0)))
+        own.apply(own_gradients(bench.model, batch), bench.model.trainable_variables)
+        loop = written()
+        calls = ShortCalls(bench.rounding, bench.train, bench.initial, loop, bench.model, optimizers)
+    assert calls.has_own_optimizer
+    assert (calls.failure, calls.end_is_seen) == (None, False)
+    assert own.variables[2].numpy().any() and not same(state(bench.model), bench.initial)
+    calls._restart()
+    assert same(state(bench.model), bench.initial)
+    assert optimizers.iterations() == 0 and not own.variables[2].numpy().any()
+
+
+def test_a_part_has_some_of_the_steps_of_each_epoch_and_tells_them_to_its_follower(bench):
+    """It tells them once, though a loop may ask twice for the same epoch."""
+    heard = []
+    follower = types.SimpleNamespace(
+        before_draw=lambda: heard.append("asks"),
+        after_draw=lambda batch: heard.append(len(batch[1])),
+    )
+    part = short_calls._Part(bench.train, lambda epoch: (epoch + 1, (1, 2)), 2)
+    assert (part.steps_per_epoch, part.batch_size) == (2, 8)
+
+    def labels(dataset):
+        return [list(y) for _, y in dataset.as_numpy_iterator()]
+
+    expected = [labels(bench.train.epoch(number))[1:] for number in (1, 2)]
+    assert labels(part.epoch(0)) == expected[0]  # nobody follows
+    part.follower = follower
+    assert labels(part.epoch(0)) == expected[0]
+    assert labels(part.epoch(0)) == expected[0]
+    assert heard == ["asks", 8, 4, "asks"]
+    assert labels(part.epoch(tf.constant(1))) == expected[1]
+    assert heard[4:] == ["asks", 8, 4]
+    assert labels(part.epoch(1, first_step=1)) == expected[1][1:]
 
 
 @pytest.mark.thorough

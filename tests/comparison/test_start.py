@@ -1,5 +1,7 @@
 """What every row starts from is checked, and is the same in every process."""
 
+import dataclasses
+
 import keras
 import numpy as np
 import pytest
@@ -53,6 +55,7 @@ def test_a_start_from_arrays():
         x = np.concatenate([x for x, _ in found.test_batches()])
         assert np.array_equal(x, DATA[0])
         assert [len(y) for _, y in found.test_batches(17)] == [8, 8, 8]  # not many more than 17
+        assert [len(y) for _, y in found.test_batches(16)] == [8, 8]
         assert found.new_callbacks() == []
 
 
@@ -72,7 +75,17 @@ def test_a_start_from_a_dataset_has_the_dataset_s_batches():
     import tensorflow as tf
 
     dataset = tf.data.Dataset.from_tensor_slices(DATA).batch(20)
+    weights = {0: 0.5, 1: 1.0, 2: 3.0}
+    with start(data=dataset, class_weight=weights) as found:
+        folder = found.train.folder.parent
+        assert folder.name.startswith("kerasmlp-")  # so that one knows whose it is
+        assert sorted(path.name for path in folder.iterdir()) == ["train", "weighted"]
+        assert [len(batch) for batch in found.batches().epoch(0)] == [3, 3, 3]
+        assert found.test is found.train
+    assert not folder.exists()
     with start(data=dataset, validation_data=dataset.take(1)) as found:
+        names = sorted(path.name for path in found.train.folder.parent.iterdir())
+        assert names == ["train", "validation"]
         assert (found.batch_size, found.steps_per_epoch, found.examples) == (20, 3, 44)
         assert [len(y) for _, y in found.batches().epoch(1)] == [20, 20, 4]
         assert [len(y) for _, y in found.validation_batches()] == [20]
@@ -96,6 +109,18 @@ def test_each_row_has_its_own_model_and_copies_of_the_callbacks():
         for a, b in zip(one.get_weights(), other.get_weights(), strict=True):
             assert np.array_equal(a, b)
         assert np.array_equal(next(iter(found.batches().epoch(0)))[1], _first_labels(found))
+
+
+def test_the_seed_gives_the_initial_weights():
+    def unseeded():
+        model = keras.Sequential([keras.Input((6,)), keras.layers.Dense(3)])
+        model.compile("sgd", "mse")
+        return model
+
+    with start(make_model=unseeded) as found:
+        one, again = (found.new_model().get_weights()[0] for _ in range(2))
+        other = dataclasses.replace(found, seed=6).new_model().get_weights()[0]
+    assert np.array_equal(one, again) and not np.array_equal(one, other)
 
 
 def _first_labels(start):

@@ -2,6 +2,7 @@
 
 import time
 import types
+from contextlib import nullcontext
 
 import pytest
 
@@ -43,7 +44,7 @@ def too_short(model, train, validation, epochs, callbacks):
 
 
 @pytest.mark.parametrize("loop, by_epoch", [("graph", True), (without_hooks, False)])
-def test_a_loop_is_timed_by_the_epoch_or_by_the_call(loop, by_epoch, start, monkeypatch):
+def test_a_loop_is_timed_by_the_epoch_or_by_the_call(loop, by_epoch, start, monkeypatch, capsys):
     talk, repeated = Notes(), []
     repeat = timing.timeit.repeat
     monkeypatch.setattr(
@@ -52,6 +53,7 @@ def test_a_loop_is_timed_by_the_epoch_or_by_the_call(loop, by_epoch, start, monk
     begin = time.perf_counter()
     timing.time_row(talk, start, Row("row", loop, jit_compile=False), repeats=2)
     whole = time.perf_counter() - begin
+    assert capsys.readouterr().out == ""
     assert repeated == [{"number": 1, "repeat": 4}]  # the evaluation; its first time traces
     ready, evaluated, *costs = talk.sent
     assert (ready, evaluated, talk.turns) == ("ready", "evaluated", 4)
@@ -65,6 +67,32 @@ def test_a_loop_is_timed_by_the_epoch_or_by_the_call(loop, by_epoch, start, monk
     assert sum(last.seconds_per_epoch) + last.seconds_to_evaluate < whole
 
 
+@pytest.mark.parametrize("strategy, syncs", [("none", 3), ("multiworker", 0)])
+def test_the_clock_is_read_when_the_devices_are_done_but_with_several_workers(
+    strategy, syncs, start, monkeypatch
+):
+    heard = []
+
+    def quick(model, train, validation, epochs, callbacks):
+        heard.append(("trains", epochs, validation))
+        (timer,) = callbacks
+        timer.set_model(model)
+        for epoch in range(epochs):
+            timer.on_epoch_begin(epoch)
+            timer.on_train_batch_end(0)
+            timer.on_train_batch_end(1)
+            timer.on_epoch_end(epoch)
+
+    monkeypatch.setattr(timing, "EVALUATIONS", 1)
+    monkeypatch.setattr(timing, "running", lambda *given: heard.append(given) or nullcontext(quick))
+    monkeypatch.setattr(timing.tf.test.experimental, "sync_devices", lambda: heard.append("sync"))
+    row = Row("row", "fit", strategy=strategy)
+    timing.time_row(talk := Notes(), start, row, repeats=1)
+    # After the first step, and after each epoch.
+    assert heard == [(row, start, 2), ("trains", 2, None), *["sync"] * syncs]
+    assert talk.turns == 3 and len(talk.sent) == 4
+
+
 def test_a_loop_that_trains_other_epochs_is_not_measured(start):
     with pytest.raises(ValueError, match="expected the loop to train 3 epochs; it trained 2"):
         timing.time_row(Notes(), start, Row("row", too_short, jit_compile=False), repeats=2)
@@ -73,10 +101,12 @@ def test_a_loop_that_trains_other_epochs_is_not_measured(start):
 def measured(monkeypatch, answers, repeats, verdicts=("identical", "equal")):
     """Measure rows whose processes give these answers; return costs, failures, turns and ends."""
     rows = [Row(f"row {number}", "fit") for number in range(len(verdicts))]
-    turns, killed, ended = [], [], []
+    turns, killed, ended, said = [], [], [], []
 
     class Process:
-        def __init__(self, function, start, row, repeats, launch):
+        def __init__(self, function, start, row, count, launch):
+            assert (function, start) == ("kerasmlp.comparison.timing:time_row", "start")
+            assert (count, launch) == (repeats, "launch")
             self.name, self.answers = row.name, iter(answers[row.name])
 
         def __enter__(self):
@@ -89,6 +119,7 @@ def measured(monkeypatch, answers, repeats, verdicts=("identical", "equal")):
             turns.append(self.name)
 
         def receive(self, seconds):
+            assert seconds == 60
             answer = next(self.answers)
             if isinstance(answer, str) and answer.startswith("error"):
                 raise RemoteError(answer)
@@ -101,15 +132,41 @@ def measured(monkeypatch, answers, repeats, verdicts=("identical", "equal")):
     outcomes = [row(each.name, verdict) for each, verdict in zip(rows, verdicts, strict=True)]
     with RowProgress(rows) as progress:
         progress.ended = lambda name, text="": ended.append((name, text))
+        for what in ("phase", "starting", "done"):
+            setattr(progress, what, lambda *told, what=what: said.append((what, *told)))
         found = cost.measure_costs(
-            None, rows, outcomes, repeats, 60, types.SimpleNamespace(launch=None), progress
+            "start", rows, outcomes, repeats, 60, types.SimpleNamespace(launch="launch"), progress
         )
+    timed = [each.name for each, verdict in zip(rows, verdicts, strict=True) if verdict != "failed"]
+    assert said[: 1 + len(timed)] == [
+        ("phase", "cost", repeats + 2),
+        *(("starting", name) for name in timed),
+    ]
+    counts = [[count for what, of, *count in said[1:] if (what, of) == ("done", name)] for name in timed]
+    assert counts == [[[turn] for turn in range(len(count))] for count in counts]
+    assert len(max(counts)) > 1
     return found, turns, killed, ended
 
 
 def costs(*seconds):
     """What a process answers after the warm-up and after each epoch."""
     return [Cost(list(seconds[:number]), 8, 0.5, 0.1, 100.0, True) for number in range(len(seconds) + 1)]
+
+
+@pytest.mark.parametrize(
+    "seconds, repeats, enough",
+    [
+        ((), 1, False),
+        ((1.0,), 1, True),
+        ((9.0, 9.0), 3, False),
+        ((1.3, 1.3, 1.3), 4, False),
+        ((1.4, 1.4, 1.4), 4, True),
+        ((1.0, 1.0, 1.0, 0.9), 5, False),
+        ((0.1, 0.1, 0.1, 0.1), 4, True),
+    ],
+)
+def test_at_least_three_epochs_are_timed_and_no_more_after_four_seconds(seconds, repeats, enough):
+    assert cost._is_enough(costs(*seconds)[-1], repeats) is enough
 
 
 def test_rows_take_turns_until_enough_is_known(monkeypatch):

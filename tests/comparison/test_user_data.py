@@ -1,5 +1,8 @@
 """Data of any form that fit takes are read as fit reads them."""
 
+import sys
+import types
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -7,6 +10,8 @@ import tensorflow as tf
 from kerasmlp.comparison.start import start_from
 from kerasmlp.comparison.user_data import as_data, with_class_weight
 
+own_data = types.ModuleType("own_data")
+own_data.table = lambda: (X, Y)
 X = np.arange(10, dtype=np.uint8).reshape(5, 2)
 Y = np.array([0, 1, 2, 1, 0])
 
@@ -52,6 +57,39 @@ def test_a_file_of_any_arrays(tmp_path):
     assert np.array_equal(train.parts[0], X / 2)
     assert np.array_equal(test.parts[1], Y[:2] / 2)
     assert not are_images
+
+
+def test_data_are_made_by_a_function_or_by_one_of_a_name(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "own_data", own_data)
+    for data in (lambda: (X, Y), "own_data:table"):
+        train, test, are_images = as_data(data, tmp_path)
+        assert np.array_equal(train.parts[0], X) and np.array_equal(train.parts[1], Y)
+        assert (test, are_images) == (None, False)
+    path = tmp_path / "own_data:table.npz"  # a file may have a name like that of a function
+    with path.open("wb") as file:
+        np.savez(file, x_train=X / 2, y_train=Y, x_test=X[:2] / 2, y_test=Y[:2])
+    train, test, _ = as_data(str(path), tmp_path)
+    assert np.array_equal(train.parts[0], X / 2) and test.examples == 2
+    assert as_data(path, tmp_path)[1].examples == 2
+
+
+def test_two_datasets_are_data_sets_in_folders_of_their_own(tmp_path):
+    one, other = (tf.data.Dataset.from_tensor_slices((X[:n], Y[:n])).batch(2) for n in (5, 3))
+    train, test, are_images = as_data((one, other), tmp_path / "train")
+    assert (train.folder, test.folder) == (tmp_path / "train", tmp_path / "test")
+    assert (train.examples, test.examples, are_images) == (5, 3, False)
+    train, test, _ = as_data((one, (X, Y)), tmp_path / "other" / "train")
+    assert (train.batch_size, test.examples) == (2, 5)
+
+
+@pytest.mark.parametrize("data, kind", [(None, "NoneType"), (iter([X]), "list_iterator")])
+def test_what_can_be_read_only_once_or_is_nothing_is_refused(data, kind, tmp_path):
+    with pytest.raises(
+        ValueError, match=f"^data: expected arrays, a tf.data.Dataset .*; received {kind}$"
+    ):
+        as_data(data, tmp_path)
+    with pytest.raises(ValueError, match=r"received a tuple of 0$"):
+        as_data((), tmp_path)
 
 
 def test_class_weights_are_sample_weights(tmp_path):

@@ -23,6 +23,8 @@ def test_each_batch_is_seen_and_that_there_is_none_left():
     assert seen(lambda: list(NUMBERS)) == ["asks", 0, "asks", 1, "asks", 2, "asks"]
     iterator = type(iter(NUMBERS))
     original = iterator.__next__
+    with drawing(lambda: None, lambda batch: None):
+        assert iterator.__next__.__name__ == "__next__"
     with pytest.raises(ZeroDivisionError):
         seen(lambda: 1 / 0)
     assert iterator.__next__ is original
@@ -72,6 +74,7 @@ def test_optimizers_of_a_loop_are_found_in_the_order_of_their_first_step(model):
     first, second = keras.optimizers.Adam(0.01), keras.optimizers.SGD(0.1)
     apply = keras.optimizers.Optimizer.apply
     with OwnOptimizers(model) as own:
+        assert keras.optimizers.Optimizer.apply.__name__ == "apply"
         for optimizer in (model.optimizer, first, second, first):
             step(model, optimizer)
     assert [each is optimizer for each, optimizer in zip(own.found, (first, second), strict=True)] == [

@@ -7,7 +7,12 @@ import tensorflow as tf
 
 import kinds
 from evidence import Scene, assert_close, assert_differs
-from kerasmlp.comparison.wrong_losses import with_other_losses
+from kerasmlp.comparison.wrong_losses import (
+    _FunctionLoss,
+    _loss,
+    _loss_weights,
+    with_other_losses,
+)
 from mistakes import one_hot, weighted
 
 SOFTMAX_TWICE = "softmax or sigmoid is taken twice: from_logits=True on probabilities"
@@ -205,3 +210,54 @@ def test_outputs_in_a_list_are_known_by_their_number():
         assert_close(received, state)
     assert {f"{SOFTMAX_TWICE} (output 0)", f"{SOFTMAX_TWICE} (output 1)"} <= found.keys()
     assert np.isfinite(scene.expected[0]).all()
+
+
+@pytest.mark.parametrize(
+    "given, weights",
+    [
+        (None, {"kind": 1.0, "size": 1.0}),
+        ({"size": 0.3}, {"kind": 1.0, "size": 0.3}),
+        ({"kind": 2.0, "size": 0.3}, {"kind": 2.0, "size": 0.3}),
+    ],
+)
+def test_an_output_without_a_weight_counts_once(given, weights):
+    model = kinds.two()
+    losses = {"kind": "sparse_categorical_crossentropy", "size": "mse"}
+    model.compile("sgd", losses, loss_weights=given)
+    assert _loss_weights(model) == weights
+    assert _loss_weights(kinds.plain()) == {None: 1.0}
+
+
+@pytest.mark.parametrize(
+    "labels, predictions, aligned",
+    [
+        ((4,), (4, 1), (4, 1)),
+        ((4, 1), (4, 3), (4,)),
+        ((4, 1), (4, 1), (4, 1)),
+        ((4,), (4, 3), (4,)),
+        ((4, 3), (4, 3), (4, 3)),
+        ((4,), (4,), (4,)),
+        ((4, 2), (4, 2, 1), (4, 2, 1)),
+        ((4,), (4, 2, 1), (4,)),
+        ((4, 2, 1), (4, 3), (4, 2, 1)),
+    ],
+)
+def test_labels_are_aligned_with_predictions_as_by_keras(labels, predictions, aligned):
+    loss = _FunctionLoss(lambda y, y_pred: (y.shape, y_pred.shape))
+    assert loss.call(tf.zeros(labels), tf.zeros(predictions)) == (aligned, predictions)
+
+
+def test_an_option_of_a_loss_is_another_one():
+    crossentropy = keras.losses.CategoricalCrossentropy(label_smoothing=0.2)
+    y, y_pred = tf.constant([[0.0, 1.0]]), tf.constant([[0.25, 0.75]])
+    plain = _loss(crossentropy, {"label_smoothing": 0.0})
+    assert float(plain(y, y_pred, None)) == pytest.approx(-np.log(0.75))
+    assert float(_loss(crossentropy, {})(y, y_pred, None)) > -np.log(0.75)
+    of_logits = _loss("categorical_crossentropy", {"from_logits": True})
+    assert float(of_logits(y, y_pred, None)) == pytest.approx(np.log(1 + np.exp(-0.5)))
+    for loss, options in (
+        (crossentropy, {"label_smoothing": 0.2}),
+        ("categorical_crossentropy", {"from_logits": False}),
+    ):
+        with pytest.raises(ValueError, match="the loss of the model is this one"):
+            _loss(loss, options)

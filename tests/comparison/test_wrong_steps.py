@@ -1,5 +1,7 @@
 """Each known mistake in a step is the step that somebody takes who makes it."""
 
+import types
+
 import keras
 import numpy as np
 import pytest
@@ -76,6 +78,21 @@ def test_xla_is_a_cause_only_where_something_is_drawn():
     assert without == ["passes", "passes", "passes"]
 
 
+@pytest.mark.parametrize("jit_compile", [True, False])
+def test_the_step_is_compiled_the_other_way_to_see_what_xla_draws(jit_compile, monkeypatch):
+    scene = Scene(lambda: kinds.dense(jit_compile=jit_compile), kinds.data_of(kinds.dense))
+    wrong, traced, compiled = next(with_forward_passes(scene.evidence())), tf.function, []
+
+    def function(called, **options):
+        compiled.append(options["jit_compile"])
+        return traced(called)
+
+    monkeypatch.setattr(tf, "function", function)
+    (found,) = scene.all_after([wrong]).values()
+    assert compiled == [not jit_compile]
+    assert_close(found[0], scene.expected)  # XLA was left out here
+
+
 def test_statistics_that_are_not_moved():
     scene = Scene(kinds.subclass)
     mean = index(scene, "moving_mean")
@@ -143,6 +160,18 @@ def test_the_change_of_a_callback_is_ignored():
     assert_differs(state, scene.expected)
 
 
+def trained_too(scene, rate):
+    """The weights after a step that trains all of them, whether they are frozen or not."""
+    model = scene.model
+    values = [each.value for each in model.weights]
+    restore(model, scene.before)
+    with tf.GradientTape() as tape:
+        tape.watch(values)
+        loss = model.compute_loss(None, scene.batch[1], model(scene.batch[0], training=True))
+    gradients = tape.gradient(loss, values)
+    return [old - rate * new.numpy() for old, new in zip(scene.before, gradients, strict=False)]
+
+
 @pytest.mark.parametrize("has_own", [True, False])
 def test_frozen_variables_that_are_trained(has_own):
     def frozen():
@@ -151,27 +180,52 @@ def test_frozen_variables_that_are_trained(has_own):
         return model
 
     scene = Scene(frozen, kinds.data_of(kinds.plain))
-    model = scene.model
-    optimizer = keras.optimizers.SGD(0.2) if has_own else None
-    all_of_them = model.weights
-    restore(model, scene.before)
-    with tf.GradientTape() as tape:
-        tape.watch([each.value for each in all_of_them])
-        loss = model.compute_loss(None, scene.batch[1], model(scene.batch[0], training=True))
-    gradients = tape.gradient(loss, [each.value for each in all_of_them])
-    rate = 0.2 if has_own else 0.1
-    trained = [
-        old - rate * gradient.numpy() for old, gradient in zip(scene.before, gradients, strict=False)
-    ]
+    optimizer = keras.optimizers.SGD(0.2) if has_own else scene.model.optimizer
+    trained = trained_too(scene, 0.2 if has_own else 0.1)
     received = [*trained, *scene.expected[len(trained) :]]
-    evidence = scene.evidence(
-        received, optimizer=optimizer or model.optimizer, has_own_optimizer=has_own
-    )
+    evidence = scene.evidence(received, optimizer=optimizer, has_own_optimizer=has_own)
     found = scene.all_after(with_other_variables(evidence))
-    paths = ", ".join(each.path for each in model.layers[0].weights)
+    paths = ", ".join(each.path for each in scene.model.layers[0].weights)
     (state,) = found[f"frozen variables are trained: {paths}"]
     assert_close(state[: len(trained)], trained)
     assert_differs(state[: len(trained)], scene.expected[: len(trained)])
+
+
+class Scaled(keras.layers.Layer):
+    """Has variables that are not to be trained."""
+
+    def build(self, shape):
+        self.scale = self.add_weight(shape=(3,), initializer="ones", trainable=False)
+        self.offset = self.add_weight(shape=(3,), initializer="zeros", trainable=False)
+
+    def call(self, x):
+        return x * self.scale + self.offset
+
+
+def test_of_the_variables_that_are_never_trained_those_that_changed_are_named():
+    def scaled():
+        model = keras.Sequential([keras.Input((6,)), keras.layers.Dense(3), Scaled()])
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        model.compile(keras.optimizers.SGD(0.1), loss)
+        return model
+
+    scene = Scene(scaled, kinds.data_of(kinds.plain))
+    scale = scene.reference.paths.index(scene.model.layers[1].scale.path)
+    received = with_values(scene.expected, {scale: trained_too(scene, 0.1)[scale]})
+    found = scene.all_after(with_other_variables(scene.evidence(received)))
+    (state,) = found[f"frozen variables are trained: {scene.reference.paths[scale]}"]
+    weights = len(scene.model.variables)
+    assert_close(state[:weights], received[:weights])
+    assert_differs(state, scene.expected)
+
+
+def test_statistics_that_move_and_seeds_that_do_not_are_no_frozen_variables():
+    scene = Scene(kinds.subclass)
+    assert {wrong.name for wrong in with_other_variables(scene.evidence())} == {AGAIN}
+    seed = index(scene, "seed_generator_state")
+    still = with_values(scene.expected, {seed: scene.before[seed]})
+    evidence = scene.evidence(expected=still)  # as if nothing were drawn
+    assert {wrong.name for wrong in with_other_variables(evidence)} == {AGAIN}
 
 
 def test_a_new_optimizer_has_lost_its_state():
@@ -219,6 +273,16 @@ def test_other_data_in_the_batch():
     for name, (other,) in found.items():
         assert_close(other, expected[name])
         assert_differs(other, scene.expected)
+
+
+def test_labels_are_turned_among_the_examples_whatever_their_shape():
+    x, y = tf.zeros((3, 2)), np.arange(6).reshape(3, 2)
+    evidence = types.SimpleNamespace(batches=[(x, {"one": y, "two": y[:, 0]})], drawn=[])
+    found = [wrong for wrong in with_other_data(evidence) if wrong.kind == "labels"]
+    for wrong, order in zip(found, ([2, 0, 1], [1, 2, 0], [2, 1, 0]), strict=True):
+        ((same_x, labels),) = wrong.batches
+        assert same_x is x
+        assert np.array_equal(labels["one"], y[order]) and np.array_equal(labels["two"], y[order, 0])
 
 
 def test_token_ids_are_not_scaled_and_without_weights_none_are_left_out():

@@ -1,6 +1,7 @@
 """Each known mistake from the gradients to the weights is the step that somebody takes who makes it."""
 
 import math
+import types
 
 import keras
 import numpy as np
@@ -11,7 +12,14 @@ from keras.optimizers import SGD, Adam, LossScaleOptimizer, RMSprop
 import kinds
 from evidence import Scene, assert_close, assert_differs
 from kerasmlp.comparison.reference import restore, state
-from kerasmlp.comparison.wrong_updates import EPSILONS, with_other_updates
+from kerasmlp.comparison.wrong_updates import (
+    EPSILONS,
+    _equal,
+    _median_ratio,
+    _rounded,
+    _update_ratio,
+    with_other_updates,
+)
 
 DENSE = (
     "the gradient of an Embedding is applied as a dense tensor, which Keras' optimizer squares"
@@ -60,6 +68,31 @@ def test_each_update_is_applied_twice():
 
 
 # What the update says of the gradients.
+
+
+@pytest.mark.parametrize(
+    "right, received, ratio",
+    [
+        ([1.0, -0.6, 0.5, 0.0], [2.0, -1.2, 9.0, 9.0], 2.0),
+        ([-1.0, 0.9, 0.8], [1.0, 0.9, 4.0], 1.0),
+        ([-2.0], [1.0], -0.5),
+        ([0.0, 0.0], [1.0, 1.0], math.nan),
+        ([], [], math.nan),
+    ],
+)
+def test_a_ratio_is_the_median_over_the_larger_numbers(right, received, ratio):
+    found = _median_ratio(np.array(right), np.array(received))
+    assert found == pytest.approx(ratio, nan_ok=True)
+    old = np.full(len(right), 3.0)
+    changes = [(None, old, old + right, old + received)]
+    if len(right):
+        evidence = types.SimpleNamespace(changes=lambda: iter(2 * changes))
+        assert _update_ratio(evidence) == pytest.approx(ratio, nan_ok=True)
+    assert math.isnan(_update_ratio(types.SimpleNamespace(changes=lambda: iter(()))))
+
+
+def test_a_measured_number_has_few_digits():
+    assert (_rounded(0.123456), _rounded(0.123456, 2), _rounded(123456.0)) == (0.1235, 0.12, 123500.0)
 
 
 @pytest.mark.parametrize(
@@ -185,6 +218,34 @@ def test_settings_that_are_alike_but_for_rounding_and_names_are_no_mistake():
     own.build(scene.model.trainable_variables)
     found = after(scene, optimizer=own, has_own_optimizer=True)
     assert not any(name.startswith("another") for name in found)
+
+
+@pytest.mark.parametrize(
+    "one, other, alike",
+    [
+        (0.1, 0.1 * (1 + 5e-7), True),
+        (0.1, 0.1 * (1 + 5e-6), False),
+        (0.1, None, False),
+        (None, 0.1, False),
+        (None, None, True),
+        (1, 1.0, True),
+        (True, False, False),
+        ({"class_name": "A"}, {"class_name": "A"}, True),
+    ],
+)
+def test_settings_are_alike_within_the_rounding_of_their_variables(one, other, alike):
+    assert _equal(one, other) is alike
+
+
+def test_a_setting_that_is_left_out_and_a_schedule_are_named():
+    scene = scene_of(Adam(0.01, weight_decay=0.1))
+    own = Adam(keras.optimizers.schedules.ExponentialDecay(0.01, 10, 0.5))
+    own.build(scene.model.trainable_variables)
+    evidence = scene.evidence(optimizer=own, has_own_optimizer=True, slots=[])
+    names = [wrong.name for wrong in with_other_updates(evidence) if wrong.name.startswith("another")]
+    assert names == [
+        "another learning rate: ExponentialDecay, not 0.01; another weight decay: None, not 0.1"
+    ]
 
 
 def test_the_optimizer_of_the_model_with_another_setting():

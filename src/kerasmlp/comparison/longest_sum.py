@@ -33,9 +33,13 @@ def longest_sum(model: keras.Model, batch_size: int, batch: Any) -> int:
         for output in operation.outputs
         if output.shape.rank
     ]
+    positions = [_product(shape[:-1]) for shape in outputs]
     if any("While" in operation.type for operation in operations):  # a layer over a sequence
-        outputs += [spec.shape for spec in tf.nest.flatten(unpacked(fixed)[0]) if spec.shape.rank > 2]
-        outputs += [tf.TensorShape([*spec.shape, 1]) for spec in tf.nest.flatten(unpacked(fixed)[0])]
-    positions = [math.prod(size or 1 for size in shape[:-1]) for shape in outputs]
+        positions += [_product(spec.shape) for spec in tf.nest.flatten(unpacked(fixed)[0])]
     units = [math.prod(weight.shape[:-1]) for weight in model.trainable_variables]
     return max(batch_size, *units, *positions)
+
+
+def _product(shape: tf.TensorShape) -> int:
+    """Return the product of the sizes that are known."""
+    return math.prod(size or 1 for size in shape)

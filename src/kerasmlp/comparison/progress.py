@@ -17,10 +17,10 @@ class RowProgress(Progress):
         console = Console(stderr=True)
         name = Column(max_width=32, no_wrap=True, overflow="ellipsis")  # 80 columns in all
         columns = (
-            SpinnerColumn("line", finished_text=" "),
+            SpinnerColumn("line"),
             TextColumn("{task.description}", markup=False, table_column=name),
             BarColumn(bar_width=20),
-            TextColumn("{task.fields[state]}", markup=False),
+            TextColumn("{task.fields[state]}"),
             TimeElapsedColumn(),
         )
         super().__init__(*columns, console=console, transient=True, disable=not console.is_terminal)
@@ -33,7 +33,7 @@ class RowProgress(Progress):
         for task in self._rows.values():
             self.remove_task(task)
         self._rows = {
-            row: self.add_task(f"{name}: {row}", start=False, total=None, visible=False, state="")
+            row: self.add_task(f"{name}: {row}", start=False, total=None, visible=False)
             for row in self._names
         }
 

@@ -61,7 +61,7 @@ class Comparison:
 
     def __str__(self) -> str:
         text = io.StringIO()
-        self.show(_console(file=text, no_color=True))
+        self.show(_console(file=text, force_terminal=False))
         return text.getvalue()
 
     def _repr_html_(self) -> str:

@@ -251,7 +251,7 @@ class StepBound:
         bound = factor * inputs + programs
         bound += PERTURBATION * unit_roundoff * (np.abs(right) + np.abs(right - old))
         bound += unit_roundoff / self._bias_correction * np.abs(right - old)
-        return np.nan_to_num(bound, nan=0.0) + PERTURBATION * TINY
+        return np.nan_to_num(bound) + PERTURBATION * TINY
 
 
 class _RootMeanSquare:

@@ -157,4 +157,4 @@ def handbook_model(data: MNISTLoader) -> "Callable[[], keras.Model]":
 def _handbook_mlp(image_shape: tuple[int, int, int], classes: int) -> "keras.Model":
     from kerasmlp.models import compiled_mlp
 
-    return compiled_mlp(image_shape, classes, jit_compile=False, steps_per_execution=1)
+    return compiled_mlp(image_shape, classes)

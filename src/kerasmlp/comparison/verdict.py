@@ -47,15 +47,14 @@ class Divergence:
             return None
         epochs, rest = divmod(abs(done - right), per_epoch)
         what = f"the loop ended after {done} steps, not after {right}"
-        direction = "few" if done < right else "many"
+        few = done < right
         if not rest:
-            cause = f"{'an epoch' if epochs == 1 else f'{epochs} epochs'} too {direction}"
-        elif done < right and done % per_epoch == per_epoch - 1:
+            count = "an epoch" if epochs == 1 else f"{epochs} epochs"
+            cause = f"{count} too {'few' if few else 'many'}"
+        elif few and done % per_epoch == per_epoch - 1:
             cause = PARTIAL_DROPPED
         else:
-            cause = (
-                f"the loop trains {'nothing' if done < right else 'on'} after step {min(done, right)}"
-            )
+            cause = f"the loop trains {'nothing' if few else 'on'} after step {min(done, right)}"
         return cls(min(done, right) + 1, what, cause=cause)
 
     def __str__(self) -> str:
