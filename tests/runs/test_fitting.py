@@ -393,33 +393,12 @@ def test_the_program_serves_models_of_every_kind(kind, loop):
 
 
 @pytest.mark.parametrize("run", cases((None, "mine"), default=(None,)))
-def test_a_cross_entropy_above_that_of_guessing_is_a_warning(run, tmp_path, capsys):
-    def told(model, y, **given):
-        folder = {} if run is None else {"run": tmp_path / f"{run}{len(list(tmp_path.iterdir()))}"}
-        kerasmlp.fit(model, X, y, verbose=0, loop="eager", **folder, **given)
-        return [line for line in capsys.readouterr().err.splitlines() if line.startswith("warning: ")]
-
-    def model(loss, rate, units=3, **layer):
-        keras.utils.set_random_seed(1)
-        made = keras.Sequential([keras.Input((4,)), keras.layers.Dense(units, **layer)])
-        made.compile(keras.optimizers.SGD(rate), loss, jit_compile=False)
-        return made
-
-    def only_two(shape, dtype=None):
-        return keras.ops.convert_to_tensor([1.0, 1.0, 0.0], dtype)
-
-    sparse = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    one_hot = keras.losses.CategoricalCrossentropy(from_logits=True)
-    for loss, y in ((sparse, Y), (one_hot, np.eye(3)[Y])):
-        (line,) = told(model(loss, 1e6), y, epochs=2)
-        assert "the training has diverged: the loss of the last epoch is " in line
-        assert "with a learning rate of 1e+06; guessing one of 3 classes gives 1.099; try" in line
-        assert told(model(loss, 0.1), y, epochs=2) == []
-    (line,) = told(model(sparse, 1e6, 2), Y % 2, epochs=2)
-    assert "guessing one of 2 classes gives 0.6931" in line
-    assert told(model(sparse, 1e6), Y, sample_weight=np.ones(20), epochs=2) == []
-    assert told(model(sparse, 1e6, kernel_regularizer="l2"), Y, epochs=2) == []
-    assert told(model("mse", 0.1, 1), Y + 100.0) == []
-    for epochs, count in ((4, 0), (5, 1)):  # of 20 steps, with a loss a little above that of guessing
-        frozen = model(sparse, 1e-9, kernel_initializer="zeros", bias_initializer=only_two)
-        assert len(told(frozen, Y, epochs=epochs, batch_size=1)) == count
+@pytest.mark.parametrize("rate, diverges", [(1e6, True), (0.1, False)])
+def test_a_cross_entropy_above_that_of_guessing_is_a_warning(run, rate, diverges, tmp_path, capsys):
+    keras.utils.set_random_seed(1)
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.SGD(rate), loss, jit_compile=False)
+    kerasmlp.fit(model, X, Y, epochs=2, verbose=0, loop="eager", run=run and tmp_path / run)
+    said = "warning: the training has diverged: the loss of the last epoch is "
+    assert (said in capsys.readouterr().err) == diverges
