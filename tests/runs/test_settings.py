@@ -11,6 +11,7 @@ from kerasmlp.runs.fields import FRACTION, POSITIVE, SEED, at_least, between, no
 from kerasmlp.runs.fit_settings import FitSettings
 from kerasmlp.runs.recipes import RECIPES
 from kerasmlp.runs.repetition import Repetition
+from kerasmlp.runs.run_settings import RunSettings
 from kerasmlp.runs.settings import OF_THE_MLP
 
 
@@ -202,6 +203,12 @@ def test_an_argument_of_fit_out_of_bounds_is_named(wrong, message):
         FitSettings(**wrong)
 
 
+@pytest.mark.parametrize("kind", [RunSettings, FitSettings, Settings])
+def test_settings_are_given_by_their_names(kind):
+    with pytest.raises(TypeError, match="positional"):
+        kind("graph")
+
+
 def test_arguments_of_fit_at_their_bounds_are_taken():
     least = {"epochs": 0, "batch_size": 1, "initial_epoch": 0, "validation_split": 0.0}
     least |= dict.fromkeys(
@@ -279,7 +286,8 @@ def begun(tmp_path):
     def begun(kind=Settings, **given):
         settings = kind(logdir=tmp_path, name="mine", **given)
         (tmp_path / "mine").mkdir()
-        run_folder.write_json(tmp_path / "mine" / run_folder.SETTINGS, settings)
+        unnamed = dataclasses.replace(settings, name=None)  # as a run is that was given no name
+        run_folder.write_json(tmp_path / "mine" / run_folder.SETTINGS, unnamed)
         return lambda **other: dataclasses.replace(settings, resume=True, **other).resumed_folder()
 
     return begun
