@@ -1,4 +1,5 @@
 import dataclasses
+import inspect
 import math
 from pathlib import Path
 
@@ -207,6 +208,8 @@ def test_an_argument_of_fit_out_of_bounds_is_named(wrong, message):
 def test_settings_are_given_by_their_names(kind):
     with pytest.raises(TypeError, match="positional"):
         kind("graph")
+    fields = [field.name for field in dataclasses.fields(kind)]
+    assert set(inspect.signature(kind).parameters) >= set(fields)
 
 
 def test_arguments_of_fit_at_their_bounds_are_taken():
@@ -345,7 +348,7 @@ def test_a_run_to_resume_that_there_is_not_begins_with_a_note(begun, tmp_path, c
     assert capsys.readouterr().err == f"{begins}; the newest run is called 'mine'\n"
 
 
-def test_flags_that_decide_start_from_their_defaults(begun, tmp_path):
+def test_flags_that_decide_start_from_their_defaults(begun, tmp_path, monkeypatch):
     assert Settings.starting_from({}) == Settings()
     chosen = {"recipe": "quick", "loop": "eager", "logdir": str(tmp_path)}
     assert Settings.starting_from(chosen) == Settings(recipe="quick", loop="eager")
@@ -358,6 +361,9 @@ def test_flags_that_decide_start_from_their_defaults(begun, tmp_path):
     again = Settings(**{**saved, **resumed, "profile": False})
     assert Settings.starting_from({**mine, "resume": ()}) == again
     assert Settings.starting_from({**mine, "resume": (), "loop": "graph"}) == again
+    monkeypatch.chdir(tmp_path)
+    run_folder.LOGS.symlink_to(tmp_path)
+    assert Settings.starting_from({"name": "mine", "resume": ()}) == again
     eager = {"loop": "eager", "jit_compile": False, "steps_per_execution": 1}
     given = {**mine, "resume": (), "loop": "eager"}
     assert Settings.starting_from(given) == dataclasses.replace(again, **eager)
