@@ -44,6 +44,18 @@ def test_a_recipe_by_its_name_alone_is_that_recipe():
     assert Settings(recipe="quick", epochs=3).schedule == "cosine"
 
 
+def test_a_recipe_stays_what_its_results_were_measured_with():
+    def values(recipe, names):
+        settings = Settings(recipe=recipe)
+        return [getattr(settings, name) for name in names.split()]
+
+    names = "epochs batch_size learning_rate schedule validation_size ema_momentum sampling"
+    assert values("quick", names) == [10, 200, 0.015, "cosine", 0, 0, "shuffle"]
+    assert values("accurate", names) == [400, 500, 0.01, "cosine", 0, 0.99, "shuffle"]
+    assert values("handbook", names) == [5, 50, 0.001, "constant", 0, 0, "replacement"]
+    assert values("accurate", "affine translation elastic") == [0.15, 0.8, 0.8]
+
+
 def test_the_eager_loop_and_the_strategies_come_with_the_compilation_that_they_have():
     def compiled(**given):
         settings = Settings(**given)
