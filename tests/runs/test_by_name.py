@@ -7,7 +7,7 @@ import keras
 import pytest
 
 from helpers import compiled
-from kerasmlp.runs.by_name import import_by_name, new_callbacks, new_model
+from kerasmlp.runs.by_name import NAME, import_by_name, listed, new_callbacks, new_model
 from small_models import dense
 
 
@@ -29,6 +29,28 @@ def fails():
 
 def is_not_compiled():
     return keras.Sequential([keras.layers.Dense(1)])
+
+
+def has_no_optimizer():
+    model = compiled(dense)
+    model.optimizer = None
+    return model
+
+
+@pytest.mark.parametrize(
+    "name, is_name",
+    [(None, True), ("a.b:c", True), ("a", False), ("a:", False), (":a", False), ("a: ", False)],
+)
+def test_a_name_has_a_module_and_what_is_in_it(name, is_name):
+    assert NAME.holds(name) == is_name
+
+
+def test_callbacks_are_a_list_or_one():
+    one, other = keras.callbacks.TerminateOnNaN(), keras.callbacks.Callback()
+    assert listed(one, "") == listed([one], "") == [one]
+    assert listed((one, other), "") == [one, other]
+    with pytest.raises(ValueError, match=r"^x: expected one; received 3$"):
+        listed([one, 3], "x: expected one")
 
 
 def test_a_name_gives_its_object():
@@ -53,6 +75,7 @@ def test_functions_make_models_and_callbacks():
     [
         ("makes_nothing", "expected a compiled keras.Model; received NoneType"),
         ("is_not_compiled", r"received one without compile\(\)"),
+        ("has_no_optimizer", r"received one without compile\(\)"),
         ("fails", "it raised RuntimeError: no table"),
         ("json", "expected a function without arguments"),
     ],

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from kerasmlp.runs.evaluation import BINS, measure
+from kerasmlp.runs.evaluation import BINS, _figure, measure
 
 
 def test_by_hand():
@@ -36,3 +36,31 @@ def test_sure_and_right_is_calibrated():
     result = measure(np.eye(10), labels)
     assert (result.accuracy, result.calibration_error) == (1.0, 0.0)
     assert result.calibration[-1] == (10, 1.0, 1.0)
+
+
+def test_the_bins_are_of_equal_width_and_the_last_one_has_certainty():
+    """Two classes: 0.5 is in the eighth of 15 bins, 0.6 begins the tenth."""
+    probabilities = np.array([[0.5, 0.5], [0.6, 0.4], [0.375, 0.625], [1, 0], [0.0625, 0.9375]])
+    result = measure(probabilities, np.array([0, 0, 0, 0, 1]))
+    bins = {index: found for index, found in enumerate(result.calibration) if found[0]}
+    assert bins == {7: (1, 0.5, 1.0), 9: (2, 0.6125, 0.5), 14: (2, 0.96875, 1.0)}
+    assert len(result.calibration) == 15
+    assert result.calibration[0] == (0, 0.0, 0.0)
+    assert result.calibration_error == pytest.approx((0.5 + 2 * 0.1125 + 2 * 0.03125) / 5)
+    assert (result.examples, result.support) == (5, [4, 1])
+
+
+def test_the_figure_shows_errors_and_calibration():
+    probabilities = np.array([[0.9, 0.1], [0.75, 0.25], [0.25, 0.75], [0.1, 0.9]])
+    left, right = _figure(measure(probabilities, np.array([0, 1, 1, 1]))).axes
+    assert left.images[0].get_array().tolist() == [[0, 0], [1, 0]]
+    assert left.get_title() == "errors, of 4"
+    assert right.get_title() == "calibration error 0.1750"
+    assert right.lines[0].get_xydata().tolist() == [[0, 0], [1, 1]]
+    points = right.collections[0].get_offsets().tolist()
+    assert points == [[0.75, 0.5], [pytest.approx(0.9), 1.0]]
+    assert (right.get_xlim(), right.get_ylim()) == ((0, 1), (0, 1))
+    assert (right.get_xlabel(), right.get_ylabel()) == (
+        "probability of the class",
+        "share that is correct",
+    )

@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import functools
 import json
+import types
 
 import numpy as np
 import pytest
@@ -12,9 +13,11 @@ import kerasmlp
 from helpers import assert_same, cases, events
 from kerasmlp import data, runs, train as command
 from kerasmlp.data import read_source
-from kerasmlp.distribute import distribution
+from kerasmlp.distribute import Distribution, distribution
+from kerasmlp.distribute.cluster import Cluster
 from kerasmlp.exporting import Served
 from kerasmlp.loops import LOOPS
+from kerasmlp.runs import training
 from kerasmlp.train import train
 
 
@@ -33,6 +36,47 @@ def test_a_worker_reads_the_data_as_the_chief_does(model, any_arrays, monkeypatc
         with pytest.raises(OSError, match="that is all"):
             of_worker(settings)
     assert read == [("x.npz", any_arrays, True)] * 2
+
+
+def test_only_the_chief_trains(tmp_path):
+    cluster = Cluster(None, (("worker", 0), ("worker", 1)), ("one:1", "two:1"), worker=1)
+    with pytest.raises(ValueError, match="expected to be called by worker 0, the chief; this is 1"):
+        train(kerasmlp.Settings(logdir=tmp_path), workers=Distribution(None, cluster))
+    assert [*tmp_path.iterdir()] == []
+
+
+def test_the_strategy_is_made_as_the_settings_say(tmp_path, monkeypatch):
+    asked = []
+
+    def distribution(*given):
+        asked.append(given)
+        raise OSError("that is all")
+
+    monkeypatch.setattr(training.distribute, "distribution", distribution)
+    settings = kerasmlp.Settings(strategy="mirrored", logical_cpus=2, logdir=tmp_path)
+    with pytest.raises(OSError, match="that is all"):
+        train(settings)
+    assert asked == [("mirrored", 2)]
+
+
+@pytest.mark.parametrize(
+    "momentum, epochs, steps, said",
+    [
+        (0.9, 2, 5, "10 steps, the averaged weights are still 35% initial"),
+        (0.99, 2, 100, "200 steps, the averaged weights are still 13% initial"),
+        (0.9999, 1, 2000, "2,000 steps, the averaged weights are still 82% initial"),
+        (0.99, 3, 100, None),
+        (0.05, 1, 1, None),
+        (0.051, 1, 1, "1 steps, the averaged weights are still 5% initial"),
+        (0.0, 1, 1, None),
+    ],
+)
+def test_a_short_average_is_told(momentum, epochs, steps, said, capsys):
+    settings = kerasmlp.Settings(ema_momentum=momentum, epochs=epochs)
+    task = types.SimpleNamespace(batches=types.SimpleNamespace(steps_per_epoch=steps))
+    training._warn_of_a_short_average(settings, task)
+    error = capsys.readouterr().err
+    assert error.startswith(f"note: after {said} weights; train longer") if said else error == ""
 
 
 @pytest.fixture
