@@ -51,7 +51,8 @@ def driven(tmp_path):
             validates_average=False,
         )
         with opened(settings, task, None, first_step) as record:
-            return drive(settings, task, record, loop, given=given, verbose=0, **options), model
+            shown = {} if options.pop("shows", False) else {"verbose": 0}
+            return drive(settings, task, record, loop, given=given, **shown, **options), model
 
     return driven
 
@@ -92,7 +93,7 @@ class Keeps(keras.callbacks.Callback):
         self.epochs.append((dict(logs), self.model.get_weights()))
 
 
-def test_the_loop_is_given_the_task_and_the_callbacks(driven):
+def test_the_loop_is_given_the_task_and_the_callbacks(driven, terminal, capsys):
     asked = []
 
     def loop(*given):
@@ -101,13 +102,15 @@ def test_the_loop_is_given_the_task_and_the_callbacks(driven):
 
     mine = keras.callbacks.LambdaCallback()
     mine.checkpointed = ()
-    measured, model = driven(loop, given=[mine], first_step=2, validation_freq=2, settings={"epochs": 2})
+    named = {"first_step": 2, "validation_freq": 2, "settings": {"epochs": 2}, "shows": True}
+    measured, model = driven(loop, given=[mine], **named)
     ((of_model, train, validation, epochs, heard, first, freq),) = asked
     assert of_model is model
     assert (train.steps_per_epoch, validation, epochs, first, freq) == (2, None, 2, 2, 2)
     assert mine in heard
     assert isinstance(heard[-1], Checkpoint)
     assert measured["steps"] == 4  # of which the loop has taken two
+    assert "\x1b[?25l" in capsys.readouterr().err, "a live bar hides the cursor"
 
 
 def test_a_signal_after_the_last_step_interrupts_the_run(driven, tmp_path, capfd):

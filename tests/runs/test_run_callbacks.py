@@ -59,7 +59,8 @@ def heard(task, tmp_path):
         settings = settings or FitSettings(summaries=())
         stopwatch, interruption = callbacks.Stopwatch(4), callbacks.Interruption()
         changed = dataclasses.replace(task, **of_task)
-        return run_callbacks(settings, changed, record, stopwatch, interruption, given, verbose)
+        shown = {} if verbose is None else {"verbose": verbose}
+        return run_callbacks(settings, changed, record, stopwatch, interruption, given, **shown)
 
     yield heard
     events.close()
@@ -129,7 +130,7 @@ def test_the_progress_says_what_is_trained(verbose, of_task, data, heard, capsys
     assert data in capsys.readouterr().err.splitlines()
 
 
-@pytest.mark.parametrize("verbose, is_live", [(1, True), (2, False)])
+@pytest.mark.parametrize("verbose, is_live", [(None, True), (1, True), (2, False)])
 def test_verbose_2_shows_nothing_live(verbose, is_live, heard, terminal, capsys):
     (progress,) = (found for found in heard(verbose=verbose) if type(found) is callbacks.ProgressLine)
     progress.on_train_begin()
