@@ -4,6 +4,8 @@ import csv
 import dataclasses
 import functools
 import json
+import os
+import signal
 import types
 
 import numpy as np
@@ -13,11 +15,12 @@ import kerasmlp
 from helpers import assert_same, cases, events
 from kerasmlp import data, runs, train as command
 from kerasmlp.data import read_source
-from kerasmlp.distribute import Distribution, distribution
+from kerasmlp.distribute import Distribution, StopTogether, distribution
 from kerasmlp.distribute.cluster import Cluster
 from kerasmlp.exporting import Served
 from kerasmlp.loops import LOOPS
-from kerasmlp.runs import training
+from kerasmlp.runs import drive, training
+from kerasmlp.runs.task import prepare
 from kerasmlp.train import train
 
 
@@ -77,6 +80,62 @@ def test_a_short_average_is_told(momentum, epochs, steps, said, capsys):
     training._warn_of_a_short_average(settings, task)
     error = capsys.readouterr().err
     assert error.startswith(f"note: after {said} weights; train longer") if said else error == ""
+
+
+class EndError(Exception):
+    """Ends a call when it is known what a test wants to know."""
+
+
+def test_a_run_is_driven_with_its_callbacks_and_its_workers(npz, tmp_path, monkeypatch):
+    asked = []
+
+    def drives(*arguments, **named):
+        asked.append((*arguments, named))
+        raise EndError
+
+    monkeypatch.setattr(drive, "drive", drives)
+    small = {"batch_size": 8, "epochs": 3, "summaries": (), "logdir": tmp_path, "early_stopping": 2}
+    settings = kerasmlp.Settings(data=str(npz), loop="graph", name="mine", **small)
+    workers = Distribution()
+    monkeypatch.setattr(Distribution, "expect_same", lambda self, *given: asked.append(given))
+    with pytest.raises(EndError):
+        train(settings, workers=workers)
+    agreed, (of_settings, task, record, loop, named) = asked
+    assert agreed == (task.digest, "settings and data")
+    assert (of_settings, loop, record.folder) == (settings, LOOPS["graph"], tmp_path / "mine")
+    assert named.keys() == {"given", "workers"}
+    assert [callback.patience for callback in named["given"]] == [2]
+    assert named["workers"] is workers
+    assert task.data == str(npz)
+
+
+def test_a_worker_trains_as_the_chief_does_and_writes_nothing(npz, tmp_path, monkeypatch, capfd):
+    asked = []
+
+    class Workers:
+        def expect_same(self, *given):
+            asked.append(given)
+
+        def loop(self, name):
+            def loop(*given):
+                asked.append((name, *given))
+                os.kill(os.getpid(), signal.SIGTERM)  # the others have heard of none
+
+            return loop
+
+    settings = kerasmlp.Settings(data=str(npz), loop="graph", epochs=3, batch_size=8, logdir=tmp_path)
+    monkeypatch.chdir(tmp_path)
+    before = sorted(tmp_path.rglob("*"))
+    workers = Workers()
+    runs.follow(settings, workers)
+    (digest, what), (name, model, batches, validation, epochs, (stop,)) = asked
+    assert (what, name, validation, epochs) == ("settings and data", "graph", None, 3)
+    assert digest == prepare(settings, kerasmlp.MNISTLoader(str(npz))).digest
+    assert batches.batch_size == 8
+    assert model.built
+    assert isinstance(stop, StopTogether)
+    assert (stop._workers, stop._interruption.noted, stop._interruption.received) == (workers, 15, None)
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 @pytest.fixture
