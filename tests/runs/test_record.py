@@ -212,6 +212,17 @@ def test_a_new_run_is_opened_in_a_new_folder(summaries, tags, tmp_path):
     assert not FitSettings.read(named.folder / run_folder.SETTINGS).resume
 
 
+def test_a_run_that_has_no_checkpoint_begins_anew_in_its_folder(tmp_path):
+    settings = FitSettings(logdir=tmp_path, name="a", summaries=(), resume=True)
+    half = [tmp_path / "a" / name for name in ("history.csv", ".part-x", "train/events.out.tfevents.1")]
+    (tmp_path / "a/train").mkdir(parents=True)
+    for path in half:
+        path.write_text("epoch")
+    with opened(settings, None, tmp_path / "a") as record:
+        assert (record.folder, record.resumed, record.initial_step) == (tmp_path / "a", None, 0)
+        assert not any(path.exists() for path in half)
+
+
 NAMES = [*get_args(SummaryName), None]
 
 

@@ -62,6 +62,7 @@ def heard(task, tmp_path):
         shown = {} if verbose is None else {"verbose": verbose}
         return run_callbacks(settings, changed, record, stopwatch, interruption, given, **shown)
 
+    heard.events = events
     yield heard
     events.close()
     checkpoints.close()
@@ -173,8 +174,12 @@ def test_the_best_weights_are_those_of_the_lowest_validation_loss_or_loss(valida
 def test_a_checkpoint_has_the_data_the_versions_and_the_lengths_of_the_files(heard, tmp_path):
     checkpoint = heard(settings=FitSettings(checkpoint_every="7steps"))[-1]
     (tmp_path / run_folder.HISTORY).write_text("epoch,loss\n")
+    heard.events.add("train", 7)
     state = checkpoint._extra_state()
-    assert state.pop("files")[run_folder.HISTORY] == 11
+    (written,) = tmp_path.glob("train/events.*")
+    heard.events.close()  # which writes what is not in the file
+    lengths = {run_folder.HISTORY: 11, f"train/{written.name}": written.stat().st_size}
+    assert state.pop("files") == lengths
     assert state == {"data": "of the data", "versions": versions()}
     assert (checkpoint._number, checkpoint._unit) == (7, "step")
 
