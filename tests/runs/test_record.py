@@ -111,7 +111,7 @@ def test_a_run_writes_these_series_and_no_other(finished):
 def resumed(digits):
     """Restores a model of 3 epochs of 4 steps from a checkpoint with some state; returns the step."""
     images, labels = digits
-    model = compiled(dense)
+    model, other = compiled(dense), compiled(dense)
     examples = Examples(images, labels, are_images=True)
     task = Task(
         model=model,
@@ -126,8 +126,8 @@ def resumed(digits):
         validation_examples=None,
         validates_average=False,
     )
-    build(model, task.batches)
-    arrays = {name: array + 1 for name, array in capture(model, [])[0].items()}
+    build(other, task.batches)  # the optimizer of the model has no variables yet
+    arrays = {name: array + 1 for name, array in capture(other, [])[0].items()}
 
     def resumed(epochs=3, **changed):
         state = {"data": "of the data", "step": 6, "versions": versions(), "stopped": False, **changed}
