@@ -129,6 +129,10 @@ def test_a_validation_part_may_be_the_test_part():
             ", ".join(f"{member}=np.load('...npz')['a']" for member in NPZ_MEMBERS),
         ),
         ({"x_train": IMAGES, "a": (1,), "b": (2,)}, "y_train, x_test, y_test", None),
+        ({"x_train": IMAGES, "y_train": LABELS, "x_test": FEW_IMAGES}, "y_test", None),
+        ({"x_train": IMAGES, "y_train": LABELS, "y_test": FEW_LABELS}, "x_test", None),
+        ({"x": IMAGES, "y": LABELS, "x_test": FEW_IMAGES}, "x_train, y_train, y_test", None),
+        ({"x": IMAGES, "images": IMAGES, "y": LABELS}, "x_train, y_train, x_test, y_test", None),
     ],
 )
 def test_arrays_of_unknown_names_are_named_by_their_shapes(shapes, missing, saved):

@@ -1,7 +1,13 @@
+import json
+import types
+
+import keras
 import numpy as np
 import pytest
 
-from kerasmlp.runs.evaluation import BINS, _figure, measure
+from kerasmlp.data import Parts
+from kerasmlp.runs import evaluation
+from kerasmlp.runs.evaluation import BINS, _figure, evaluate, measure
 
 
 def test_by_hand():
@@ -64,3 +70,46 @@ def test_the_figure_shows_errors_and_calibration():
         "probability of the class",
         "share that is correct",
     )
+
+
+@pytest.fixture
+def evaluated(tmp_path, monkeypatch):
+    """Evaluates a model of three outputs on five examples; returns the result, and what was asked."""
+
+    def evaluated(loss, *given, y=(0, 1, 2, 0, 1)):
+        model = keras.Sequential([keras.Input((3,)), keras.layers.Activation("softmax")])
+        model.compile("sgd", loss, metrics=["accuracy"], jit_compile=False)
+        test = Parts.of(np.eye(3, dtype=np.float32)[[0, 1, 2, 0, 0]], np.array(y))
+        source = types.SimpleNamespace(test=test, are_images=False, name="found")
+        asked = []
+
+        def load_with_data(*given):
+            asked.append(given)
+            return model, source
+
+        monkeypatch.setattr(evaluation, "load_with_data", load_with_data)
+        return evaluate(tmp_path, *given), asked
+
+    return evaluated
+
+
+def test_a_run_of_classes_is_evaluated_in_a_file_and_a_figure(evaluated, tmp_path, capsys):
+    found, asked = evaluated("sparse_categorical_crossentropy", "x.npz", True)
+    assert asked == [(tmp_path, "x.npz", True)]
+    assert (found.data, found.classes.accuracy, found.classes.support) == ("found", 0.8, [2, 2, 1])
+    assert found.metrics.keys() == {"loss", "accuracy"}
+    assert found.metrics["accuracy"] == pytest.approx(0.8)
+    written = json.loads((tmp_path / "evaluation.json").read_text())
+    assert written["metrics"] == found.metrics
+    assert (written["data"], written["confusion"]) == ("found", found.classes.confusion)
+    assert (tmp_path / "evaluation.png").read_bytes().startswith(b"\x89PNG")
+    assert capsys.readouterr().out == ""
+
+
+def test_a_model_of_no_classes_has_its_metrics(evaluated, tmp_path):
+    found, asked = evaluated("mse", y=np.zeros((5, 3)))
+    assert asked == [(tmp_path, None, False)]
+    assert found.classes is None
+    written = json.loads((tmp_path / "evaluation.json").read_text())
+    assert written == {"metrics": found.metrics, "data": "found"}
+    assert not (tmp_path / "evaluation.png").exists()
