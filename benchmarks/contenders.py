@@ -111,7 +111,7 @@ def ours(
     elif summaries is not None:
         settings = Settings(summaries=tuple(summaries))
         held_out = Examples(data.test_images[:5000], data.test_labels[:5000])
-        task = Task(model, train, None, held_out, held_out, None, "", "", 0)
+        task = Task(model, train, None, held_out, held_out, None, "", "", 0, None, True)
         record = Record(folder, Events(folder), files, None, 0)
         made = run_callbacks(settings, task, record, Stopwatch(BATCH), Interruption())
         made.insert(0, AsIfEvaluated())

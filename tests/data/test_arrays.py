@@ -44,3 +44,21 @@ def test_colour_images_and_labels_in_a_column_are_accepted(arrays, expected):
     found = checked("the data", (x_train, y_train, x_test, arrays["y_test"]))
     assert found.train_data.shape == (12, 4, 5, 3)
     assert_same(found, expected._replace(train_data=x_train, test_data=x_test))
+
+
+@pytest.mark.parametrize("label, fits", [(65_535, True), (65_536, False), (0, True), (-1, False)])
+def test_labels_are_from_0_to_65535(label, fits, arrays):
+    members = {**arrays, "y_test": np.full(6, label, np.int64)}
+    if fits:
+        assert checked("the data", tuple(members.values())).test_label.tolist() == [label] * 6
+    else:
+        with pytest.raises(ValueError, match="expected the labels y_test from 0 to 65,535"):
+            checked("the data", tuple(members.values()))
+
+
+@pytest.mark.parametrize(
+    "changes", [{"x_test": np.zeros((7, 4, 5), np.uint8)}, {"y_test": np.zeros(7, int)}]
+)
+def test_each_test_image_has_a_label(changes, arrays):
+    with pytest.raises(ValueError, match="expected one label for each test image"):
+        checked("the data", tuple({**arrays, **changes}.values()))

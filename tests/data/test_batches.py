@@ -175,6 +175,66 @@ def test_batches_of_any_structure(digits):
     assert len(same_order) == 40
 
 
+@pytest.mark.parametrize(
+    "count, batch_size, sampling, steps, expected",
+    [
+        (10, 4, "shuffle", None, 3),
+        (8, 4, "shuffle", None, 2),
+        (10, 4, "in order", None, 3),
+        (10, 4, "replacement", None, 2),
+        (10, 4, "shuffle", 2, 2),
+        (10, 4, "shuffle", 7, 7),
+        (3, 4, "shuffle", None, 1),
+    ],
+)
+def test_an_epoch_has_so_many_steps(count, batch_size, sampling, steps, expected):
+    batches = numbered(count, batch_size, sampling=sampling, steps=steps)
+    assert batches.steps_per_epoch == len(batches) == expected
+    assert batches.examples == count
+    assert batches.has_groups == (steps is None)
+
+
+def test_optional_inputs_are_counted_by_those_that_there_are():
+    assert Batches({"a": None, "b": np.zeros((3, 2))}, None, 2).examples == 3
+    assert Batches(None, np.zeros(4), 2).examples == 4
+
+
+def test_an_epoch_begins_at_any_step():
+    batches = numbered(10, 4, seed=3)
+    whole = [y for _, y in contents(batches.epoch(1))]
+    for first in range(3):
+        rest = [y for _, y in contents(batches.epoch(1, first, parallel=False))]
+        assert [y.tolist() for y in rest] == [y.tolist() for y in whole[first:]]
+
+
+def test_only_images_are_scaled(digits):
+    images, labels = digits
+    x, y = Batches(images, labels, 7).batch(0)
+    assert (x.dtype, y.dtype) == (tf.float32, tf.int32)
+    x, y = Batches(images, labels, 7, are_images=False).batch(0)
+    assert (x.dtype, y.dtype) == (tf.uint8, tf.uint8)
+
+
+def test_only_mapped_and_augmented_images_are_gathered_ahead(digits, tmp_path):
+    images, labels = digits
+    images.tofile(tmp_path / "images")
+    mapped = np.memmap(tmp_path / "images", np.uint8, "r", shape=images.shape)
+    for x, augment, is_ahead in (
+        (images, None, False),
+        (mapped, None, True),
+        (images, lambda x, seed: x, True),
+        (mapped, lambda x, seed: x, True),
+    ):
+        group = next(iter(Batches(x, labels, 7, augment=augment).groups(2)))
+        assert isinstance(group, tuple) == is_ahead  # else it is the number of its first step
+
+
+def test_the_element_spec_is_that_of_a_batch(digits):
+    x, y = Batches(*digits, 7).element_spec
+    assert (x.shape.as_list(), x.dtype, y.dtype) == ([None, 6, 6, 1], tf.float32, tf.int32)
+    assert Batches(*digits, 7).onward(0) is None
+
+
 def test_an_epoch_is_not_iterated_in_a_graph(digits):
     batches = Batches(*digits, 7)
     with pytest.raises(TypeError, match=r"pass a dataset to the function: `run_epoch\(train.epoch"):

@@ -11,6 +11,8 @@ X = np.zeros((4, 3), np.float32)
 LABELS = np.array([0, 1, 2, 2])
 FORMS = {
     "integers": LABELS,
+    "almost whole": LABELS - np.float32(0.4),
+    "a column of floats": LABELS[:, None] + np.float32(0.4),
     "a column": LABELS[:, None],
     "floats": LABELS + np.float32(0.2),
     "one-hot": np.eye(3, dtype=np.float32)[LABELS],

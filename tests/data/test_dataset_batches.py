@@ -118,6 +118,56 @@ def test_other_datasets_are_refused(dataset, message):
         DatasetBatches.of(dataset)
 
 
+class Changes:
+    """A dataset of five batches, of which one is another one when it is read again."""
+
+    def __init__(self, number):
+        self.number, self.reads = number, 0
+
+    def dataset(self):
+        def batches():
+            self.reads += 1
+            for number in range(1, 6):
+                yield [number, self.reads if number == self.number else 0]
+
+        spec = tf.TensorSpec([2], tf.int64)
+        dataset = tf.data.Dataset.from_generator(batches, output_signature=spec)
+        return dataset.apply(tf.data.experimental.assert_cardinality(5))
+
+
+@pytest.mark.parametrize("number, is_found", [(1, True), (3, True), (4, False), (5, False)])
+def test_the_first_three_batches_are_read_twice(number, is_found):
+    if is_found:
+        with pytest.raises(ValueError, match=f"received another batch {number} the second time"):
+            DatasetBatches.of(Changes(number).dataset())
+    else:
+        assert len(DatasetBatches.of(Changes(number).dataset())) == 5
+
+
+def test_the_fingerprint_is_of_the_first_three_batches_and_their_number():
+    numbers = np.arange(10)
+
+    def fingerprint(place=None, steps=None):
+        changed = numbers.copy()
+        if place is not None:
+            changed[place] = 99
+        return DatasetBatches.of(
+            tf.data.Dataset.from_tensor_slices(changed).batch(2), steps
+        ).fingerprint()
+
+    same = fingerprint()
+    assert len({same, fingerprint(0), fingerprint(5), fingerprint(steps=3)}) == 4
+    assert fingerprint(6) == fingerprint(9) == fingerprint() == same
+
+
+def test_the_size_of_a_batch_is_that_of_the_first_one():
+    batches = DatasetBatches.of(DATA.batch(4), steps_per_epoch=2)
+    assert (batches.batch_size, batches.steps_per_epoch, batches.continues) == (4, 2, True)
+    assert not DatasetBatches.of(DATA.batch(4)).continues
+    assert len(list(DatasetBatches.of(FULL).epoch(0, first_step=5))) == 0
+    assert int(batches.epoch(0, 1).cardinality()) == 1
+
+
 @pytest.mark.parametrize("values", [["one", "two"], [1.5, 2.0], [1, 2]])
 def test_a_batch_that_is_another_one_is_found(values):
     batch = tf.constant(values), tf.constant([0, 1])

@@ -53,6 +53,31 @@ def test_loss_metrics_and_gradients_are_those_of_the_evaluated_model(model, digi
     assert kernel == pytest.approx(x.reshape(40, -1).T @ error / 40 + penalty, abs=1e-6)
 
 
+class TrainsByDefault(keras.Model):
+    def call(self, x, training=True):
+        return x + 1 if training else x
+
+
+class IsOne(keras.Model):
+    def call(self, x):
+        return x
+
+
+@pytest.mark.parametrize("kind", [TrainsByDefault, IsOne])
+def test_a_model_is_called_as_in_an_evaluation(kind):
+    x = np.arange(10, dtype=np.float32).reshape(5, 2)
+    assert np.array_equal(Examples(x, batch_size=2).predictions(kind()), x)
+
+
+@pytest.mark.parametrize("batch_size, size", [(5, 40), (3, 48)])
+def test_predictions_are_limited_in_bytes(batch_size, size):
+    """Each row of five has 8 bytes. The last batch counts as if it were full."""
+    examples = Examples(np.ones((5, 2), np.float32), batch_size=batch_size)
+    with pytest.raises(MemoryError, match=f"expected predictions of at most {size - 1} bytes"):
+        examples.predictions(IsOne(), size - 1)
+    assert np.array_equal(examples.predictions(IsOne(), size), np.ones((5, 2)))
+
+
 def test_results_are_computed_again_only_at_another_step(model, digits):
     examples = Examples(*digits, are_images=True)
     before = examples.predictions(model), examples.gradients(model)
@@ -219,6 +244,28 @@ def test_the_first_batches_of_a_dataset_become_arrays():
     assert examples.sample_weight is None
     assert (len(examples), examples.batch_size, len(Examples.of(dataset, 99))) == (6, 4, 10)
     assert np.array_equal(next(iter(Examples.of(dataset, 6).in_order()))[1], y[:4])
+
+
+@pytest.mark.parametrize(
+    "count, left, size",
+    [(1, 2, 1), (2, 1, 3), (5, 1, 3), (6, 0, 3), (9, 0, 3), (10, 0, 3)],
+)
+def test_only_as_many_batches_are_read_as_are_needed(count, left, size):
+    batches = iter([tf.constant(part) for part in ([0], [1, 2, 3, 4], [5, 6, 7, 8])])
+    examples = Examples.of(batches, count)
+    assert np.array_equal(examples.x, np.arange(min(count, 9)))
+    assert examples.batch_size == size
+    assert len(list(batches)) == left
+
+
+def test_the_first_examples_are_of_the_same_kind(digits):
+    images, labels = digits
+    examples = Examples(images, labels, np.arange(40), are_images=True, batch_size=3)
+    first = examples.first(4)
+    assert (len(first), first.are_images, first.batch_size) == (4, True, 3)
+    assert np.array_equal(first.sample_weight, np.arange(4))
+    assert [len(y) for _, y, _ in first.in_order()] == [3, 1]
+    assert len(Examples([images, None], labels).first(7).x[0]) == 7
 
 
 def test_a_dataset_without_a_batch_is_an_error():

@@ -8,6 +8,10 @@ import pytest
 
 from helpers import assert_same
 from kerasmlp.data import AnyArrays, MNISTLoader, notes, read_source
+from kerasmlp.data.advice import WrongArraysError, listed
+from kerasmlp.data.labels import as_integers
+from kerasmlp.data.npz import Header
+from kerasmlp.data.pixels import as_bytes, square_side
 
 NAMES = ("x_train", "y_train", "x_test", "y_test")
 
@@ -201,6 +205,120 @@ def test_ambiguous_pixels_are_refused_with_lines_that_convert_them(
     assert f"x_train: {given['x_train'].dtype} [12, 4, 4], y_train: uint8 [12]" in str(raised.value)
     right = changed(square, "x", lambda x: x // 255 * np.uint8(factor)) if factor else square
     assert_same(converted(raised.value, tmp_path / "digits.npz"), expected(right))
+
+
+@pytest.mark.parametrize(
+    "pixels, black, white",
+    [([300, 65535], 0, 65535), ([-3, 12], -3, 12), ([0.5, 255.5], 0, 255.5), ([-1, 0], -1, 0)],
+)
+def test_black_is_0_or_what_is_below_it(pixels, black, white):
+    members = {"a": np.array([[pixels]], float), "b": np.array([[pixels[::-1]]], float)}
+    with pytest.raises(WrongArraysError) as raised:
+        as_bytes(members)
+    assert raised.value.where == f"if {black:g} is black and {white:g} is white, "
+    a = {name: array.copy() for name, array in members.items()}
+    exec("; ".join(raised.value.statements), {"a": a, "np": np})
+    for name, array in members.items():
+        assert a[name] == pytest.approx((array - black) / (white - black))
+
+
+@pytest.mark.parametrize(
+    "highest, factor",
+    [(1.0, 255), (1.001, 255), (1.0011, 1), (2.0, 1), (255.0, 1)],
+)
+def test_numbers_up_to_one_are_scaled(highest, factor):
+    images = np.array([[[0.25, highest]]])
+    (found, _), (said,) = as_bytes({"a": images, "b": images})
+    assert np.array_equal(found, np.rint(images * factor).astype(np.uint8))
+    done = "multiplied by 255" if factor == 255 else "taken as 0 to 255"
+    assert said == f"pixels (float64, 0.25 to {highest:g}) are {done}"
+
+
+def test_many_images_are_converted_in_blocks():
+    images = np.linspace(0, 255, 2001 * 4).reshape(2001, 2, 2)
+    (found, _), _ = as_bytes({"a": images, "b": images})
+    assert np.array_equal(found, np.rint(images).astype(np.uint8))
+
+
+@pytest.mark.parametrize("pixels, side", [(1, 0), (2, 0), (4, 2), (15, 0), (16, 4), (784, 28), (785, 0)])
+def test_a_square_image_has_more_than_one_pixel(pixels, side):
+    assert square_side(pixels) == side
+
+
+@pytest.mark.parametrize(
+    "shape, becomes",
+    [
+        ((5, 3, 6, 6), (5, 6, 6, 3)),
+        ((5, 1, 6, 6), (5, 6, 6, 1)),
+        ((5, 6, 6, 3), (5, 6, 6, 3)),
+        ((5, 3, 6, 1), (5, 3, 6, 1)),
+        ((5, 1, 1, 3), (5, 1, 1, 3)),
+        ((5, 2, 6, 6), (5, 2, 6, 6)),
+        ((5, 36), (5, 6, 6)),
+        ((5, 6, 6), (5, 6, 6)),
+    ],
+)
+def test_channels_come_last_and_rows_are_square(shape, becomes):
+    images = np.arange(np.prod(shape)).reshape(shape).astype(np.uint8)
+    (found, _), _ = as_bytes({"a": images, "b": images})
+    assert found.shape == becomes
+    if shape[1] in (1, 3) and shape != becomes:
+        assert np.array_equal(found, np.moveaxis(images, 1, -1))
+    else:
+        assert found.ravel().tolist() == images.ravel().tolist()
+
+
+@pytest.mark.parametrize(
+    "labels, found, said",
+    [
+        ([0, 65_535], [0, 65_535], []),
+        ([2.0, 3.0], [2, 3], ["labels (float64) are taken as integers"]),
+        ([True, False], [1, 0], ["labels (bool) are taken as integers"]),
+        ([[0, 1], [1, 0]], [1, 0], ["the labels are the places of the ones in each row"]),
+        ([[4], [5]], [4, 5], []),
+        ([[4, 5]], [4, 5], []),
+        ([" 7", "8 "], [7, 8], ["labels (<U2) are taken as integers"]),
+    ],
+)
+def test_labels_become_integers(labels, found, said):
+    (one, other), told = as_integers({"a": np.array(labels), "b": np.array(labels)})
+    assert one.tolist() == other.tolist() == found
+    assert one.dtype.kind in "iu"
+    assert told == said
+
+
+@pytest.mark.parametrize(
+    "labels, message",
+    [
+        ([0, 65_536], "expected labels from 0 to 65,535; received 0 to 65536"),
+        ([-1, 3], "expected labels from 0 to 65,535; received -1 to 3"),
+        ([0.5, 1], "expected labels as whole numbers; a has others"),
+        ([2.0**53 + 2], "expected labels as whole numbers; a has others"),
+        ([2.0**53], "expected labels from 0 to 65,535; received 0 to 9007199254740992"),
+        ([[1, 1], [0, 1]], "the rows of a are others"),
+        ([[0, 0], [0, 1]], "the rows of a are others"),
+        ([[2, 1], [0, 1]], "the rows of a are others"),
+        (["1", "x"], "a has other strings"),
+        (["1.0"], "a has other strings"),
+    ],
+)
+def test_labels_of_no_meaning_are_refused(labels, message):
+    with pytest.raises(WrongArraysError, match=message):
+        as_integers({"a": np.array(labels), "b": np.array([0])})
+
+
+def test_an_error_lists_twelve_arrays_and_how_many_more():
+    header = Header(np.dtype(np.uint8), (3, 4))
+    few = {f"a{number}": header for number in range(12)}
+    assert listed({"a": header, "b": None}) == "it has a: uint8 [3, 4], b: damaged"
+    assert listed(few).endswith(", a11: uint8 [3, 4]")
+    assert listed({**few, "b": header, "c": None}).endswith(", a11: uint8 [3, 4], 2 more")
+
+
+def test_a_note_is_said_once(capsys):
+    for line in ("one", "two", "one"):
+        notes.note(line)
+    assert capsys.readouterr().err == "note: one\nnote: two\n"
 
 
 def test_a_training_part_that_is_nearly_black_is_refused(square, read):

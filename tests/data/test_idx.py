@@ -156,6 +156,68 @@ def test_a_gzipped_file_is_not_read_beyond_the_size_in_its_header(idx_folder):
         read(idx_folder)
 
 
+@pytest.mark.parametrize("threshold, is_mapped", [(240, True), (241, False), (2**30, False)])
+def test_a_large_plain_file_is_mapped(threshold, is_mapped, idx_folder, expected, monkeypatch):
+    monkeypatch.setattr(idx_files, "MAPPING_THRESHOLD", threshold)
+    path = idx_folder / IMAGES
+    images = idx_files.read_images(path)
+    assert isinstance(images, np.memmap) == is_mapped
+    assert np.array_equal(images, expected.train_data[..., 0])
+    path.with_suffix(".gz").write_bytes(gzip.compress(path.read_bytes()))
+    assert not isinstance(idx_files.read_images(path.with_suffix(".gz")), np.memmap)
+    for content, message in (
+        (path.read_bytes() + b"x", "received more"),
+        (path.read_bytes()[:-1], "239"),
+    ):
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match=message):
+            idx_files.read_images(path)
+
+
+@pytest.mark.parametrize("limit, fits", [(240, True), (239, False)])
+def test_a_gzipped_file_is_read_up_to_a_limit(limit, fits, idx_folder, expected, monkeypatch):
+    monkeypatch.setattr(idx_files, "IN_MEMORY_LIMIT", limit)
+    path = idx_folder / f"{IMAGES}.gz"
+    path.write_bytes(gzip.compress((idx_folder / IMAGES).read_bytes()))
+    if fits:
+        assert np.array_equal(idx_files.read_images(path), expected.train_data[..., 0])
+    else:
+        with pytest.raises(
+            ValueError, match=r"expected at most 239 bytes; its header claims 240. For larger"
+        ):
+            idx_files.read_images(path)
+
+
+def test_a_file_claims_no_more_than_it_can_hold(tmp_path, monkeypatch):
+    path = tmp_path / "images"
+    content = idx(np.zeros((7, 4, 5), np.uint8))
+    path.write_bytes(content)
+    assert idx_files.read_images(path).shape == (7, 4, 5)
+    packed = gzip.compress(content)
+    path.write_bytes(packed)
+    for ratio, fits in ((140 / len(packed), True), (139.9 / len(packed), False)):
+        monkeypatch.setattr(idx_files, "DEFLATE_LIMIT", ratio)
+        if fits:
+            assert idx_files.read_images(path).shape == (7, 4, 5)
+        else:
+            with pytest.raises(
+                ValueError, match=r"its header claims \[7, 4, 5\], more than the file can"
+            ):
+                idx_files.read_images(path)
+
+
+@pytest.mark.parametrize(
+    "shape, dtype, is_first_column",
+    [((3, 8), ">i4", True), ((3, 8), "u1", False), ((3, 7), ">i4", False), ((3,), ">i4", False)],
+)
+def test_only_rows_of_eight_long_numbers_are_those_of_qmnist(shape, dtype, is_first_column, tmp_path):
+    numbers = np.arange(np.prod(shape)).reshape(shape)
+    header = struct.pack(f">BBBB{len(shape)}I", 0, 0, 8 if dtype == "u1" else 12, len(shape), *shape)
+    (tmp_path / "labels").write_bytes(header + numbers.astype(dtype).tobytes())
+    found = idx_files.read_labels(tmp_path / "labels")
+    assert np.array_equal(found, numbers[:, 0] if is_first_column else numbers)
+
+
 @pytest.mark.thorough
 @pytest.mark.parametrize("transpose", [False, True])
 def test_a_mapped_idx_file_trains_the_same_model(transpose, idx_folder, expected, tmp_path, monkeypatch):

@@ -9,7 +9,7 @@ import shutil
 import pytest
 
 from helpers import assert_same, idx
-from kerasmlp.data.idx_sets import IDX_FILES
+from kerasmlp.data.idx_sets import IDX_FILES, is_meant, near
 from kerasmlp.data.loader import MNISTLoader, read
 
 
@@ -176,6 +176,67 @@ def test_a_missing_file_is_named_with_what_there_is(prefix, make, tmp_path):
     for path in (tmp_path, tmp_path / "raw", tmp_path / "raw" / f"{prefix}{IDX_FILES[0]}"):
         with pytest.raises(FileNotFoundError, match=message):
             read(str(path))
+
+
+def test_files_are_looked_for_four_folders_deep(make, tmp_path, expected):
+    folder = make(tmp_path / "1/2/3/4")
+    assert_same(read(str(tmp_path))[0], expected)
+    (tmp_path / "root").mkdir()
+    (tmp_path / "1").rename(tmp_path / "root/1")
+    with pytest.raises(FileNotFoundError, match="expected IDX files"):
+        read(str(tmp_path))
+    assert_same(read(str(tmp_path / "root"))[0], expected)
+    assert not folder.exists()
+
+
+def test_what_is_beside_a_path_is_one_folder_deep(make, tmp_path):
+    make(tmp_path / "1/2")
+    assert near(tmp_path / "none") == ""
+    assert near(tmp_path / "1/none") == f"; there is --data {tmp_path}/1/2"
+    assert near(tmp_path / "none/none") == ""
+    assert near(tmp_path / "1/2/none") == f"; there is --data {tmp_path}/1/2"
+    assert not is_meant(tmp_path / "1/none")
+    assert is_meant(tmp_path / "1")
+    (tmp_path / "note.txt").touch()
+    assert not is_meant(tmp_path / "note.txt")
+    assert is_meant(tmp_path / "1/2" / IDX_FILES[0])
+
+
+@pytest.mark.parametrize("missing", [(0,), (1, 3), (0, 1, 2)])
+def test_all_missing_files_are_named(missing, make, tmp_path):
+    folder = make(tmp_path / "raw", prefixed("my-"))
+    names = [f"my-{IDX_FILES[number]}" for number in missing]
+    for name in names:
+        (folder / name).unlink()
+    are = "is missing" if len(missing) == 1 else "are missing"
+    with pytest.raises(FileNotFoundError, match=f"; {' and '.join(names)} {are}; there is"):
+        read(str(folder))
+
+
+@pytest.mark.parametrize("count, more", [(11, ""), (12, ""), (13, ", 1 more"), (30, ", 18 more")])
+def test_twelve_names_are_listed(count, more, tmp_path):
+    for number in range(count):
+        (tmp_path / f"{number:02}.png").touch()
+    (tmp_path / ".hidden").touch()
+    listed = ", ".join(f"{number:02}.png" for number in range(min(count, 12)))
+    with pytest.raises(FileNotFoundError, match=f"below it; there is {listed}{more}$"):
+        read(str(tmp_path))
+
+
+def test_parts_in_folders_of_other_names_are_not_joined(make, tmp_path):
+    for left, folder in ((IDX_FILES[2:], "one"), (IDX_FILES[:2], "two")):
+        make(tmp_path / folder)
+        for name in left:
+            (tmp_path / folder / name).unlink()
+    with pytest.raises(ValueError, match="there are 2: give"):
+        read(str(tmp_path))
+
+
+def test_parts_that_are_there_twice_are_not_joined(make, tmp_path):
+    make(tmp_path / "train")
+    make(tmp_path / "test")
+    with pytest.raises(ValueError, match="there are 2: give"):
+        read(str(tmp_path))
 
 
 def test_a_folder_without_idx_files_says_what_there_is(tmp_path):

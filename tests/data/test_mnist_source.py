@@ -1,6 +1,7 @@
 """Tests of `kerasmlp.data.mnist`. The tests on the full data set are in tests/test_mnist.py."""
 
 import hashlib
+import socket
 
 import numpy as np
 import pytest
@@ -73,6 +74,51 @@ def test_mnist_in_the_cache_is_read_if_its_hash_is_right(cache, monkeypatch, npz
         assert_same(arrays, expected)
         assert name == "mnist"
     assert not npz._ahead
+
+
+def test_the_second_mirror_is_asked_if_the_first_fails(cache, npz_path, expected, monkeypatch, capsys):
+    asked = []
+
+    def get_file(*given, **named):
+        asked.append((*given, named, socket.getdefaulttimeout()))
+        print("downloads")
+        if len(asked) == 1:
+            raise OSError("silent")
+        return str(npz_path)
+
+    monkeypatch.setattr("keras.utils.get_file", get_file)
+    before = socket.getdefaulttimeout()
+    assert_same(read_mnist(), expected)
+    named = {"file_hash": mnist.MNIST_SHA256, "cache_dir": cache.parent}
+    assert asked == [("mnist.npz", url, named, 10.0) for url in mnist.MNIST_URLS]
+    assert socket.getdefaulttimeout() == before
+    captured = capsys.readouterr()
+    assert (captured.out, captured.err) == ("", "downloads\n" * 2)
+
+
+def test_each_reason_is_given_once(cache, monkeypatch):
+    def get_file(*given, **named):
+        raise RuntimeError(f"URL fetch failure on {given[1]}: None -- no route\nand more")
+
+    monkeypatch.setattr("keras.utils.get_file", get_file)
+    with pytest.raises(mnist.DownloadError, match=r"mnist\.npz \(no route\); put mnist\.npz into"):
+        read_mnist()
+
+
+@pytest.mark.parametrize("is_writable", [True, False])
+def test_the_cache_of_a_home_that_cannot_be_written_is_temporary(is_writable, tmp_path, monkeypatch):
+    temporary = tmp_path / "tmp"
+    path = temporary / ".keras/datasets/mnist.npz"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"whole")
+    monkeypatch.setattr(mnist, "MNIST_SHA256", hashlib.sha256(b"whole").hexdigest())
+    monkeypatch.setattr(mnist, "Path", {"/tmp": temporary}.get)
+    monkeypatch.setattr("os.access", lambda *given: is_writable)
+    assert mnist._cached(tmp_path / "home") == (None if is_writable else path)
+    own = tmp_path / "home/datasets/mnist.npz"
+    own.parent.mkdir(parents=True)
+    own.write_bytes(b"whole")
+    assert mnist._cached(tmp_path / "home") == own
 
 
 @pytest.mark.thorough

@@ -7,7 +7,7 @@ import pytest
 
 from helpers import assert_same
 from kerasmlp.data import npz, read_ahead
-from kerasmlp.data.npz import read_members, read_npz
+from kerasmlp.data.npz import Header, headers, read_members, read_npz
 
 
 def test_an_npz_file_is_read(npz_path, expected):
@@ -118,3 +118,62 @@ def test_an_error_in_an_array_names_the_file(tmp_path, arrays):
     np.savez(path, **{**arrays, "y_train": np.zeros(11, np.uint8)})
     with pytest.raises(ValueError, match=r"data\.npz: .*12 images and 11 labels"):
         read_npz(path)
+
+
+@pytest.mark.parametrize("limit, fits", [(240, True), (239, False)])
+def test_an_array_is_read_up_to_a_limit(limit, fits, npz_path, expected, monkeypatch):
+    monkeypatch.setattr(npz, "IN_MEMORY_LIMIT", limit)
+    if fits:
+        assert_same(read_npz(npz_path), expected)
+    else:
+        with pytest.raises(
+            ValueError, match="x_train claims 240 bytes; the file has 368 for it, and the limit"
+        ):
+            read_npz(npz_path)
+
+
+def test_a_member_claims_no_more_than_it_can_hold(tmp_path, monkeypatch):
+    path = zipped(tmp_path / "data.npz", {"a": npy(np.zeros(1000, np.uint8))})
+    with zipfile.ZipFile(path) as archive:
+        info = archive.getinfo("a.npy")
+    for ratio, fits in ((info.file_size / (info.compress_size + 1), True), (1, False)):
+        monkeypatch.setattr(npz, "DEFLATE_LIMIT", ratio)
+        if fits:
+            assert read_members(path)["a"].tolist() == [0] * 1000
+        else:
+            with pytest.raises(ValueError, match="a claims 1,128 bytes, more than the file can hold"):
+                read_members(path)
+
+
+def test_the_headers_say_types_and_shapes(tmp_path):
+    members = {"a": npy(np.zeros((3, 4), ">i2")), "b": b"nonsense", "c": npy(np.float32(1))}
+    path = zipped(tmp_path / "data.npz", members)
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("about.txt", "no array")
+    found = headers(path)
+    assert found == {"a": Header(np.dtype(">i2"), (3, 4)), "b": None, "c": Header(np.dtype("f4"), ())}
+    assert str(found["a"]) == ">i2 [3, 4]"
+    assert read_members(path, ["c", "a"])["c"] == 1
+    with pytest.raises(ValueError, match="d is missing"):
+        read_members(path, ["d"])
+
+
+def test_a_zip_file_without_arrays_names_five_of_its_files(tmp_path):
+    path = tmp_path / "data.npz"
+    with zipfile.ZipFile(path, "w") as archive:
+        for number in range(7):
+            archive.writestr(f"{number}.png", "")
+    with pytest.raises(ValueError, match=r"but with 0\.png, 1\.png, 2\.png, 3\.png, 4\.png: unzip it$"):
+        headers(path)
+    with zipfile.ZipFile(path, "w"):
+        pass
+    with pytest.raises(ValueError, match=r"with no arrays in it, but with nothing: unzip it$"):
+        headers(path)
+
+
+def test_headers_of_both_versions_are_read(tmp_path):
+    file = io.BytesIO()
+    np.lib.format.write_array(file, np.arange(3, dtype=np.uint8), version=(2, 0))
+    path = zipped(tmp_path / "data.npz", {"a": file.getvalue()})
+    assert read_members(path)["a"].tolist() == [0, 1, 2]
+    assert headers(path)["a"] == Header(np.dtype(np.uint8), (3,))

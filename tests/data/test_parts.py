@@ -64,6 +64,54 @@ def test_optional_inputs_and_named_tuples_keep_their_structure():
         assert np.array_equal(last["b"], X[4:5])
 
 
+@pytest.mark.parametrize(
+    "given, dtype, expected",
+    [
+        (np.array(["one"], object), "<U3", ["one"]),
+        (np.array([b"a", b"bc"], object), "|S2", [b"a", b"bc"]),
+        (["a", "bc"], "<U2", ["a", "bc"]),
+        ([1.5, 2.5], "float32", [1.5, 2.5]),
+        (np.float16([1.5]), "float16", [1.5]),
+        ([True, False], "bool", [True, False]),
+        (range(3), "int64", [0, 1, 2]),
+    ],
+)
+def test_arrays_have_the_types_that_fit_gives_them(given, dtype, expected):
+    (x,) = Parts.of(given).parts
+    assert x.dtype == np.dtype(dtype)
+    assert x.tolist() == expected
+
+
+@pytest.mark.parametrize(
+    "given, message",
+    [
+        ((np.array([], object),), r"at least one; received arrays of the shapes \(0,\)"),
+        ((np.array([1, "a"], object),), "expected arrays of numbers, booleans or text; received object"),
+        ((np.array([1j]),), "received complex128"),
+        ((np.zeros((0, 3)),), "at least one"),
+        ((3,), r"received arrays of the shapes \(\)"),
+        ((None,), "at least one"),
+        (([1, 2], [1]), r"of the shapes \(2,\), \(1,\)"),
+    ],
+)
+def test_what_is_no_array_of_examples_is_an_error(given, message):
+    with pytest.raises(ValueError, match=message):
+        Parts.of(*given)
+
+
+def test_there_are_as_many_parts_as_were_given():
+    ones = np.ones(3)
+    assert len(Parts.of(ones).parts) == 1
+    assert len(Parts.of(ones, ones).parts) == 2
+    assert len(Parts.of(ones, None, ones).parts) == 3
+    _, y, sample_weight = Parts.of(ones, None, ones).padded
+    assert y is None
+    assert sample_weight.tolist() == [1, 1, 1]
+    assert Parts.of(ones).padded[1:] == (None, None)
+    assert Parts.of(X, RAGGED).are_dense is False
+    assert Parts.of(X).are_dense
+
+
 def test_the_fingerprint_tells_values_types_and_shapes_apart():
     ones = np.ones(6, np.float32)
     different = [

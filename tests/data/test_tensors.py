@@ -3,6 +3,7 @@ import pytest
 import tensorflow as tf
 
 from kerasmlp.data import tensors
+from kerasmlp.data.packing import packed, unpacked
 from kerasmlp.data.tensors import as_tensor, labels_as_tensor, scale
 
 
@@ -33,3 +34,41 @@ def test_labels_that_are_integers_have_32_bits(dtype):
     tensor = labels_as_tensor(labels)
     assert tensor.dtype == {"float32": tf.float32, "S1": tf.string}.get(dtype, tf.int32)
     assert np.array_equal(tensor.numpy().astype(dtype), labels)
+
+
+@pytest.mark.parametrize(
+    "batch, parts",
+    [
+        (1, (1,)),
+        ((1,), (1,)),
+        ((1, None), (1,)),
+        ((1, 2), (1, 2)),
+        ((1, 2, None), (1, 2)),
+        ((1, 2, 3), (1, 2, 3)),
+        ((1, None, 3), (1, None, 3)),
+        (
+            ({"a": 1, "b": tf.experimental.Optional.empty(tf.TensorSpec([]))}, 2),
+            ({"a": 1, "b": None}, 2),
+        ),
+    ],
+)
+def test_a_batch_has_the_parts_that_there_are(batch, parts):
+    assert unpacked(batch) == parts
+
+
+def test_parts_are_packed_as_fit_gives_them():
+    assert packed(1) == 1
+    assert packed(1, 2) == (1, 2)
+    assert packed([1, {"a": [2]}], [3], 4) == ((1, {"a": (2,)}), (3,), 4)
+
+
+def test_an_array_below_the_limit_or_of_text_is_copied_by_tensorflow(monkeypatch):
+    texts = np.array(["one", "two"])
+    monkeypatch.setattr(tensors, "LARGE_ARRAY", 1)
+    assert as_tensor(texts).numpy().tolist() == [b"one", b"two"]
+    monkeypatch.setattr(tensors, "LARGE_ARRAY", 24)
+    made = []
+    monkeypatch.setattr(tensors.tf, "constant", lambda array: made.append(array.nbytes))
+    for size in (22, 23, 24, 25):
+        as_tensor(np.zeros(size, np.uint8))
+    assert made == [22, 23]

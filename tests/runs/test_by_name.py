@@ -7,7 +7,7 @@ import keras
 import pytest
 
 from helpers import compiled
-from kerasmlp.runs.by_name import import_by_name, new_callbacks, new_model
+from kerasmlp.runs.by_name import NAME, import_by_name, listed, new_callbacks, new_model
 from small_models import dense
 
 
@@ -31,13 +31,47 @@ def is_not_compiled():
     return keras.Sequential([keras.layers.Dense(1)])
 
 
+def has_no_optimizer():
+    model = compiled(dense)
+    model.optimizer = None
+    return model
+
+
+@pytest.mark.parametrize(
+    "name, is_name",
+    [(None, True), ("a.b:c", True), ("a", False), ("a:", False), (":a", False), ("a: ", False)],
+)
+def test_a_name_has_a_module_and_what_is_in_it(name, is_name):
+    assert NAME.holds(name) == is_name
+
+
+def test_callbacks_are_a_list_or_one():
+    one, other = keras.callbacks.TerminateOnNaN(), keras.callbacks.Callback()
+    assert listed(one, "") == listed([one], "") == [one]
+    assert listed((one, other), "") == [one, other]
+    with pytest.raises(ValueError, match=r"^x: expected one; received 3$"):
+        listed([one, 3], "x: expected one")
+
+
 def test_a_name_gives_its_object():
     assert import_by_name("json:loads") is json.loads
 
 
-@pytest.mark.parametrize("name", ["json", "json:", ":loads", "json:no", "no.such:thing"])
-def test_a_wrong_name_is_an_error(name):
-    with pytest.raises(ValueError, match=re.escape(name)):
+@pytest.mark.parametrize(
+    "name, message",
+    [
+        ("json", "expected package.module:name; received 'json'"),
+        ("json:", "expected package.module:name; received 'json:'"),
+        (":loads", "expected package.module:name; received ':loads'"),
+        ("json:no", "json:no: the module json has no 'no'"),
+        (
+            "no.such:thing",
+            "no.such:thing: the module cannot be imported: ModuleNotFoundError: No module",
+        ),
+    ],
+)
+def test_a_wrong_name_is_an_error(name, message):
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}"):
         import_by_name(name)
 
 
@@ -53,6 +87,7 @@ def test_functions_make_models_and_callbacks():
     [
         ("makes_nothing", "expected a compiled keras.Model; received NoneType"),
         ("is_not_compiled", r"received one without compile\(\)"),
+        ("has_no_optimizer", r"received one without compile\(\)"),
         ("fails", "it raised RuntimeError: no table"),
         ("json", "expected a function without arguments"),
     ],

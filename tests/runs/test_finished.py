@@ -1,11 +1,12 @@
 import json
+import types
 
 import numpy as np
 import pytest
 
 from kerasmlp.data.loader import MNISTLoader
-from kerasmlp.runs import load, load_with_data
-from kerasmlp.runs.finished import _is_like
+from kerasmlp.runs import finished as module, load, load_with_data
+from kerasmlp.runs.finished import _is_like, model_function
 from kerasmlp.runs.settings import Settings
 from kerasmlp.train import train
 
@@ -75,3 +76,93 @@ def test_damaged_metrics_are_named(content, finished, tmp_path):
     (tmp_path / "metrics.json").write_text(json.dumps({"dataset": "nowhere.npz"}))
     with pytest.raises(FileNotFoundError, match=r"nowhere\.npz"):
         load_with_data(tmp_path)
+
+
+@pytest.fixture
+def reads(tmp_path, monkeypatch):
+    """Reads a run of images with some settings back; returns how its data was read."""
+    read = []
+    found = types.SimpleNamespace(image_shape=(6, 6, 1), name="found", are_images=True)
+    images = np.zeros((3, 6, 6, 1), np.uint8)
+    found.test = types.SimpleNamespace(padded=(images, None, None))
+    model = types.SimpleNamespace(get_build_config=lambda: {"input_shape": (None, 6, 6, 1)})
+    monkeypatch.setattr(module, "load", lambda folder: model)
+    monkeypatch.setattr(module, "read_source", lambda *given: read.append(given) or found)
+    of_any = types.SimpleNamespace(read=lambda path: read.append(path) or found)
+    monkeypatch.setattr(module.AnyArrays, "read", of_any.read)
+
+    def reads(settings, *given, shape=(6, 6, 1), inputs=None):
+        found.image_shape = shape
+        if settings is not None:
+            (tmp_path / "config.json").write_text(json.dumps(settings))
+        metrics = {"dataset": "of_run.npz", **({} if inputs is None else {"inputs": inputs})}
+        (tmp_path / "metrics.json").write_text(json.dumps(metrics))
+        assert load_with_data(tmp_path, *given) == (model, found)
+        (how,) = read
+        return how
+
+    return reads
+
+
+@pytest.mark.parametrize(
+    "settings, given, how",
+    [
+        ({"data": "auto"}, (), ("of_run.npz", False, False)),
+        ({"data": "auto", "transpose": False}, (), ("of_run.npz", False, False)),
+        ({"data": "auto", "transpose": True}, (), ("of_run.npz", False, True)),
+        ({"data": "auto", "transpose": True}, (None, True), ("of_run.npz", False, True)),
+        ({"data": "auto", "transpose": True}, ("other.npz",), ("other.npz", False, False)),
+        ({"data": "auto"}, ("other.npz", True), ("other.npz", False, True)),
+        ({"data": "auto", "model": "mine:make"}, (), ("of_run.npz", True, False)),
+        ({"epochs": 1}, ("mnist5k",), ("mnist5k", False, False)),
+        (None, (), ("of_run.npz", False, False)),
+    ],
+)
+def test_data_are_read_as_the_run_read_them_or_as_asked(settings, given, how, reads):
+    assert reads(settings, *given) == how
+
+
+def test_data_of_a_run_of_fit_are_as_they_are(reads):
+    assert str(reads({"epochs": 1}, "other.npz")) == "other.npz"
+
+
+@pytest.mark.parametrize(
+    "settings, given, message",
+    [
+        ({"data": "auto"}, (None, True), r"^transpose: expected --data beside it: .*; received True$"),
+        ({"epochs": 1}, (), r"^--data: expected an .npz file .* is a run of kerasmlp.fit"),
+        (
+            {"epochs": 1},
+            ("x.npz", True),
+            r"^transpose: expected False for a run of kerasmlp.fit.*received True$",
+        ),
+    ],
+)
+def test_data_that_are_not_known_are_asked_for(settings, given, message, reads):
+    with pytest.raises(ValueError, match=message):
+        reads(settings, *given)
+
+
+def test_data_of_another_shape_are_refused(reads):
+    message = r"^--data: expected images of shape \(6, 6, 1\), .*; received \(6, 7, 1\)"
+    with pytest.raises(ValueError, match=message):
+        reads({"data": "auto"}, "x.npz", shape=(6, 7, 1))
+
+
+def test_inputs_of_a_model_of_the_user_are_compared_with_those_of_its_training(reads):
+    own = {"data": "x", "model": "mine:make"}
+    with pytest.raises(
+        ValueError, match=r"^--data: expected inputs .*, int64 \[2\]; found has float32 \[6, 6"
+    ):
+        reads(own, inputs="int64 [2]")
+
+
+def test_inputs_that_are_scaled_are_numbers_with_a_fraction(reads):
+    assert reads({"data": "x", "model": "mine:make"}, inputs="float32 [6, 6, 1]")[1]
+
+
+def test_a_run_names_its_model_function(tmp_path):
+    assert model_function(tmp_path) is None
+    for content, name in (("{", None), ("{}", None), ('{"model": "mine:make"}', "mine:make")):
+        (tmp_path / "config.json").write_text(content)
+        assert model_function(tmp_path) == name

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import types
 
 import keras
 import numpy as np
@@ -17,7 +18,12 @@ import fit_models
 import kerasmlp
 from helpers import assert_same, cases, events, finished, pairs, series, state
 from kerasmlp.callbacks import Interrupted
+from kerasmlp.data import Parts
 from kerasmlp.loops import LOOPS
+from kerasmlp.runs import fitting
+from kerasmlp.runs.fit_data import fit_data
+from kerasmlp.runs.fit_settings import FitSettings
+from kerasmlp.runs.task import SAMPLE, SHOWN
 
 X = np.random.default_rng(0).normal(size=(20, 4)).astype(np.float32)
 Y = np.arange(20) % 3
@@ -393,33 +399,136 @@ def test_the_program_serves_models_of_every_kind(kind, loop):
 
 
 @pytest.mark.parametrize("run", cases((None, "mine"), default=(None,)))
-def test_a_cross_entropy_above_that_of_guessing_is_a_warning(run, tmp_path, capsys):
-    def told(model, y, **given):
-        folder = {} if run is None else {"run": tmp_path / f"{run}{len(list(tmp_path.iterdir()))}"}
-        kerasmlp.fit(model, X, y, verbose=0, loop="eager", **folder, **given)
-        return [line for line in capsys.readouterr().err.splitlines() if line.startswith("warning: ")]
+@pytest.mark.parametrize("rate, diverges", [(1e6, True), (0.1, False)])
+def test_a_cross_entropy_above_that_of_guessing_is_a_warning(run, rate, diverges, tmp_path, capsys):
+    keras.utils.set_random_seed(1)
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.SGD(rate), loss, jit_compile=False)
+    kerasmlp.fit(model, X, Y, epochs=2, verbose=0, loop="eager", run=run and tmp_path / run)
+    said = "warning: the training has diverged: the loss of the last epoch is "
+    assert (said in capsys.readouterr().err) == diverges
 
-    def model(loss, rate, units=3, **layer):
-        keras.utils.set_random_seed(1)
-        made = keras.Sequential([keras.Input((4,)), keras.layers.Dense(units, **layer)])
-        made.compile(keras.optimizers.SGD(rate), loss, jit_compile=False)
-        return made
 
-    def only_two(shape, dtype=None):
-        return keras.ops.convert_to_tensor([1.0, 1.0, 0.0], dtype)
+@pytest.mark.parametrize(
+    "limit, number, most",
+    [(None, 5, 5), (3, 5, 3), (3, 3, 3), (3, 2, 2), (3, None, 3), (None, None, None)],
+)
+def test_a_limit_is_the_most(limit, number, most):
+    assert fitting._at_most(limit, number) == most
 
-    sparse = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    one_hot = keras.losses.CategoricalCrossentropy(from_logits=True)
-    for loss, y in ((sparse, Y), (one_hot, np.eye(3)[Y])):
-        (line,) = told(model(loss, 1e6), y, epochs=2)
-        assert "the training has diverged: the loss of the last epoch is " in line
-        assert "with a learning rate of 1e+06; guessing one of 3 classes gives 1.099; try" in line
-        assert told(model(loss, 0.1), y, epochs=2) == []
-    (line,) = told(model(sparse, 1e6, 2), Y % 2, epochs=2)
-    assert "guessing one of 2 classes gives 0.6931" in line
-    assert told(model(sparse, 1e6), Y, sample_weight=np.ones(20), epochs=2) == []
-    assert told(model(sparse, 1e6, kernel_regularizer="l2"), Y, epochs=2) == []
-    assert told(model("mse", 0.1, 1), Y + 100.0) == []
-    for epochs, count in ((4, 0), (5, 1)):  # of 20 steps, with a loss a little above that of guessing
-        frozen = model(sparse, 1e-9, kernel_initializer="zeros", bias_initializer=only_two)
-        assert len(told(frozen, Y, epochs=epochs, batch_size=1)) == count
+
+class EndError(Exception):
+    """Ends a call when it is known what a test wants to know."""
+
+
+@pytest.fixture
+def driven_with(monkeypatch):
+    """Returns what a run is driven with."""
+
+    def driven_with(**given):
+        asked = []
+
+        def drive(*arguments, **named):
+            asked.append((*arguments, named))
+            raise EndError
+
+        monkeypatch.setattr(fitting, "drive", drive)
+        with pytest.raises(EndError):
+            kerasmlp.fit(small(), X, Y, **given)
+        (found,) = asked
+        return found
+
+    return driven_with
+
+
+def test_a_run_is_driven_as_fit_is_asked(driven_with, tmp_path):
+    heard = keras.callbacks.TerminateOnNaN()
+    given = {"epochs": 7, "seed": 3, "shuffle": False, "initial_epoch": 2, "steps_per_epoch": 3}
+    given |= {"validation_split": 0.25, "validation_steps": 1, "steps_per_execution": 2}
+    given |= {"validation_batch_size": 2, "checkpoint_every": "5steps", "keep_checkpoints": 9}
+    mine = {"run": tmp_path / "logs/mine", "loop": "graph", "callbacks": heard, "verbose": 2}
+    settings, task, record, loop, named = driven_with(
+        **given, **mine, batch_size=5, validation_freq=[1, 3], resume=True
+    )
+    assert {name: getattr(settings, name) for name in given} == given
+    assert (settings.logdir, settings.name, settings.loop) == (tmp_path / "logs", "mine", "graph")
+    assert (settings.batch_size, settings.validation_freq, settings.resume) == (5, (1, 3), True)
+    assert named == {"given": [heard], "validation_freq": (1, 3), "verbose": 2}
+    assert loop is LOOPS["graph"]
+    assert (record.folder, record.initial_step) == (tmp_path / "logs/mine", 2 * 3)
+    assert (task.batches.steps_per_epoch, task.batches.seed, task.validation_examples) == (3, 3, 5)
+    assert task.model.steps_per_execution == 2
+
+
+@pytest.mark.parametrize("verbose, shown", [("auto", 1), (1, 1), (0, 0), (2, 2), (True, 1), (False, 0)])
+def test_verbose_is_as_in_keras(verbose, shown, driven_with, tmp_path):
+    *_, named = driven_with(run=tmp_path / "mine", verbose=verbose)
+    assert named["verbose"] == shown
+
+
+def test_a_new_run_needs_a_new_folder(tmp_path):
+    (tmp_path / "dangling").symlink_to(tmp_path / "nowhere")
+    for taken in (tmp_path, tmp_path / "dangling", str(tmp_path)):
+        with pytest.raises(
+            FileExistsError, match=r"run: expected a new folder, or resume=True; .* exists"
+        ):
+            kerasmlp.fit(small(), X, Y, run=taken)
+
+
+def test_an_initial_epoch_is_not_for_a_loop_of_ones_own():
+    with pytest.raises(
+        ValueError, match="initial_epoch: expected 0 with a loop of your own; received 1"
+    ):
+        kerasmlp.fit(small(), X, Y, initial_epoch=1, epochs=2, loop=lambda *_: None)
+
+
+@pytest.mark.parametrize(
+    "loop, replicas, is_taken", [("fit", 2, True), ("graph", 1, True), ("graph", 2, False)]
+)
+def test_only_keras_loop_trains_a_model_of_a_strategy(loop, replicas, is_taken):
+    model = small()
+    model._distribute_strategy = types.SimpleNamespace(num_replicas_in_sync=replicas)
+    if is_taken:
+        fitting._check(model, FitSettings(loop=loop), None)
+    else:
+        with pytest.raises(
+            ValueError, match=r"loop: expected fit for a model of a tf.distribute strategy"
+        ):
+            fitting._check(model, FitSettings(loop=loop), None)
+
+
+def task_of(x, y, validation_data=None):
+    settings = FitSettings(batch_size=4, shuffle=False)
+    data = fit_data(settings, x, y, None, None, validation_data)
+    return fitting._task(small(), data), data
+
+
+def test_a_task_has_the_first_examples_of_arrays():
+    x = np.arange(4 * 2100, dtype=np.float32).reshape(2100, 4)
+    task, data = task_of(x, np.zeros(2100, np.int64), (x[:2050], np.zeros(2050, np.int64)))
+    assert (len(task.sample), len(task.shown), task.validation_examples) == (1000, 2000, 2050)
+    assert (SAMPLE, SHOWN) == (1000, 2000)
+    assert np.array_equal(task.sample.x, x[:1000])
+    assert (task.test, task.validates_average, task.data) == (None, False, "arrays")
+    assert task.fingerprint == data.examples.fingerprint()
+    assert task.validation is data.validation
+
+
+def test_a_task_has_the_first_batches_of_a_dataset():
+    dataset = tf.data.Dataset.from_tensor_slices((X, Y)).batch(4)
+    task, data = task_of(dataset, None, dataset.take(2))
+    assert np.array_equal(task.sample.x, X)
+    assert np.array_equal(task.shown.x, X[:8])
+    assert (task.validation_examples, task.data) == (None, "a tf.data.Dataset")
+    assert task.fingerprint == data.train.fingerprint()
+    assert task_of(dataset, None)[0].shown is None
+
+
+def test_sparse_examples_are_shown_as_the_batches_have_them():
+    data = tf.data.Dataset.from_tensor_slices((X, Y)).batch(4)
+    sparse = Parts.of(scipy.sparse.csr_matrix(X), Y)
+    assert np.array_equal(fitting._shown(sparse, data, 6).x, X[:6])
+    dense = fitting._shown(Parts.of(X, Y), data, 6)
+    assert np.array_equal(dense.x, X[:6])
+    assert dense.batch_size != 4  # it is not read from the batches

@@ -49,3 +49,12 @@ def test_a_run_without_an_epoch_has_no_figure(tmp_path):
         (tmp_path / "history.csv").write_text(content)
         history.write(tmp_path, {})
     assert not (tmp_path / "history.png").exists()
+
+
+def test_the_first_four_metrics_are_drawn(tmp_path):
+    (tmp_path / "history.csv").write_text("epoch,e,d,loss,c,b,a\n0,1,2,3,4,5,6\n")
+    figure = history.draw(tmp_path, {})
+    assert [axes.get_title() for axes in figure.axes] == ["loss", "a", "b", "c"]
+    assert figure.get_suptitle() == tmp_path.name
+    (tmp_path / "history.csv").unlink()
+    assert history.draw(tmp_path, {}) is None

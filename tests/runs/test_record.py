@@ -15,12 +15,22 @@ from tensorboard.plugins.hparams.api_pb2 import Status
 from tensorboard.plugins.projector.projector_config_pb2 import ProjectorConfig
 
 import kerasmlp
-from helpers import cases, events, save_npz, series
+from helpers import cases, compiled, events, save_npz, series
+from kerasmlp.checkpoints import Contents
+from kerasmlp.checkpoints.state import capture
+from kerasmlp.data import Batches, Examples
 from kerasmlp.data.loader import MNISTLoader
+from kerasmlp.loops import build
+from kerasmlp.runs import run_folder
 from kerasmlp.runs.evaluation import measure
+from kerasmlp.runs.fit_settings import FitSettings
+from kerasmlp.runs.record import _restore, _table, opened
 from kerasmlp.runs.run_settings import SummaryName
 from kerasmlp.runs.settings import Settings
+from kerasmlp.runs.task import Task
+from kerasmlp.runs.versions import versions
 from kerasmlp.train import train
+from small_models import dense
 
 WEIGHTS = [f"dense{layer}/{kind}" for layer in (1, 2) for kind in ("kernel", "bias")]
 FINAL = [
@@ -95,6 +105,122 @@ def test_a_run_writes_these_series_and_no_other(finished):
         == steps["train", "pictures/samples"]
         == [0]
     )
+
+
+@pytest.fixture
+def resumed(digits):
+    """Restores a model of 3 epochs of 4 steps from a checkpoint with some state; returns the step."""
+    images, labels = digits
+    model, other = compiled(dense), compiled(dense)
+    examples = Examples(images, labels, are_images=True)
+    task = Task(
+        model=model,
+        batches=Batches(images, labels, 10),
+        validation=None,
+        sample=examples,
+        shown=None,
+        test=None,
+        data="digits.npz",
+        fingerprint="of the data",
+        digest=0,
+        validation_examples=None,
+        validates_average=False,
+    )
+    build(other, task.batches)  # the optimizer of the model has no variables yet
+    arrays = {name: array + 1 for name, array in capture(other, [])[0].items()}
+
+    def resumed(epochs=3, **changed):
+        state = {"data": "of the data", "step": 6, "versions": versions(), "stopped": False, **changed}
+        return _restore(task, Contents(arrays, state), epochs), model, arrays
+
+    return resumed
+
+
+@pytest.mark.parametrize(
+    "changed, step, said",
+    [
+        ({}, 6, "resuming after step 6 of 12\n"),
+        ({"step": 12}, 12, "resuming after step 12 of 12; all is trained, so it is only evaluated\n"),
+        ({"step": 11}, 11, "resuming after step 11 of 12\n"),
+        ({"stopped": True}, 12, "resuming after step 6 of 12\n"),
+        ({"step": 4, "epochs": 1}, 4, "resuming after step 4 of 4; all is trained, so it is only"),
+        ({"step": 4000, "epochs": 2000}, 4000, "resuming after step 4,000 of 8,000\n"),
+        ({"versions": {}}, 6, "warning: the run was begun with other versions, which may round differ"),
+    ],
+)
+def test_a_resumed_run_goes_on_after_its_checkpoint(changed, step, said, resumed, capsys):
+    given = {"epochs": 3, **changed}
+    first, model, arrays = resumed(**given)
+    assert first == step
+    error = capsys.readouterr().err
+    assert error.startswith(said)
+    assert len(error.splitlines()) == 1 + ("versions" in changed)
+    for name, array in capture(model, [])[0].items():
+        if not name.startswith("metrics/"):
+            assert np.array_equal(array, arrays[name]), name
+
+
+@pytest.mark.parametrize(
+    "changed, message",
+    [
+        (
+            {"data": "of others"},
+            "data: expected the data that the run was begun on; received 'digits.npz'",
+        ),
+        (
+            {"step": 9, "epochs": 2},
+            "epochs: expected at least 3, as many as the run has begun; received 2",
+        ),
+        ({"step": 12, "epochs": 2}, "epochs: expected at least 3, as many as the run has begun"),
+    ],
+)
+def test_a_run_is_not_resumed_on_other_data_or_for_fewer_epochs(changed, message, resumed):
+    with pytest.raises(ValueError, match=f"^{message}"):
+        resumed(**changed)
+    assert resumed(step=8, epochs=2)[0] == 8
+
+
+@pytest.mark.parametrize(
+    "value, cell",
+    [
+        (3, "`3`"),
+        ((3, 4), "`3 4`"),
+        ("", ""),
+        ((), ""),
+        (None, "`None`"),
+        ("a|b", "`a\\|b`"),
+    ],
+)
+def test_a_cell_of_a_table_holds_any_value(value, cell):
+    assert _table({"name": value}) == f"| | |\n| --- | --- |\n| name | {cell} |"
+
+
+@pytest.mark.parametrize(
+    "summaries, tags", [((), set()), (("text",), {"settings", "command", "versions"})]
+)
+def test_a_new_run_is_opened_in_a_new_folder(summaries, tags, tmp_path):
+    settings = FitSettings(seed=3, loop="graph", logdir=tmp_path, summaries=summaries)
+    with opened(settings, None, None, first_step=5) as record:
+        assert (record.folder / run_folder.LOCK).exists()
+        assert record.folder.name.endswith("-graph-seed3")
+        assert (record.resumed, record.initial_step, record.events.initial_step) == (None, 5, 5)
+    assert not (record.folder / run_folder.LOCK).exists()
+    assert FitSettings.read(record.folder / run_folder.SETTINGS) == settings
+    assert {tag for _, tag in events(record.folder)} == tags
+    with opened(dataclasses.replace(settings, name="a", resume=True), None, None) as named:
+        assert named.folder == tmp_path / "a"
+    assert not FitSettings.read(named.folder / run_folder.SETTINGS).resume
+
+
+def test_a_run_that_has_no_checkpoint_begins_anew_in_its_folder(tmp_path):
+    settings = FitSettings(logdir=tmp_path, name="a", summaries=(), resume=True)
+    half = [tmp_path / "a" / name for name in ("history.csv", ".part-x", "train/events.out.tfevents.1")]
+    (tmp_path / "a/train").mkdir(parents=True)
+    for path in half:
+        path.write_text("epoch")
+    with opened(settings, None, tmp_path / "a") as record:
+        assert (record.folder, record.resumed, record.initial_step) == (tmp_path / "a", None, 0)
+        assert not any(path.exists() for path in half)
 
 
 NAMES = [*get_args(SummaryName), None]

@@ -1,4 +1,5 @@
 import contextlib
+import dataclasses
 import io
 import json
 import signal
@@ -9,7 +10,9 @@ import pytest
 from helpers import events, save_npz
 from kerasmlp import runs, seeds, train
 from kerasmlp.callbacks.interruption import Interrupted
-from kerasmlp.runs import repetition
+from kerasmlp.runs import repetition, run_folder
+from kerasmlp.runs.settings import Settings
+from kerasmlp.tensorboard import hparams
 
 FLAGS = (
     "--epochs 1 --batch-size 7 --validation-size 15 --loop eager --summaries hparams --seeds 3 --seed 4"
@@ -53,6 +56,7 @@ def test_seeds_that_agree_leave_no_interval():
         ("test_accuracy", [55.0, 95.0], 0.0, 329.124),  # in percent
         ("test_loss", [-0.9, 0.1], -6.75310, 5.95310),  # one that may be negative
         ("test_r2", [0.1, 0.9], -4.58248, 5.58248),
+        ("test_loss", [0.0, 0.8], 0.0, 5.48248),
     ],
 )
 def test_the_interval_has_only_what_is_possible(name, values, low, high):
@@ -60,6 +64,129 @@ def test_the_interval_has_only_what_is_possible(name, values, low, high):
     found = runs.statistics([{name: value} for value in values], name)
     assert found["mean"] == pytest.approx(np.mean(values))
     assert (found["low"], found["high"]) == pytest.approx((low, high), abs=1e-5, rel=1e-5)
+
+
+def test_what_is_measured_are_the_numbers_of_the_trained_model_and_the_time():
+    metrics = {"loss": 1.0, "seconds_per_epoch": 0.5, "validation_loss": 2.0, "steps": 12}
+    metrics |= {"test_loss": 3.0, "test_examples": 7, "test_accuracy": 0.5, "best_validation_loss": 1.5}
+    expected = ["test_loss", "test_accuracy", "validation_loss", "seconds_per_epoch"]
+    assert repetition.measured(metrics) == expected
+
+
+def test_a_run_of_a_seed_has_the_settings_of_all(tmp_path):
+    given = {"epochs": 7, "recipe": "quick", "loop": "graph", "summaries": ("text",), "logdir": "logs"}
+    settings = repetition.Repetition(**given, seed=4, seeds=3, name="mine")
+    expected = {**given, "logdir": tmp_path, "name": "seed5", "seed": 5}
+    assert settings.of_run(tmp_path, 5) == Settings(**expected)
+    (tmp_path / "seed5").mkdir()
+    assert settings.of_run(tmp_path, 5) == Settings(**expected, resume=True)
+    assert settings.all_seeds == range(4, 7)
+
+
+class Called:
+    """In the place of the processes: calls the functions here, and keeps what it was asked."""
+
+    def __init__(self, number, start):
+        self.asked.append((number, start))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.asked.append("ended")
+
+    def run(self, calls):
+        self.asked.append([*calls])
+        return {name: call() for name, call in calls.items()}
+
+
+@pytest.mark.parametrize(
+    "given, ended, number, downloads",
+    [
+        ({"jobs": 2, "data": "x.npz"}, (), 2, False),
+        ({"jobs": 9, "data": "mnist5k"}, (), 3, False),
+        ({"jobs": 9, "data": "auto"}, (5,), 2, True),
+        ({"jobs": 2, "data": "mnist"}, (), 2, True),
+        ({"jobs": 2, "data": "mnist", "model": "mine:make"}, (), 2, False),
+        ({"jobs": 2, "data": "x.npz"}, (4, 5, 6), 1, False),
+    ],
+)
+def test_no_more_processes_than_runs_are_left(given, ended, number, downloads, tmp_path, monkeypatch):
+    def run(settings, folder, seed):
+        return {"epochs": 5, "seed": seed, "how": "trained"}
+
+    asked, downloaded, finished = [], [], []
+    monkeypatch.setattr(Called, "asked", asked, raising=False)
+    monkeypatch.setattr(repetition, "Workers", Called)
+    monkeypatch.setattr(repetition, "_download", downloaded.append)
+    monkeypatch.setattr(repetition, "_run", run)
+    monkeypatch.setattr(repetition, "_finish", lambda *given: finished.append(given) or {"seeds": 3})
+    for seed in ended:
+        (tmp_path / f"mine/seed{seed}").mkdir(parents=True)
+        metrics = {"epochs": 5, "seed": seed, "how": "read"}
+        (tmp_path / f"mine/seed{seed}/metrics.json").write_text(json.dumps(metrics))
+    settings = repetition.Repetition(seed=4, seeds=3, logdir=tmp_path, name="mine", **given)
+    if ended:
+        run_folder.write_json(tmp_path / "mine" / run_folder.SETTINGS, settings)
+        settings = dataclasses.replace(settings, resume=True)
+    folder, result = runs.repeat(settings, contextlib.nullcontext)
+    assert (folder, result) == (tmp_path / "mine", {"seeds": 3})
+    left = [f"seed {seed}" for seed in (4, 5, 6) if seed not in ended]
+    download = [["data"]] if downloads else []
+    assert asked == [(number, contextlib.nullcontext), *download, left, ["results"], "ended"]
+    assert downloaded == [given["data"]] * downloads
+    ((_, _, all_runs),) = finished
+    assert [metrics["seed"] for metrics in all_runs] == [4, 5, 6]
+    how = ["read" if seed in ended else "trained" for seed in (4, 5, 6)]
+    assert [metrics["how"] for metrics in all_runs] == how
+    assert not repetition.Repetition.read(folder / run_folder.SETTINGS).resume
+
+
+def test_without_a_name_the_folder_is_named_by_loop_and_number(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(repetition, "_run", lambda settings, folder, seed: {"seed": seed})
+    monkeypatch.setattr(repetition, "_finish", lambda settings, folder, runs: runs)
+    started = []
+    settings = repetition.Repetition(seeds=2, seed=8, loop="eager", logdir=tmp_path)
+    start = lambda: contextlib.nullcontext(started.append(True))  # noqa: E731
+    folder, result = runs.repeat(settings, start)
+    assert folder.name.endswith("-eager-2seeds")
+    assert result == [{"seed": 8}, {"seed": 9}]
+    assert started == [True]
+    assert capsys.readouterr().err == "seed 8, 1 of 2\nseed 9, 2 of 2\n"
+
+
+RESULT = {"seeds": [4, 5], "test_accuracy": dict.fromkeys(["mean", "standard_deviation"], 0.5)}
+RESULT["test_accuracy"] |= {"low": 0.25, "high": 0.75}
+RESULT |= {"seconds_per_epoch": {"mean": 2.0}}
+
+
+@pytest.mark.parametrize("has_accuracy", [True, False])
+def test_the_row_of_all_seeds_has_their_means(has_accuracy, tmp_path, monkeypatch):
+    result = {name: value for name, value in RESULT.items() if has_accuracy or name != "test_accuracy"}
+    metrics = {"steps": 12, "seconds_per_epoch": 1.0, **({"test_accuracy": 0.5} if has_accuracy else {})}
+    rows = []
+    monkeypatch.setattr(hparams, "write", lambda *given: rows.append(given))
+    settings = repetition.Repetition(seed=4, seeds=2, epochs=9, summaries=("hparams",), loop="graph")
+    (tmp_path / "mine").mkdir()
+    for _ in range(2):  # before a resume, and after it
+        repetition._write_hparams(settings, tmp_path / "mine", metrics, result)
+    assert len([*tmp_path.glob("mine/events.*")]) == 1
+    means = {"seconds_per_epoch": 2.0}
+    if has_accuracy:
+        spread = {"standard_deviation": 0.5, "low": 0.25, "high": 0.75}
+        means |= {"test_accuracy": 0.5, **{f"test_accuracy_{each}": spread[each] for each in spread}}
+    shown = events(tmp_path / "mine")
+    assert shown == {(".", f"trained/{name}"): {12: np.float32(mean)} for name, mean in means.items()}
+    _, sub_run, step, name, loop, chosen, of_row = rows[-1]
+    assert (sub_run, step, name, loop) == (".", 12, "mine", "graph")
+    assert chosen == {"epochs": 9, "seeds": "4 to 5"}
+    assert of_row == means
+
+
+def test_without_the_dashboard_there_is_no_row(tmp_path):
+    settings = repetition.Repetition(summaries=("scalars",))
+    repetition._write_hparams(settings, tmp_path, {"steps": 12, "seconds_per_epoch": 1.0}, RESULT)
+    assert [*tmp_path.iterdir()] == []
 
 
 @pytest.mark.parametrize("count, told", [(2, True), (5, False)])

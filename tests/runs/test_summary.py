@@ -51,3 +51,20 @@ def test_the_eager_loop_compiles_nothing():
         "loop: eager, 1 epoch",
         "compilation: none, operation by operation",
     ]
+
+
+@pytest.mark.parametrize(
+    "compilation, said",
+    [
+        ({"jit_compile": True}, "XLA"),
+        ({"jit_compile": True, "steps_per_execution": 3000}, "XLA, 3,000 steps an execution"),
+        ({"jit_compile": False, "steps_per_execution": 2}, "tf.function, 2 steps an execution"),
+        ({"jit_compile": False, "run_eagerly": True}, "none, operation by operation"),
+    ],
+)
+def test_the_compilation_is_that_of_the_model(compilation, said):
+    model = model_of(1)
+    model.compile("sgd", "mse", **compilation)
+    lines = summary.lines(FitSettings(epochs=2000), model, TRAIN, "arrays", test=0)
+    expected = ["data: arrays, 3 batches of 2", "loop: fit, 2,000 epochs", f"compilation: {said}"]
+    assert lines[2:] == expected

@@ -1,10 +1,11 @@
 """What a run trains: its examples, and how many steps an execution has."""
 
+import keras
 import numpy as np
 import pytest
 
 from helpers import compiled
-from kerasmlp.data import AnyArrays, MNISTLoader
+from kerasmlp.data import AnyArrays, Augmentation, MNISTLoader
 from kerasmlp.runs import task
 from kerasmlp.runs.settings import Settings
 from small_models import dense
@@ -14,11 +15,11 @@ from small_models import dense
 def prepared(npz, monkeypatch):
     """Returns the task of some settings; the model of the user is `model`, if there is one."""
 
-    def prepared(model=None, data=None, **given):
+    def prepared(model=None, source=None, **given):
         monkeypatch.setattr(task, "new_model", lambda name: model)
         own = {"hidden_units": 8} if model is None else {"model": "mine:make"}
-        settings = Settings(batch_size=5, validation_size=15, **own, **given)
-        return task.prepare(settings, data or MNISTLoader(str(npz)))
+        settings = Settings(**{"batch_size": 5, "validation_size": 15, **own, **given})
+        return task.prepare(settings, source or MNISTLoader(str(npz)))
 
     return prepared
 
@@ -33,6 +34,72 @@ def test_all_examples_are_scaled_as_the_batches_are(prepared):
     assert (len(found.sample), len(found.shown), len(found.test)) == (25, 15, 10)
     assert found.validation_examples == 15
     assert len(list(found.validation)) == 1
+    assert found.validates_average
+    none = prepared(validation_size=0)
+    assert (none.validation, none.shown, none.validation_examples) == (None, None, 0)
+    assert len(none.sample) == 40
+
+
+def test_of_many_examples_the_first_are_shown(prepared, tmp_path):
+    x, y = np.arange(3102, dtype=np.float32).reshape(-1, 1), np.zeros(3102, np.int32)
+    np.savez(tmp_path / "x.npz", x_train=x, y_train=y, x_test=x[:7], y_test=y[:7])
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(3)])
+    model.compile("sgd", "mse", jit_compile=False)
+    data = AnyArrays.read(tmp_path / "x.npz")
+    found = prepared(model, data, validation_size=2002)
+    assert np.array_equal(found.sample.x, x[:1000])
+    assert np.array_equal(found.shown.x, x[1100:3100])
+    assert np.array_equal(found.test.x, x[:7])
+    assert (found.batches.examples, found.validation_examples) == (1100, 2002)
+    assert (found.data, found.fingerprint) == (data.name, data.fingerprint)
+
+
+def test_the_batches_and_the_model_are_as_the_settings_say(prepared):
+    asked = {"learning_rate": 0.25, "weight_decay": 0.125, "ema_momentum": 0.75, "hidden_units": (4, 5)}
+    asked |= {"affine": 0.1, "translation": 2, "elastic": 0.5, "sampling": "replacement", "seed": 7}
+    found = prepared(**asked, jit_compile=False)
+    batches, model = found.batches, found.model
+    assert (batches.seed, batches.sampling, batches.batch_size) == (7, "replacement", 5)
+    assert batches.augment == Augmentation(0.1, 2.0, 0.5)
+    optimizer = model.optimizer
+    assert float(optimizer.learning_rate) == 0.25
+    assert (optimizer.weight_decay, optimizer.ema_momentum, optimizer.use_ema) == (0.125, 0.75, True)
+    assert [len(bias) for bias in model.get_weights()[1::2]] == [4, 5, 3]
+    assert not model.jit_compile
+    plain = prepared()
+    assert plain.batches.augment is None
+    assert (plain.model.optimizer.weight_decay, plain.model.optimizer.use_ema) == (None, False)
+    assert plain.model.jit_compile
+    assert prepared(elastic=0.5).batches.augment == Augmentation(0, 0, 0.5)
+
+
+def test_the_weights_depend_on_the_seed(prepared):
+    first, other, same = (prepared(seed=seed).model.get_weights()[0] for seed in (0, 1, 0))
+    assert np.array_equal(first, same)
+    assert not np.array_equal(first, other)
+
+
+def test_quantization_is_of_so_many_bits(prepared):
+    model = prepared(quantize="int4", jit_compile=False).model
+    assert model.get_config()["quantize"] == "int4"
+
+
+def test_arrays_without_a_model_are_refused(prepared, tmp_path, digits):
+    images, labels = digits
+    np.savez(tmp_path / "x.npz", x_train=images, y_train=labels, x_test=images, y_test=labels)
+    with pytest.raises(ValueError, match=r"^model: expected the model for these arrays; received None"):
+        prepared(source=AnyArrays.read(tmp_path / "x.npz"))
+
+
+def test_the_digest_is_of_what_is_trained_on_which_data(prepared, npz, tmp_path, digits):
+    digest = prepared().digest
+    written = {"name": "x", "logdir": tmp_path, "verbose": True, "profile": True, "summaries": ()}
+    assert prepared(**written, checkpoint_every="5steps", data="mnist5k").digest == digest
+    for other in ({"seed": 1}, {"epochs": 6}, {"learning_rate": 0.5}, {"sampling": "replacement"}):
+        assert prepared(**other).digest != digest
+    images, labels = digits
+    np.savez(tmp_path / "x.npz", x_train=images + 1, y_train=labels, x_test=images, y_test=labels)
+    assert prepared(source=MNISTLoader(str(tmp_path / "x.npz"))).digest != digest
 
 
 @pytest.mark.parametrize(
@@ -58,7 +125,7 @@ def test_bytes_in_any_arrays_stay_as_they_are(prepared, tmp_path, digits):
     images, labels = digits
     path = tmp_path / "any.npz"
     np.savez(path, x_train=images, y_train=labels, x_test=images[:10], y_test=labels[:10])
-    found = prepared(compiled(dense), data=AnyArrays.read(path))
+    found = prepared(compiled(dense), source=AnyArrays.read(path))
     for batches in (found.batches.epoch(0), found.test.in_order(), found.sample.in_order()):
         assert next(iter(batches))[0].dtype == np.uint8
 

@@ -4,6 +4,9 @@ import csv
 import dataclasses
 import functools
 import json
+import os
+import signal
+import types
 
 import numpy as np
 import pytest
@@ -12,9 +15,12 @@ import kerasmlp
 from helpers import assert_same, cases, events
 from kerasmlp import data, runs, train as command
 from kerasmlp.data import read_source
-from kerasmlp.distribute import distribution
+from kerasmlp.distribute import Distribution, StopTogether, distribution
+from kerasmlp.distribute.cluster import Cluster
 from kerasmlp.exporting import Served
 from kerasmlp.loops import LOOPS
+from kerasmlp.runs import drive, training
+from kerasmlp.runs.task import prepare
 from kerasmlp.train import train
 
 
@@ -33,6 +39,103 @@ def test_a_worker_reads_the_data_as_the_chief_does(model, any_arrays, monkeypatc
         with pytest.raises(OSError, match="that is all"):
             of_worker(settings)
     assert read == [("x.npz", any_arrays, True)] * 2
+
+
+def test_only_the_chief_trains(tmp_path):
+    cluster = Cluster(None, (("worker", 0), ("worker", 1)), ("one:1", "two:1"), worker=1)
+    with pytest.raises(ValueError, match="expected to be called by worker 0, the chief; this is 1"):
+        train(kerasmlp.Settings(logdir=tmp_path), workers=Distribution(None, cluster))
+    assert [*tmp_path.iterdir()] == []
+
+
+def test_the_strategy_is_made_as_the_settings_say(tmp_path, monkeypatch):
+    asked = []
+
+    def distribution(*given):
+        asked.append(given)
+        raise OSError("that is all")
+
+    monkeypatch.setattr(training.distribute, "distribution", distribution)
+    settings = kerasmlp.Settings(strategy="mirrored", logical_cpus=2, logdir=tmp_path)
+    with pytest.raises(OSError, match="that is all"):
+        train(settings)
+    assert asked == [("mirrored", 2)]
+
+
+@pytest.mark.parametrize(
+    "momentum, epochs, steps, said",
+    [
+        (0.9, 2, 5, "10 steps, the averaged weights are still 35% initial"),
+        (0.99, 2, 100, "200 steps, the averaged weights are still 13% initial"),
+        (0.9999, 1, 2000, "2,000 steps, the averaged weights are still 82% initial"),
+        (0.99, 3, 100, None),
+        (0.05, 1, 1, None),
+        (0.051, 1, 1, "1 steps, the averaged weights are still 5% initial"),
+        (0.0, 1, 1, None),
+    ],
+)
+def test_a_short_average_is_told(momentum, epochs, steps, said, capsys):
+    settings = kerasmlp.Settings(ema_momentum=momentum, epochs=epochs)
+    task = types.SimpleNamespace(batches=types.SimpleNamespace(steps_per_epoch=steps))
+    training._warn_of_a_short_average(settings, task)
+    error = capsys.readouterr().err
+    assert error.startswith(f"note: after {said} weights; train longer") if said else error == ""
+
+
+class EndError(Exception):
+    """Ends a call when it is known what a test wants to know."""
+
+
+def test_a_run_is_driven_with_its_callbacks_and_its_workers(npz, tmp_path, monkeypatch):
+    asked = []
+
+    def drives(*arguments, **named):
+        asked.append((*arguments, named))
+        raise EndError
+
+    monkeypatch.setattr(drive, "drive", drives)
+    small = {"batch_size": 8, "epochs": 3, "summaries": (), "logdir": tmp_path, "early_stopping": 2}
+    settings = kerasmlp.Settings(data=str(npz), loop="graph", name="mine", **small)
+    workers = Distribution()
+    monkeypatch.setattr(Distribution, "expect_same", lambda self, *given: asked.append(given))
+    with pytest.raises(EndError):
+        train(settings, workers=workers)
+    agreed, (of_settings, task, record, loop, named) = asked
+    assert agreed == (task.digest, "settings and data")
+    assert (of_settings, loop, record.folder) == (settings, LOOPS["graph"], tmp_path / "mine")
+    assert named.keys() == {"given", "workers"}
+    assert [callback.patience for callback in named["given"]] == [2]
+    assert named["workers"] is workers
+    assert task.data == str(npz)
+
+
+def test_a_worker_trains_as_the_chief_does_and_writes_nothing(npz, tmp_path, monkeypatch, capfd):
+    asked = []
+
+    class Workers:
+        def expect_same(self, *given):
+            asked.append(given)
+
+        def loop(self, name):
+            def loop(*given):
+                asked.append((name, *given))
+                os.kill(os.getpid(), signal.SIGTERM)  # the others have heard of none
+
+            return loop
+
+    settings = kerasmlp.Settings(data=str(npz), loop="graph", epochs=3, batch_size=8, logdir=tmp_path)
+    monkeypatch.chdir(tmp_path)
+    before = sorted(tmp_path.rglob("*"))
+    workers = Workers()
+    runs.follow(settings, workers)
+    (digest, what), (name, model, batches, validation, epochs, (stop,)) = asked
+    assert (what, name, validation, epochs) == ("settings and data", "graph", None, 3)
+    assert digest == prepare(settings, kerasmlp.MNISTLoader(str(npz))).digest
+    assert batches.batch_size == 8
+    assert model.built
+    assert isinstance(stop, StopTogether)
+    assert (stop._workers, stop._interruption.noted, stop._interruption.received) == (workers, 15, None)
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 @pytest.fixture

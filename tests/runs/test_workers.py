@@ -1,5 +1,6 @@
 """Seeds that are trained side by side, with real processes and real signals."""
 
+import contextlib
 import functools
 import json
 import os
@@ -15,9 +16,10 @@ import pytest
 import process_work
 from helpers import cases, finished, python, without_posix
 from kerasmlp import seeds as command, train
+from kerasmlp.callbacks import Interrupted
 from kerasmlp.processes import RemoteError
-from kerasmlp.runs import SettingError
-from kerasmlp.runs.workers import Workers, _Progress
+from kerasmlp.runs import SettingError, workers as module
+from kerasmlp.runs.workers import Workers, _Lines, _Progress, _shares, _stop
 
 PATIENCE = 120  # seconds, for what would hang
 LONG = "--epochs 60 --batch-size 7 --validation-size 15 --loop graph --no-jit-compile --seeds 2 --seed 4"
@@ -39,6 +41,122 @@ def test_workers_share_the_cores_and_have_all_threads(workers):
     assert sorted({core for share in shares for core in share}) == everything
     assert sum(map(len, shares)) == max(2, len(everything))
     assert {threads for _, threads in both} == {str(len(everything))}
+
+
+@pytest.mark.parametrize(
+    "number, shares",
+    [(1, [[1, 3, 5]]), (2, [[1, 5], [3]]), (3, [[1], [3], [5]]), (4, [[1], [3], [5], [1]])],
+)
+def test_each_core_has_a_process_and_each_process_a_core(number, shares, monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda of: {3, 1, 5})
+    assert _shares(number) == shares
+    monkeypatch.delattr(os, "sched_setaffinity")
+    assert _shares(number) == [[]] * number
+
+
+class Talk:
+    """Gives calls to a process, and keeps what it sends."""
+
+    def __init__(self, *calls):
+        self.calls, self.sent = [*calls], []
+
+    def receive(self):
+        return self.calls.pop(0)
+
+    def send(self, message):
+        self.sent.append(message)
+
+
+def raises(error):
+    def call():
+        print("begun")
+        raise error
+
+    return call
+
+
+@pytest.fixture
+def served(monkeypatch):
+    """Serves calls in this process until there are no more; returns what was sent, and which cores."""
+
+    def served(*calls, cores=()):
+        taken, talk = [], Talk(*calls)
+        monkeypatch.setattr(os, "sched_setaffinity", lambda of, cores: taken.append((of, cores)))
+        with pytest.raises(IndexError):
+            module.serve(talk, list(cores), contextlib.nullcontext)
+        return talk.sent, taken
+
+    monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", "")
+    monkeypatch.delenv("TF_NUM_INTRAOP_THREADS")
+    return served
+
+
+def test_a_process_sends_the_lines_the_result_or_the_error_of_a_call(served):
+    errors = [ValueError("a"), FileNotFoundError("b"), FloatingPointError("c"), MemoryError("d")]
+    interrupted = Interrupted(signal.SIGINT, "interrupted after step 3", "this call alone")
+    calls = [functools.partial(process_work.says, "one\n\ntwo"), *map(raises, [*errors, interrupted])]
+    sent, _ = served(*calls)
+    assert sent == [
+        *(("line", "one"), ("line", "two"), ("result", "one\n\ntwo" * 2)),
+        *(message for error in errors for message in (("line", "begun"), ("error", error))),
+        *(("line", "begun"), ("line", "interrupted after step 3"), ("error", interrupted)),
+    ]
+
+
+def test_any_other_error_ends_the_process():
+    talk = Talk(raises(KeyError("e")))
+    with pytest.raises(KeyError):
+        module.serve(talk, [], contextlib.nullcontext)
+    assert talk.sent == [("line", "begun")]
+
+
+def test_a_process_takes_its_cores_and_keeps_the_number_of_threads(served, monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda of: {0, 1, 2})
+    assert served(cores=()) == ([], [])
+    assert "TF_NUM_INTRAOP_THREADS" not in os.environ
+    assert served(cores=[1]) == ([], [(0, [1])])
+    assert os.environ["TF_NUM_INTRAOP_THREADS"] == "3"
+    monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", "7")
+    served(cores=[1])
+    assert os.environ["TF_NUM_INTRAOP_THREADS"] == "7"
+
+
+def test_lines_are_sent_when_they_are_complete():
+    talk = Talk()
+    lines = _Lines(talk)
+    assert [lines.write(text) for text in ("a", "b\nc", "", "\n\nd")] == [1, 3, 0, 3]
+    assert talk.sent == [("line", "ab"), ("line", "c")]
+    talk.send = lambda line: os.write(-1, b"")  # nobody receives them any more
+    assert lines.write("e\n") == 2
+
+
+class Stops:
+    """A process that sends some messages after it was told to end."""
+
+    def __init__(self, *messages):
+        self.messages, self.told = [*messages], []
+
+    def terminate(self):
+        self.told.append("terminate")
+
+    def kill(self):
+        self.told.append("kill")
+
+    def receive(self, timeout):
+        if not self.messages:
+            raise RemoteError("its process was killed by signal 15")
+        return self.messages.pop(0)
+
+
+def test_processes_that_are_stopped_are_waited_for(monkeypatch, capsys):
+    first, second = Stops(("line", "saves"), ("error", None)), Stops(("result", 1), ("line", "ends"))
+    monkeypatch.setattr(module, "wait", lambda processes, seconds: processes)
+    busy = {first: "seed 1", second: "seed 2"}
+    with _Progress(2) as progress:
+        _stop(busy, progress)
+    assert busy == {}
+    assert first.told == second.told == ["terminate", "kill"]
+    assert capsys.readouterr().err == "seed 1: saves\nseed 2: ends\n"
 
 
 def test_what_a_call_prints_is_printed_with_its_name(workers, capsys):

@@ -61,10 +61,7 @@ def _of_unused(which: Chosen) -> list[str]:
 def _check_axes(images: Mapping[str, NDArray[Any]], labels: Sequence[NDArray[Any]]) -> None:
     """Raise an error if the examples are along the last axis of the images, as in MATLAB's files."""
     shapes = [array.shape for array in images.values()]
-    if all(
-        len(shape) > 1 and shape[:1] != y.shape[:1] == shape[-1:]
-        for shape, y in zip(shapes, labels, strict=True)
-    ):
+    if all(shape[:1] != y.shape[:1] == shape[-1:] for shape, y in zip(shapes, labels, strict=True)):
         raise WrongArraysError(
             "expected the examples along the first axis of the images; they are along the last",
             for_each(list(images), "np.moveaxis({}, -1, 0)"),

@@ -24,12 +24,10 @@ HEADER_LIMIT = 2**16
 
 
 class Header(NamedTuple):
-    """The type and the shape of an array in a file, the order of its values, and where they begin."""
+    """The type and the shape of an array in a file."""
 
     dtype: np.dtype[Any]
     shape: tuple[int, ...]
-    order: Literal["C", "F"]
-    end: int
 
     def __str__(self) -> str:
         return f"{self.dtype} {list(self.shape)}"
@@ -113,15 +111,16 @@ def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
 def _header(archive: zipfile.ZipFile, name: str) -> Header | None:
     try:
         with archive.open(name) as file:
-            return _read_header(file)
+            return _read_header(file)[0]
     except Exception:  # as above
         return None
 
 
-def _read_header(file: IO[bytes]) -> Header:
+def _read_header(file: IO[bytes]) -> tuple[Header, Literal["C", "F"], int]:
+    """Return the header of an array, the order of its values, and where they begin."""
     start = io.BytesIO(file.read(HEADER_LIMIT))
     shape, is_fortran, dtype = HEADER_READERS[npy.read_magic(start)](start)
-    return Header(dtype, shape, "F" if is_fortran else "C", start.tell())
+    return Header(dtype, shape), "F" if is_fortran else "C", start.tell()
 
 
 def _read_member(path: Path, archive: zipfile.ZipFile, name: str) -> NDArray[Any]:
@@ -131,7 +130,7 @@ def _read_member(path: Path, archive: zipfile.ZipFile, name: str) -> NDArray[Any
     if info.file_size > DEFLATE_LIMIT * (info.compress_size + 1):
         raise ValueError(f"{name} claims {info.file_size:,} bytes, more than the file can hold")
     with archive.open(info) as file:
-        dtype, shape, order, end = _read_header(file)
+        (dtype, shape), order, begin = _read_header(file)
         if dtype.hasobject:
             raise ValueError(
                 f"{name} holds Python objects, so it is a pickle, which is refused, since a pickle can"
@@ -144,7 +143,7 @@ def _read_member(path: Path, archive: zipfile.ZipFile, name: str) -> NDArray[Any
                 f"{name} claims {claimed:,} bytes; the file has {info.file_size:,} for it, and the limit"
                 f" is {IN_MEMORY_LIMIT:,} (for larger data, use plain IDX files)"
             )
-        file.seek(end)
+        file.seek(begin)
         # At once: zlib is then called once, without Python's lock. NumPy's function reads in pieces.
         return np.ndarray(shape, dtype, bytearray(file.read(claimed)), order=order)
 

@@ -144,7 +144,7 @@ def fit(
 
 def _at_most(limit: int | None, number: Any) -> Any:
     """Return the number; or the limit, if it is smaller, or the number is None."""
-    return number if limit is None or (number is not None and number <= limit) else limit
+    return min((each for each in (number, limit) if each is not None), default=None)
 
 
 def _check(model: Any, settings: FitSettings, own: Loop | None) -> None:

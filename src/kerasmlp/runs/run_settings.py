@@ -116,7 +116,7 @@ class RunSettings:
 
         What a recipe, the loop and a strategy set is left out, and they themselves are named.
         """
-        default = type(self)(loop=self.loop)
+        default = type(self)()
         others = [name for name in ("recipe", "strategy") if hasattr(self, name)]
         deciding = {name: getattr(self, name) for name in others}
         expected = dataclasses.asdict(type(self)(loop=self.loop, **deciding))

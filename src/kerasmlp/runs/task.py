@@ -53,8 +53,8 @@ class Task:
     data: str
     fingerprint: str
     digest: int
-    validation_examples: int | None = None
-    validates_average: bool = True
+    validation_examples: int | None
+    validates_average: bool
 
 
 def prepare(settings: Settings, data: Source) -> Task:
