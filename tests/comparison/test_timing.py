@@ -93,6 +93,18 @@ def test_the_clock_is_read_when_the_devices_are_done_but_with_several_workers(
     assert talk.turns == 3 and len(talk.sent) == 4
 
 
+def test_of_a_loop_without_hooks_calls_for_one_epoch_are_timed(start, monkeypatch):
+    called = []
+
+    def quick(model, train, validation, epochs, callbacks):
+        called.append((epochs, validation, len(callbacks)))
+
+    monkeypatch.setattr(timing, "EVALUATIONS", 1)
+    monkeypatch.setattr(timing, "running", lambda *given: nullcontext(quick))
+    timing.time_row(Notes(), start, Row("row", "fit"), repeats=2)
+    assert called == [(3, None, 1), (1, None, 0), (1, None, 0)]
+
+
 def test_a_loop_that_trains_other_epochs_is_not_measured(start):
     with pytest.raises(ValueError, match="expected the loop to train 3 epochs; it trained 2"):
         timing.time_row(Notes(), start, Row("row", too_short, jit_compile=False), repeats=2)

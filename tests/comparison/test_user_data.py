@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from kerasmlp.comparison.start import start_from
-from kerasmlp.comparison.user_data import as_data, with_class_weight
+from kerasmlp.comparison.user_data import _is_dataset, as_data, with_class_weight
 
 own_data = types.ModuleType("own_data")
 own_data.table = lambda: (X, Y)
@@ -71,6 +71,12 @@ def test_data_are_made_by_a_function_or_by_one_of_a_name(tmp_path, monkeypatch):
     train, test, _ = as_data(str(path), tmp_path)
     assert np.array_equal(train.parts[0], X / 2) and test.examples == 2
     assert as_data(path, tmp_path)[1].examples == 2
+
+
+def test_what_has_only_a_part_of_a_dataset_is_none():
+    assert _is_dataset(tf.data.Dataset.range(1))
+    assert not _is_dataset(types.SimpleNamespace(cardinality=len))
+    assert not _is_dataset(types.SimpleNamespace(element_spec=tf.TensorSpec([])))
 
 
 def test_two_datasets_are_data_sets_in_folders_of_their_own(tmp_path):

@@ -7,7 +7,10 @@ import tensorflow as tf
 
 import kinds
 from evidence import Scene, assert_close, assert_differs
+from kerasmlp.comparison import wrong_losses
 from kerasmlp.comparison.wrong_losses import (
+    _broadcast,
+    _data_loss,
     _FunctionLoss,
     _loss,
     _loss_weights,
@@ -261,3 +264,20 @@ def test_an_option_of_a_loss_is_another_one():
     ):
         with pytest.raises(ValueError, match="the loss of the model is this one"):
             _loss(loss, options)
+
+
+def test_labels_that_are_broadcast_meet_each_prediction(monkeypatch):
+    monkeypatch.setattr(wrong_losses, "_data_loss", lambda model, *of: of)
+    y, y_pred = tf.constant([[1, 2], [3, 4]]), tf.constant([[5.0, 6.0], [7.0, 8.0]])
+    labels, predictions, weight = _broadcast(None, y, y_pred, "weight")
+    assert np.array_equal(labels, [[1, 2], [1, 2], [3, 4], [3, 4]])
+    assert np.array_equal(predictions, [[5, 6], [7, 8], [5, 6], [7, 8]])
+    assert weight is None
+
+
+def test_the_loss_of_a_class_hears_that_it_is_for_training():
+    class Listens(keras.Sequential):
+        def compute_loss(self, x, y, y_pred, sample_weight, training):
+            return x, y, y_pred, sample_weight, training, self.losses
+
+    assert _data_loss(Listens(), "y", "y_pred", "weight") == (None, "y", "y_pred", "weight", True, ())
