@@ -77,6 +77,38 @@ def test_a_right_training_is_seen_step_by_step(watched, hears):
     assert watched.follower.measured == 0  # all were the same bits
 
 
+@pytest.mark.parametrize("draws_first", [True, False])
+@pytest.mark.parametrize("wrong_at", [None, 1, 2, STEPS + 1, 2 * STEPS])
+def test_a_loop_may_say_only_when_a_batch_begins(watched, draws_first, wrong_at):
+    step = 0
+    for epoch in range(2):
+        for number, batch in enumerate(watched.batches(epoch)):
+            if draws_first:
+                watched.draw(batch)
+            watched.follower.on_train_batch_begin(number)
+            if not draws_first:
+                watched.draw(batch)
+            step += 1
+            for _ in range(2 if step == wrong_at else 1):
+                watched.model.take(batch)
+    watched.follower.check_end(2)
+    assert not watched.follower.is_hidden
+    if wrong_at is None:
+        assert watched.divergence is None
+        assert watched.follower.steps == 2 * STEPS
+    else:
+        assert watched.divergence.step == wrong_at
+        assert watched.divergence.cause.startswith("the batch is used twice")
+
+
+def test_what_changes_before_the_first_batch_begins_is_outside_of_the_steps(watched):
+    watched.draw(watched.batches(0)[0])
+    watched.model.trainable_variables[0].assign_add([[1.0]])
+    watched.follower.on_train_batch_begin(0)
+    assert watched.divergence.step == 1
+    assert "before the first step" in str(watched.divergence)
+
+
 @pytest.fixture(scope="module")
 def averaging():
     return Bench(lambda: keras.optimizers.SGD(0.1, use_ema=True, ema_momentum=0.9))

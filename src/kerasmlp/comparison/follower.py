@@ -36,8 +36,8 @@ class Follower(Checker, keras.callbacks.Callback):
     The state of a loop can be seen when it calls a hook for a batch, and when it asks for the next
     batch. If it calls `on_train_batch_end`, then each call is an execution. Loops of users call few of
     the hooks, and number epochs and batches from 0 or 1, or over all epochs. So the numbers are only
-    read with several steps in an execution. If it calls no batch hooks, an execution is what changed the
-    state before the next batch is drawn.
+    read with several steps in an execution. If it does not, an execution is what changed the state before
+    the next batch is drawn, or begins.
 
     The callbacks of the reference hear each hook as from `fit`, and may change the state too.
     """
@@ -66,7 +66,7 @@ class Follower(Checker, keras.callbacks.Callback):
         self._batches: Iterator[Batch] = iter(())  # of the epoch that has begun
         self._epoch = -1
         self._has_ended = True  # the epoch
-        self._hears_batches = False
+        self._hears_begin, self._hears_batches = False, False
         self._drawn: list[Batch] = []  # since the last execution
         self._updates = own_optimizers.iterations()
         self._executions = 0
@@ -95,10 +95,14 @@ class Follower(Checker, keras.callbacks.Callback):
     def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
         if self.divergence is not None:
             return
-        self._hears_batches = True
         self._begin_epoch()
-        now = values(self._variables)
-        if not self._agrees(self._expected, now):
+        now, calls_no_end = values(self._variables), self._hears_begin and not self._hears_batches
+        self._hears_begin = True
+        if self._agrees(self._expected, now):
+            return
+        if calls_no_end:
+            self._look()
+        else:
             self.divergence = self._outside(now)
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
