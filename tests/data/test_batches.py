@@ -42,6 +42,7 @@ def test_each_epoch_and_each_seed_has_another_order():
         for epoch in (0, 1)
     }
     assert len(set(orders.values())) == 4
+    assert numbered(40, 7).seed == 0
 
 
 @pytest.mark.parametrize("sampling", ["shuffle", "replacement"])
