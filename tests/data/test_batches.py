@@ -6,7 +6,9 @@ import pytest
 import tensorflow as tf
 
 from helpers import cases
-from kerasmlp.data import Batches, Examples
+from kerasmlp.data import Batches, DatasetBatches, Examples
+
+FEW = tf.data.Dataset.range(3).batch(1)
 
 
 def contents(dataset):
@@ -40,6 +42,7 @@ def test_each_epoch_and_each_seed_has_another_order():
         for epoch in (0, 1)
     }
     assert len(set(orders.values())) == 4
+    assert numbered(40, 7).seed == 0
 
 
 @pytest.mark.parametrize("sampling", ["shuffle", "replacement"])
@@ -227,6 +230,15 @@ def test_only_mapped_and_augmented_images_are_gathered_ahead(digits, tmp_path):
     ):
         group = next(iter(Batches(x, labels, 7, augment=augment).groups(2)))
         assert isinstance(group, tuple) == is_ahead  # else it is the number of its first step
+
+
+def test_batches_are_the_same_only_as_the_same_object(digits):
+    for one, other in (
+        (Batches(*digits, 7), Batches(*digits, 7)),
+        (DatasetBatches(FEW, 3, 1), DatasetBatches(FEW, 3, 1)),
+    ):
+        assert {one: "found"}[one] == "found"
+        assert one != other
 
 
 def test_the_element_spec_is_that_of_a_batch(digits):

@@ -73,6 +73,8 @@ def damaged_files():
     yield "wrong dimensions", IMAGES, idx(np.zeros(12, np.uint8)), "3 dimension"
     yield "empty", IMAGES, b"", "received nothing"
     yield "empty gzip", f"{IMAGES}.gz", gzip.compress(b""), "received nothing"
+    yield "three bytes", IMAGES, whole[:3], "received 00 00 08"
+    yield "four bytes", IMAGES, whole[:4], "received 00 00 08 03"
     yield "short header", IMAGES, whole[:9], "received 00 00 08 03 00"
     yield "short", IMAGES, whole[:-1], "expected 240 bytes of data; received 239"
     yield "too long", IMAGES, whole + b"x", "expected 240 bytes of data; received more"

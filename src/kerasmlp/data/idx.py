@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from kerasmlp.data import content
 from kerasmlp.data.arrays import DEFLATE_LIMIT, IN_MEMORY_LIMIT
 
-TYPES = {8: "u1", 9: "i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
-"""The types by their third byte."""
-BYTES, INTEGERS = (8,), (8, 9, 11, 12)
+TYPES = {8: "u1", 9: "i1", 11: ">i2", 12: ">i4"}
+"""The types of integers by their third byte."""
+BYTES, INTEGERS = (8,), tuple(TYPES)
 QMNIST_COLUMNS = 8
 """QMNIST has rows of 8 numbers of 32 bits in place of labels: the digit, who wrote it, and more."""
 AGAIN = "it may be cut off: copy or download it again"
