@@ -1,3 +1,5 @@
+"""What all tests share. It imports no TensorFlow: the process that hands out the tests needs none."""
+
 import gc
 import os
 from pathlib import Path
@@ -9,8 +11,6 @@ os.environ.pop("KERASMLP_DATA", None)
 import hypothesis
 import numpy as np
 import pytest
-
-from kerasmlp.data.loader import MNISTLoader
 
 hypothesis.settings.register_profile("default", deadline=None, max_examples=60)
 hypothesis.settings.register_profile("thorough", deadline=None, max_examples=10_000)
@@ -47,6 +47,13 @@ def pytest_collection():
         gc.enable()
 
 
+def pytest_runtest_logfinish():
+    """Let the iterators of a test go with it. See `without_tuner`: the longer one of Keras' own lives, the
+    longer its end can take. Half a minute was seen.
+    """
+    gc.collect(1)
+
+
 @pytest.fixture(scope="session")
 def digits():
     """Forty images of 6x6 that three classes can be learned from, and their labels."""
@@ -60,7 +67,7 @@ def digits():
 @pytest.fixture
 def npz(tmp_path, digits):
     """The path of an .npz file: 40 training images, of which 10 are the test images too."""
-    from helpers import save_npz  # which imports TensorFlow
+    from helpers import save_npz
 
     return save_npz(tmp_path, digits)
 
@@ -110,6 +117,8 @@ def export_extra():
 
 @pytest.fixture(scope="session")
 def mnist5k():
+    from kerasmlp.data import MNISTLoader
+
     return MNISTLoader("mnist5k")
 
 
@@ -125,6 +134,8 @@ def mnist_path():
 
 @pytest.fixture(scope="session")
 def mnist(mnist_path):
+    from kerasmlp.data import MNISTLoader
+
     return MNISTLoader(mnist_path)
 
 

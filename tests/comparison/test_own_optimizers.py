@@ -87,7 +87,7 @@ def test_an_own_optimizer_that_lives_on_between_calls_agrees(digits):
     assert judge("mine", found, None).verdict == "equal"
 
 
-@pytest.mark.parametrize("hooks", cases((True, False), default=(True,)))
+@pytest.mark.parametrize("hooks", cases((True, False), default=()))
 def test_an_own_optimizer_with_another_rate_diverges(hooks, digits):
     """A training=True that is missing changes nothing here: it is no mistake, and never a cause."""
     found = check(published(adam(0.03), hooks=hooks, training=not hooks), digits)

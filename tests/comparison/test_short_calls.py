@@ -279,11 +279,13 @@ def test_at_most_so_many_steps_are_looked_at_one_by_one(bench, monkeypatch):
     assert check(bench, written()).steps == 2  # of the call on the first steps
 
 
+@pytest.mark.thorough
 def test_a_step_that_draws_outside_of_the_seeds_is_undecided(bench, monkeypatch):
     monkeypatch.setattr(short_calls, "draws_outside_seeds", lambda *_: "it draws")
     assert check(bench, written()).undecided == "it draws"
 
 
+@pytest.mark.thorough
 def test_callbacks_hear_one_call_on_the_whole_training():
     """They count epochs, so the loop is called as it was, and followed epoch by epoch."""
 

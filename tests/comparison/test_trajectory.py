@@ -14,7 +14,7 @@ from kerasmlp import loops
 from kerasmlp.comparison.verdict import judge
 
 
-@pytest.mark.parametrize("name", cases(own_loops.RIGHT, default=("halves",)))
+@pytest.mark.parametrize("name", cases(own_loops.RIGHT, default=()))
 def test_a_right_loop_agrees(name, mnist5k):
     # With batch normalisation or dropout, the two halves of a batch are another computation.
     factory, options = (factories.mlp, {"dropout": False}) if name == "halves" else (factories.cnn, {})
@@ -145,6 +145,7 @@ def of_graph(mnist5k):
     return check(loops.LOOPS["graph"], factories.mlp, mnist5k)
 
 
+@pytest.mark.thorough
 def test_a_loop_that_returns_nothing_is_compared_by_what_it_trains(of_graph, mnist5k):
     found = check(own_loops.returns_nothing, factories.mlp, mnist5k)
     assert not found.reports_metrics

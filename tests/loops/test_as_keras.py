@@ -26,7 +26,7 @@ ROUNDED = (
 """Without a graph some operations round otherwise, and the losses of several outputs are other means."""
 QUICK = {
     "fit": ("dense", "own train_step"),
-    "graph": ("dense", "batch normalisation, dropout", "two inputs and outputs, weights"),
+    "graph": ("dense", "batch normalisation, dropout"),
     "graph, run_eagerly": tuple(kind for kind in KINDS if kind.startswith(("own", "no", "frozen"))),
     "eager": ("dense", "two inputs and outputs, weights"),
 }

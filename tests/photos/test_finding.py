@@ -27,7 +27,7 @@ BETWEEN = (
         "a scanned page, 8 mm",
         "a scanned page, 12 mm",
     ),
-    *("a printed box, lines of 2 to 8 pixels", "a margin of 2 % of the width", "a fold"),
+    *("a printed box, lines of 2 to 8 pixels", "a margin of 2 % of the width", "a fold", "a pencil"),
 )
 """Scenes that lie between two others, or show what others do."""
 

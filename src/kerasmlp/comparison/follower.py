@@ -36,8 +36,8 @@ class Follower(Checker, keras.callbacks.Callback):
     The state of a loop can be seen when it calls a hook for a batch, and when it asks for the next
     batch. If it calls `on_train_batch_end`, then each call is an execution. Loops of users call few of
     the hooks, and number epochs and batches from 0 or 1, or over all epochs. So the numbers are only
-    read with several steps in an execution. If it does not, an execution is what changed the state before
-    the next batch is drawn, or begins.
+    read with several steps in an execution. If it does not, an execution is what changed the state
+    before the next batch is drawn, or begins.
 
     The callbacks of the reference hear each hook as from `fit`, and may change the state too.
     """
