@@ -48,8 +48,9 @@ def pytest_collection():
 
 
 def pytest_runtest_logfinish():
-    """Let the iterators of a test go with it. See `without_tuner`: the longer one of Keras' own lives, the
-    longer its end can take. Half a minute was seen.
+    """Let the iterators of a test go with it.
+
+    The longer one of Keras' own lives, the longer its end can take (see `without_tuner`): up to 46 s.
     """
     gc.collect(1)
 

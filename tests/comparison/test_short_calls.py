@@ -135,6 +135,7 @@ def test_what_is_wrong_between_epochs_is_named(bench, loop, cause, monkeypatch):
     assert calls.divergence.step == STEPS + 1
 
 
+@pytest.mark.thorough
 def test_an_optimizer_that_lives_on_between_the_calls_starts_anew_in_each():
     bench = Bench(lambda: keras.optimizers.SGD(0.1, momentum=0.9))
     own = keras.optimizers.SGD(0.1, momentum=0.9)

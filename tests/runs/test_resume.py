@@ -123,6 +123,7 @@ def test_more_epochs_can_be_asked_for(train, whole, copied):
     assert json.loads((folder / "config.json").read_text())["epochs"] == 3
 
 
+@pytest.mark.thorough
 def test_a_run_that_was_given_no_name_has_one(train, tmp_path):
     assert train("--epochs", 1) == 0
     (folder,) = (tmp_path / "logs").iterdir()
