@@ -116,7 +116,10 @@ def test_a_changed_learning_rate_alone_is_no_use_of_the_optimizer(checked):
 
 
 def test_what_the_loops_optimizer_keeps_takes_the_place_of_the_references(checked):
-    """The velocities and the counter are alike; a learning rate is not, nor another shape."""
+    """The velocities and the counter are alike; a learning rate is not, nor another shape.
+
+    Keras has given the layers of the two models other names.
+    """
     own = keras.optimizers.SGD(0.25, momentum=0.5)
     after = checked.step(own)
     checker = checked.checker
@@ -126,6 +129,10 @@ def test_what_the_loops_optimizer_keeps_takes_the_place_of_the_references(checke
     right = checked.bench.rounding.reference.train(checked.bench.initial, [checked.batch])
     found = checker._with_right_optimizer(after, right)
     assert same(found[: checked.weights], after[: checked.weights])
+    velocities = [value.numpy() for value in own.variables[2:]]
+    assert same(found[checked.weights + 2 :], velocities) and not same(
+        velocities, right[checked.weights + 2 :]
+    )
     paths, weights = checked.bench.rounding.reference.paths, checked.weights
     alike = [types.SimpleNamespace(path=f"own/{path.rpartition('/')[2]}") for path in paths[weights:]]
     checker._slots_of = types.SimpleNamespace(variables=alike)

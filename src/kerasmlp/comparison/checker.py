@@ -47,6 +47,7 @@ class Checker:
         self._weights = rounding.reference.weights
         self._initial = initial
         self._train = train
+        self._trained = model.trainable_variables
 
     @property
     def _compared(self) -> int | None:
@@ -89,12 +90,23 @@ class Checker:
         if not self.has_own_optimizer:
             return seen
         kept = self._slots_of.variables if self._slots_of is not None else []
-        own = {_slot(each.path): value for each, value in zip(kept, self._slots, strict=True)}
+        own = {self._slot(each.path): value for each, value in zip(kept, self._slots, strict=True)}
         slots = [
-            own[_slot(path)] if _slot(path) in own and own[_slot(path)].shape == value.shape else value
-            for path, value in zip(self._reference.paths, right, strict=True)
+            own[path] if path in own and own[path].shape == value.shape else value
+            for path, value in zip(map(_name, self._reference.paths), right, strict=True)
         ]
         return [*seen[: self._weights], *slots[self._weights :]]
+
+    def _slot(self, path: str) -> str:
+        """Return the name that the reference's optimizer has for what the loop's keeps at a path.
+
+        The weights that it is kept for may have other names there: Keras numbers the models it makes.
+        """
+        name, weights = _name(path), (self._trained, self._reference.model.trainable_variables)
+        pairs = zip(*(map(_prefix, each) for each in weights), strict=True)
+        begins = (pair for pair in pairs if name.startswith(pair[0]))
+        own, right = max(begins, key=lambda pair: len(pair[0]), default=("", ""))
+        return right + name.removeprefix(own)
 
     def _experiment(
         self,
@@ -144,7 +156,12 @@ class Checker:
         self.divergence = Divergence(step, found.variable, found.size, found.bound, why)
 
 
-def _slot(path: str) -> str:
+def _name(path: str) -> str:
     """Return the name of what an optimizer keeps for a variable; of its settings, the whole path."""
     _, _, name = path.rpartition("/")
     return path if name in ("iteration", "learning_rate") else name
+
+
+def _prefix(weight: Any) -> str:
+    """Return how the names of what Keras' optimizers keep for a weight begin."""
+    return f"{weight.path.replace('/', '_')}_"
