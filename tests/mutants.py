@@ -56,6 +56,8 @@ UNNOTICED = re.compile(
     rf"\b({'|'.join(NEEDLESS)})=(True|False)|(^|[(,])\s*\*,|if TYPE_CHECKING|@without_autograph"
 )
 """Lines in which a number, a condition, the `*` of a signature or a decorator is not changed."""
+FAILED = re.compile(r"^(?:FAILED|ERROR) (\S+::.*?)(?: - .*)?$", re.MULTILINE)
+"""The line in which pytest names a test that fails."""
 
 
 class RemoveStatement(Operator):
@@ -359,6 +361,13 @@ def attempt_all(mutants: Sequence[Mutant], suite: Suite, flags: "Flags") -> Iter
             yield future.result()
 
 
+def idle(mutants: Iterable[Mutant], suite: Suite) -> list[str]:
+    """Return the tests that were never the first to fail, and how long each takes, the longest first."""
+    first = {name for mutant in mutants for name in FAILED.findall(mutant.output)}
+    left = sorted(suite.seconds.keys() - first, key=suite.seconds.__getitem__, reverse=True)
+    return [f"{suite.seconds[test]:5.1f} s {test}" for test in left]
+
+
 def table(mutants: Iterable[Mutant]) -> str:
     """Return the table of the documentation."""
     rows = ["| package | faults | noticed | |", "| --- | ---: | ---: | ---: |"]
@@ -382,6 +391,8 @@ class Flags:
     """How many faults are tried at a time."""
     seconds: float = 20.0
     """How long the tests of one fault take at most, by what they took when all ran."""
+    idle: int = 0
+    """How many to print of the longest tests that were the first to notice none of the faults."""
     again: bool = False
     """Try those again that no test has noticed."""
     output: Path = Path("mutants")
@@ -411,6 +422,8 @@ def main(flags: Flags) -> None:
     for mutant in done.values():
         if not mutant.noticed:
             print(f"{mutant.module}:{mutant.line}\n{mutant.diff}\n")
+    if flags.idle:
+        print(*idle(done.values(), suite)[: flags.idle], sep="\n")
     print(table(list(done.values())))
 
 

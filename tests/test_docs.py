@@ -76,7 +76,7 @@ def test_every_flag_that_is_named_exists(request, monkeypatch):
     shown = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", named))
     shown -= {"--help", "--logdir", "--version", "--x", "--y", "--tyro-print-completion"}
     shown -= {"--gpus-per-task", "--kill-on-bad-exit"}  # of Slurm
-    shown -= {"--again", "--seconds"}  # of tests/mutants.py, which needs an extra of its own
+    shown -= {"--again", "--idle", "--seconds"}  # of tests/mutants.py, which needs an extra of its own
     assert len(shown) > 8
     ends = (" ", ",", "=", "\n")
     assert {flag for flag in shown if not any(f"{flag}{end}" in help_text for end in ends)} == set()
