@@ -22,6 +22,7 @@ from kerasmlp.checkpoints import files
 from kerasmlp.data import Batches, Examples
 from kerasmlp.loops.builtin import LOOPS
 from kerasmlp.runs import run_folder
+from kerasmlp.runs.task import Task
 
 
 def cases(names, *, default):
@@ -89,6 +90,13 @@ def run(loop, model, digits, *, epochs=2, batch_size=7, callbacks=(), validation
         epochs,
         list(callbacks),
     )
+
+
+def task(model, batches, sample, **others):
+    """A task of a run, without validation and test unless they are given."""
+    nothing = {"validation": None, "shown": None, "test": None, "validation_examples": None}
+    told = {"data": "digits.npz", "fingerprint": "of the data", "digest": 0, "validates_average": False}
+    return Task(model=model, batches=batches, sample=sample, **{**nothing, **told, **others})
 
 
 def state(model):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+import helpers
 import kerasmlp
 from helpers import assert_same, newest
 from kerasmlp.callbacks import Interrupted
@@ -20,7 +21,6 @@ from kerasmlp.runs.drive import drive, memory_errors
 from kerasmlp.runs.fit_settings import FitSettings
 from kerasmlp.runs.record import opened
 from kerasmlp.runs.settings import Settings
-from kerasmlp.runs.task import Task
 
 X = np.random.default_rng(0).normal(size=(8, 4)).astype(np.float32)
 Y = np.arange(8) % 3
@@ -37,19 +37,9 @@ def driven(tmp_path):
         model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, activation="softmax")])
         model.compile(keras.optimizers.SGD(0.25), "sparse_categorical_crossentropy", jit_compile=False)
         examples = Examples(X, Y, batch_size=8)
-        task = Task(
-            model=model,
-            batches=Batches(X, Y, 4, are_images=False),
-            validation=examples.in_order() if validates else None,
-            sample=examples,
-            shown=None,
-            test=None,
-            data="arrays",
-            fingerprint="of the data",
-            digest=0,
-            validation_examples=None,
-            validates_average=False,
-        )
+        validation = examples.in_order() if validates else None
+        batches = Batches(X, Y, 4, are_images=False)
+        task = helpers.task(model, batches, examples, validation=validation)
         with opened(settings, task, None, first_step) as record:
             shown = {} if options.pop("shows", False) else {"verbose": 0}
             return drive(settings, task, record, loop, given=given, **shown, **options), model

@@ -14,6 +14,7 @@ from tensorboard.plugins.hparams import metadata as hparams_metadata
 from tensorboard.plugins.hparams.api_pb2 import Status
 from tensorboard.plugins.projector.projector_config_pb2 import ProjectorConfig
 
+import helpers
 import kerasmlp
 from helpers import cases, compiled, events, save_npz, series
 from kerasmlp.checkpoints import Contents
@@ -27,7 +28,6 @@ from kerasmlp.runs.fit_settings import FitSettings
 from kerasmlp.runs.record import _restore, _table, opened
 from kerasmlp.runs.run_settings import SummaryName
 from kerasmlp.runs.settings import Settings
-from kerasmlp.runs.task import Task
 from kerasmlp.runs.versions import versions
 from kerasmlp.train import train
 from small_models import dense
@@ -113,19 +113,7 @@ def resumed(digits):
     images, labels = digits
     model, other = compiled(dense), compiled(dense)
     examples = Examples(images, labels, are_images=True)
-    task = Task(
-        model=model,
-        batches=Batches(images, labels, 10),
-        validation=None,
-        sample=examples,
-        shown=None,
-        test=None,
-        data="digits.npz",
-        fingerprint="of the data",
-        digest=0,
-        validation_examples=None,
-        validates_average=False,
-    )
+    task = helpers.task(model, Batches(images, labels, 10), examples)
     build(other, task.batches)  # the optimizer of the model has no variables yet
     arrays = {name: array + 1 for name, array in capture(other, [])[0].items()}
 

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import pytest
 
+import helpers
 import kerasmlp
 from helpers import assert_same, events, series
 from kerasmlp.checkpoints import Checkpoints
@@ -17,7 +18,6 @@ from kerasmlp.runs import results
 from kerasmlp.runs.fit_settings import FitSettings
 from kerasmlp.runs.record import Record
 from kerasmlp.runs.settings import Settings
-from kerasmlp.runs.task import Task
 from kerasmlp.runs.versions import versions
 from kerasmlp.tensorboard import Events
 
@@ -35,19 +35,9 @@ def model():
 @pytest.fixture
 def task(model):
     test = Examples(IMAGES, LABELS, are_images=True)
-    return Task(
-        model=model,
-        batches=Batches(IMAGES, LABELS, 4),
-        validation=test.first(5).in_order(),
-        sample=test,
-        shown=test,
-        test=test,
-        data="/data/digits.npz",
-        fingerprint="of the data",
-        digest=0,
-        validation_examples=5,
-        validates_average=True,
-    )
+    tested = {"shown": test, "test": test, "data": "/data/digits.npz", "validates_average": True}
+    validated = {"validation": test.first(5).in_order(), "validation_examples": 5}
+    return helpers.task(model, Batches(IMAGES, LABELS, 4), test, **tested, **validated)
 
 
 @pytest.fixture

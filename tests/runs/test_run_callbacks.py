@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 
+import helpers
 from kerasmlp import callbacks
 from kerasmlp.checkpoints import Checkpoints
 from kerasmlp.data import Augmentation, Batches, Examples
@@ -14,7 +15,6 @@ from kerasmlp.runs.fit_settings import FitSettings
 from kerasmlp.runs.record import Record
 from kerasmlp.runs.run_callbacks import given_callbacks, run_callbacks
 from kerasmlp.runs.settings import Settings
-from kerasmlp.runs.task import Task
 from kerasmlp.runs.versions import versions
 from kerasmlp.tensorboard import Events
 
@@ -34,19 +34,7 @@ def model():
 
 @pytest.fixture
 def task(model):
-    return Task(
-        model=model,
-        batches=AUGMENTED,
-        validation=None,
-        sample=EXAMPLES,
-        shown=None,
-        test=None,
-        data="digits.npz",
-        fingerprint="of the data",
-        digest=0,
-        validation_examples=None,
-        validates_average=False,
-    )
+    return helpers.task(model, AUGMENTED, EXAMPLES)
 
 
 @pytest.fixture
