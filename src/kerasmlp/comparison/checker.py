@@ -1,5 +1,6 @@
 """What both checks of a loop share: the one that follows it, and the one of short calls."""
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -102,11 +103,16 @@ class Checker:
 
         The weights that it is kept for may have other names there: Keras numbers the models it makes.
         """
-        name, weights = _name(path), (self._trained, self._reference.model.trainable_variables)
-        pairs = zip(*(map(_prefix, each) for each in weights), strict=True)
-        begins = (pair for pair in pairs if name.startswith(pair[0]))
-        own, right = max(begins, key=lambda pair: len(pair[0]), default=("", ""))
+        name = _name(path)
+        own, right = next((pair for pair in self._prefixes if name.startswith(pair[0])), ("", ""))
         return right + name.removeprefix(own)
+
+    @functools.cached_property
+    def _prefixes(self) -> list[tuple[str, str]]:
+        """How the names of what optimizers keep for a weight begin: the loop's, the reference's."""
+        weights = zip(self._trained, self._reference.model.trainable_variables, strict=True)
+        pairs = [(_prefix(own), _prefix(right)) for own, right in weights]
+        return sorted(pairs, key=lambda pair: -len(pair[0]))
 
     def _experiment(
         self,
