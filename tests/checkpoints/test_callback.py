@@ -7,7 +7,8 @@ import pytest
 from helpers import assert_same, cases, compiled, newest, run
 from kerasmlp.callbacks import Interruption
 from kerasmlp.checkpoints import Checkpoint, Checkpoints
-from kerasmlp.loops import LOOPS
+from kerasmlp.data import Batches
+from kerasmlp.loops import LOOPS, build
 from kerasmlp.runs import run_folder
 from small_models import average, dense
 
@@ -57,6 +58,26 @@ def test_a_run_without_a_history_before_the_checkpoint_does_not_go_on(digits, tm
         arguments = (files, (1, "epoch"), "quality", [], dict, Interruption(), files.newest())
         with pytest.raises(ValueError, match="expected a History before the Checkpoint"):
             run("eager", compiled(dense), digits, callbacks=[Checkpoint(*arguments)])
+
+
+def test_a_run_that_goes_on_after_an_epoch_begins_the_next_with_empty_metrics(digits, tmp_path):
+    counted = []
+
+    class Counted(keras.callbacks.Callback):
+        def on_train_batch_begin(self, batch, logs=None):
+            counted.append(float(self.model.metrics_variables[1]))
+
+    for epochs in (1, 2):
+        model, batches, history = compiled(dense), Batches(*digits, 7, seed=5), keras.callbacks.History()
+        build(model, batches)
+        with contextlib.closing(Checkpoints(tmp_path, keep=9)) as files:
+            resumed = files.newest()
+            checkpoint = Checkpoint(
+                files, (1, "epoch"), "loss", [history], dict, Interruption(), resumed
+            )
+            first_step = resumed.state["step"] if resumed else 0
+            LOOPS["eager"](model, batches, None, epochs, [history, checkpoint, Counted()], first_step)
+    assert counted == [0, 7, 14, 21, 28, 35] * 2
 
 
 @pytest.mark.parametrize(

@@ -121,6 +121,7 @@ def test_the_weights_become_the_averages_at_the_end_and_not_before(averaging, he
     for epoch in range(2):
         (watched.heard_epoch if hears else watched.drawn_epoch)(epoch)
     assert watched.divergence is None
+    assert watched.follower.measured == 0  # all were the same bits
     if finalises:  # if it draws, before its last step was looked at
         watched.model.optimizer.finalize_variable_values(watched.model.trainable_variables)
     watched.follower.check_end(2)
