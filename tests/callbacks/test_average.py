@@ -8,6 +8,15 @@ from small_models import average, dense
 VARIANTS = [*((loop, 1, False) for loop in LOOPS), ("fit", 4, True), ("graph", 4, True)]
 
 
+def test_no_epoch_leaves_the_weights_as_they_are(digits):
+    model = compiled(dense, optimizer=average)
+    run("eager", model, digits, epochs=1, validation=False)
+    model.trainable_variables[0].assign_add(model.trainable_variables[0])
+    before = state(model)
+    run("eager", model, digits, epochs=0, validation=False)
+    assert_same(state(model), before)
+
+
 @pytest.mark.parametrize("variant", cases(VARIANTS, default=VARIANTS[1:3]), ids=str)
 def test_validation_uses_the_averaged_weights_and_training_does_not_change(variant, digits):
     loop, steps_per_execution, jit_compile = variant
