@@ -122,6 +122,7 @@ def test_a_program_is_traced_once_for_batches_of_all_sizes_and_has_trained_nothi
 
     model, batches = compiled(dropout, optimizer=SGD, **PROGRAM), Batches(*digits, 7)
     loops.build(model, batches)
+    assert model.optimizer.built
     before = state(model)
     program = Program(model, step, batches, lambda: None)
     assert program.seconds_to_trace > 0
