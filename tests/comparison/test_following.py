@@ -47,6 +47,13 @@ class Watched:
             self.draw(batch)
             (take or self.model.take)(batch)
 
+    def take_at_once(self, batches):
+        """Draw all batches, then train on them, without a hook."""
+        for batch in batches:
+            self.draw(batch)
+        for batch in batches:
+            self.model.take(batch)
+
     def heard_epoch(self, epoch, steps=STEPS):
         """Train on the first steps of an epoch, with the hooks of batches."""
         for number, batch in enumerate(self.batches(epoch)[:steps]):
@@ -223,10 +230,7 @@ def test_several_batches_may_be_drawn_before_their_steps_are_taken(watched, monk
 
 def test_more_steps_than_the_epoch_has_left_are_hidden(watched):
     batches = [*watched.batches(0), *watched.batches(1)]
-    for batch in batches:
-        watched.draw(batch)
-    for batch in batches:
-        watched.model.take(batch)
+    watched.take_at_once(batches)
     watched.follower.on_epoch_end(0)
     assert watched.follower.is_hidden
 
@@ -370,10 +374,7 @@ def test_a_change_after_a_step_is_one_outside_of_the_steps(watched):
 def test_more_steps_than_a_later_epoch_has_left_are_hidden_too(watched):
     watched.drawn_epoch(0)
     batches = [*watched.batches(1), *watched.batches(2)]
-    for batch in batches:
-        watched.draw(batch)
-    for batch in batches:
-        watched.model.take(batch)
+    watched.take_at_once(batches)
     watched.follower.on_epoch_begin(3)
     assert watched.follower.is_hidden and watched.follower.steps == STEPS
 

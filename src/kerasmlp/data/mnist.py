@@ -13,9 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from kerasmlp.data import npz
 from kerasmlp.data.arrays import Arrays, checked
-from kerasmlp.data.npz import read_npz
+from kerasmlp.data.npz import begin_reading, read_npz
 
 MNIST_URLS = (
     "https://storage.googleapis.com/tensorflow/tf-keras-datasets/mnist.npz",
@@ -62,7 +61,7 @@ def read_mnist() -> Arrays:
 def read_ahead(data: str) -> None:
     """Begin to read the file that `data` means, if any, see `npz.begin_reading`. Needs no Keras."""
     is_mnist = data in ("auto", "mnist")
-    npz.begin_reading(_cache() / "datasets" / "mnist.npz" if is_mnist else Path(data))
+    begin_reading(_cache() / "datasets" / "mnist.npz" if is_mnist else Path(data))
 
 
 def _cache() -> Path:
