@@ -47,6 +47,11 @@ def pytest_collection():
         gc.enable()
 
 
+def pytest_sessionfinish():
+    """All that is left ends with the process. At its end, pytest would look for garbage five times."""
+    gc.freeze()
+
+
 def pytest_runtest_logfinish():
     """Let the iterators of a test go with it.
 

@@ -528,7 +528,7 @@ def test_a_task_has_the_first_batches_of_a_dataset():
 def test_sparse_examples_are_shown_as_the_batches_have_them():
     data = tf.data.Dataset.from_tensor_slices((X, Y)).batch(4)
     sparse = Parts.of(scipy.sparse.csr_matrix(X), Y)
-    assert np.array_equal(fitting._shown(sparse, data, 6).x, X[:6])
-    dense = fitting._shown(Parts.of(X, Y), data, 6)
+    assert np.array_equal(fitting._shown(sparse, lambda: data, 6).x, X[:6])
+    dense = fitting._shown(Parts.of(X, Y), lambda: data, 6)
     assert np.array_equal(dense.x, X[:6])
     assert dense.batch_size != 4  # it is not read from the batches

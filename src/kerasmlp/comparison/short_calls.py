@@ -61,7 +61,7 @@ class ShortCalls(Checker):
         """
         per_epoch = self._train.steps_per_epoch
         done = self._own_optimizers.iterations()
-        first = next(iter(self._train.epoch(0)))
+        first = self._train.first_batch()
         self.undecided = draws_outside_seeds(self._reference, self._initial, first)
         try:
             if self._reference.drives:  # its callbacks count epochs

@@ -117,7 +117,7 @@ class Batches(Epochs):
             return super().element_spec
         size = self.batch_size if self.sampling == "replacement" else None
         return tf.nest.map_structure(
-            lambda part: tf.TensorSpec([size, *part.shape[1:]], part.dtype), self.batch(0)
+            lambda part: tf.TensorSpec([size, *part.shape[1:]], part.dtype), self.first_batch()
         )
 
     def epoch(
@@ -133,11 +133,19 @@ class Batches(Epochs):
 
         @without_autograph
         def batch(step_in_epoch: tf.Tensor) -> Any:
-            return self.batch(tf.cast(epoch, tf.int64) * self.steps_per_epoch + step_in_epoch)
+            return self._traced_batch(tf.cast(epoch, tf.int64) * self.steps_per_epoch + step_in_epoch)
 
         steps = tf.data.Dataset.range(first_step, self.steps_per_epoch)
         batches = steps.map(batch, num_parallel_calls=tf.data.AUTOTUNE if parallel else None)
         return without_tuner(batches.prefetch(tf.data.AUTOTUNE))
+
+    @functools.cached_property
+    def _traced_batch(self) -> Callable[[tf.Tensor], Any]:
+        """`batch` as a function of TensorFlow. It is traced once, not anew for each epoch."""
+        return tf.function(self.batch, autograph=False)
+
+    def first_batch(self) -> Any:
+        return self.batch(0)
 
     def batch(self, step: int | tf.Tensor) -> Any:
         """Return the batch of a step, counted from 0, as `epoch` delivers it."""

@@ -36,6 +36,10 @@ class Epochs(abc.ABC):
         """The types and shapes of a batch, as a dataset of `epoch` has them."""
         return self.epoch(0).element_spec
 
+    def first_batch(self) -> Any:
+        """Return the first batch of the first epoch."""
+        return next(iter(self.epoch(0)))
+
     @functools.cached_property
     def _epochs_read(self) -> Iterator[int]:
         return itertools.count()

@@ -42,6 +42,9 @@ class TrainingData(Protocol):
     def onward(self, epoch: int, first_step: int = 0) -> tf.data.Dataset | None:
         """Return the batches from a step on, through all epochs; None if each epoch is read anew."""
 
+    def first_batch(self) -> Any:
+        """Return the first batch of the first epoch."""
+
 
 class Loop(Protocol):
     """A training loop, built in or your own. It returns the metrics of each epoch, by name."""
@@ -166,7 +169,7 @@ def build_model(model: keras.Model, train: TrainingData) -> None:
     if has_own_step(model):
         _trace_own_step(model, train)
         return
-    x = unpacked(next(iter(train.epoch(0))))[0]
+    x = unpacked(train.first_batch())[0]
     model(
         keras.tree.map_structure(
             lambda part: None if part is None else keras.KerasTensor(part.shape, part.dtype), x

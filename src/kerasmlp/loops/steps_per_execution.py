@@ -64,7 +64,7 @@ def automatic_steps(model: keras.Model, train: TrainingData) -> int:
     """
     if model.run_eagerly:
         return 1
-    batch = unpacked(next(iter(train.epoch(0))))
+    batch = unpacked(train.first_batch())
     forward = tf.function(lambda x: model(x, training=False), autograph=False)
     seconds = []
     try:

@@ -3,7 +3,7 @@
 import functools
 import os
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -200,8 +200,8 @@ def _task(model: keras.Model, data: FitData) -> Task:
         model=model,
         batches=data.train,
         validation=data.validation,
-        sample=_shown(data.examples, data.train.epoch(0), SAMPLE),
-        shown=None if data.validation is None else _shown(data.held_out, data.validation, SHOWN),
+        sample=_shown(data.examples, lambda: data.train.epoch(0), SAMPLE),
+        shown=None if data.validation is None else _shown(data.held_out, lambda: data.validation, SHOWN),
         test=None,
         data=data.name,
         fingerprint=fingerprint,
@@ -211,8 +211,8 @@ def _task(model: keras.Model, data: FitData) -> Task:
     )
 
 
-def _shown(parts: Parts | None, dataset: tf.data.Dataset, count: int) -> Examples:
+def _shown(parts: Parts | None, dataset: Callable[[], tf.data.Dataset], count: int) -> Examples:
     """Return the first examples, which TensorBoard shows."""
     if parts is None or not parts.are_dense:
-        return Examples.of(dataset, count)
+        return Examples.of(dataset(), count)
     return Examples(*parts.part(0, count).padded)
