@@ -290,7 +290,8 @@ def test_any_run_folder_is_evaluated_or_refused(settings, metrics, finished, roo
 
 @given(name=st.one_of(st.text(max_size=30), st.from_regex(r"[a-z.]{1,6}:?[\w.]{0,6}", fullmatch=True)))
 def test_any_name_of_a_model_function_is_refused(name):
-    assume(importlib.util.find_spec(name.partition(":")[0].partition(".")[0] or "_") is None)
+    package = name.partition(":")[0].partition(".")[0]
+    assume(not package.isidentifier() or importlib.util.find_spec(package) is None)
     with pytest.raises(ValueError):
         new_model(name)
 

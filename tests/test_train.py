@@ -98,6 +98,7 @@ def test_the_saved_model_is_the_one_that_was_tested(runs, mnist5k):
     assert accuracy == pytest.approx(metrics["test_accuracy"], abs=1e-6)
 
 
+@pytest.mark.thorough
 def test_the_best_weights_and_the_last_state_are_saved(tmp_path, mnist5k):
     changed = {"learning_rate": 0.1, "epochs": 4, "batch_size": 500, "ema_momentum": 0.0}
     settled = settings("graph", tmp_path, **changed, **plain("graph"))

@@ -107,6 +107,7 @@ def check(name, loop, broken_off, uninterrupted, digits, folder):
         assert received[part] == expected, part
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("broken_off", cases(BREAKS, default=("crash 7",)))
 @pytest.mark.parametrize("name", cases(NAMES, default=("swapping",)))
 def test_a_run_goes_on_with_keras_callbacks_as_if_not_broken_off(

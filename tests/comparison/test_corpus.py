@@ -9,8 +9,8 @@ from programs import PROGRAMS
 
 QUICK_PROGRAMS = ("the loop of Keras' guide",)
 QUICK_MISTAKES = (
-    *("another model, dense", "another learning rate: 0.05, not 0.1, plain"),
-    *("metrics are not reset, plain", "changes the state outside its steps, dense"),
+    *("another model, dense", "metrics are not reset, plain"),
+    "changes the state outside its steps, dense",
 )
 """Each of another kind, with the models that are traced fastest. `test_wrong_*.py` hold all mistakes."""
 

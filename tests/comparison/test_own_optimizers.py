@@ -98,6 +98,7 @@ def test_an_own_optimizer_with_another_rate_diverges(hooks, digits):
     )
 
 
+@pytest.mark.thorough
 def test_labels_that_are_broadcast_by_a_function_as_loss(digits):
     """Keras aligns labels `[batch]` with predictions `[batch, 1]`; a plain difference broadcasts."""
 

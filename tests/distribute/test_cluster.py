@@ -130,6 +130,7 @@ def test_a_slurm_job_step_that_is_not_understood(wrong, capsys, monkeypatch):
     assert capsys.readouterr().err.splitlines()[-1] == expected
 
 
+@pytest.mark.thorough
 def test_an_address_that_is_taken_is_named(monkeypatch):
     monkeypatch.delenv("TF_CONFIG", raising=False)
     variables = job_step(os.getpid(), STEP_NODELIST="127.0.0.1")

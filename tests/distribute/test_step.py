@@ -20,6 +20,7 @@ from small_models import batch_normalisation, compiled_dense
 HERE = Path(__file__).parent
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("count", cases((1, 6), default=(1,)))
 def test_slices_of_all_sizes_make_the_step_of_one_device(count):
     done = python(HERE / "replicas.py", count, PYTHONPATH=os.pathsep.join(sys.path))

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from helpers import run
+from helpers import cases, run
 from kerasmlp.exporting import FormatError, Served, runtimes, writers
 from kerasmlp.exporting.formats import FILES
 from kerasmlp.models import plain
@@ -170,7 +170,7 @@ def test_half_precision_is_for_keras_and_savedmodel_alone(dtype, tmp_path):
     assert written(served, "savedmodel", tmp_path).exists()
 
 
-@pytest.mark.parametrize("format", ["litert", "onnx"])
+@pytest.mark.parametrize("format", cases(("litert", "onnx"), default=("onnx",)))
 def test_a_quantized_model_is_written_with_rounded_floats(format, served, quantized, tmp_path):
     path = written(dataclasses.replace(served, model=quantized), format, tmp_path)
     (found,) = runtimes.RUNTIMES[format](str(path))(served.x)

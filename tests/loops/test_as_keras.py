@@ -26,9 +26,9 @@ ROUNDED = (
 """Without a graph some operations round otherwise, and the losses of several outputs are other means."""
 QUICK = {
     "fit": ("dense", "own train_step"),
-    "graph": ("dense", "batch normalisation, dropout"),
+    "graph": ("dense",),
     "graph, run_eagerly": tuple(kind for kind in KINDS if kind.startswith(("own", "no", "frozen"))),
-    "eager": ("dense", "two inputs and outputs, weights"),
+    "eager": ("dense",),
 }
 """The kinds that each loop trains in the default tests; the others, and programs, are thorough.
 

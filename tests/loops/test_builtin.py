@@ -52,6 +52,7 @@ def test_a_hand_written_loop_is_fit_bit_for_bit(loop, name, fitted, digits):
     assert any(not np.array_equal(*pair) for pair in zip(before, expected_state, strict=False))
 
 
+@pytest.mark.thorough
 def test_the_models_do_what_their_names_say(fitted):
     plain_history, plain_state = fitted("plain")
     assert fitted("L2")[0]["loss"][0] > plain_history["loss"][0]
@@ -114,7 +115,7 @@ def test_sample_weights_reach_the_loss(digits, fitted):
     assert fit["loss"] != fitted("plain")[0]["loss"]
 
 
-@pytest.mark.parametrize("is_marked", [False, True])
+@pytest.mark.parametrize("is_marked", cases((False, True), default=(True,)))
 def test_a_model_that_is_not_built_yet_is_built(is_marked, digits):
     """Keras marks a subclassed model without `build` as built, and makes no variables."""
 

@@ -14,6 +14,7 @@ from hypothesis import settings, strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
 from kerasmlp.data.epochs import Epochs
+from kerasmlp.data.tensors import without_tuner
 from kerasmlp.loops import LOOPS
 from small_models import Recorder
 
@@ -34,7 +35,8 @@ class Numbers(Epochs):
 
     def epoch(self, epoch, first_step=0):
         numbers = self._numbers(epoch, first_step)[:, None]
-        return tf.data.Dataset.from_tensor_slices((numbers, numbers)).batch(self.batch_size)
+        dataset = tf.data.Dataset.from_tensor_slices((numbers, numbers))
+        return without_tuner(dataset.batch(self.batch_size))
 
     def _numbers(self, epoch, first_step):
         return np.arange(first_step * self.batch_size, self._examples) + 100 * epoch

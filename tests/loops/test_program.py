@@ -77,6 +77,7 @@ def test_replacement_has_no_partial_batch(loop, digits):
     assert_same(state(model), state(reference))
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("loop", cases(("fit", "graph"), default=("fit",)))
 @pytest.mark.parametrize("stop_at", cases((None, 5), default=(5,)))
 def test_callbacks_hear_of_a_program_what_they_hear_of_keras_executions(loop, stop_at, digits):

@@ -112,7 +112,7 @@ def trains_long(settings, folder, seed):
         (saved / "step-0").touch()
         while interruption.received is None:
             time.sleep(0.01)
-        time.sleep(2)
+        time.sleep(0.5)
         raise Interrupted(interruption.received)
 
 

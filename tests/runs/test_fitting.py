@@ -386,6 +386,7 @@ def test_a_run_that_was_stopped_early_is_not_trained_on(tmp_path):
     assert_same(unchanged, ended)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("loop", cases(("fit", "graph"), default=("fit",)))
 @pytest.mark.parametrize("kind", cases(("two", "dataset"), default=("two",)))
 def test_the_program_serves_models_of_every_kind(kind, loop):

@@ -116,13 +116,6 @@ def test_a_second_signal_stops_at_once_and_damages_nothing(train, sent, tmp_path
     assert train("--resume", "--name", "mine") == 0
 
 
-def test_more_epochs_can_be_asked_for(train, whole, copied):
-    folder = copied("--epochs", 1)
-    assert train("--resume", "--name", "mine", "--epochs", 3) == 0
-    assert finished(folder) == finished(whole())
-    assert json.loads((folder / "config.json").read_text())["epochs"] == 3
-
-
 @pytest.mark.thorough
 def test_a_run_that_was_given_no_name_has_one(train, tmp_path):
     assert train("--epochs", 1) == 0
@@ -131,10 +124,12 @@ def test_a_run_that_was_given_no_name_has_one(train, tmp_path):
     assert newest(folder).state["step"] == 2 * STEPS
 
 
-def test_another_loop_can_go_on(train, whole, copied):
+@pytest.mark.parametrize("loop", cases(("graph", "eager"), default=("eager",)))
+def test_more_epochs_can_be_asked_for_of_another_loop_too(loop, train, whole, copied):
     folder = copied("--epochs", 1)
-    assert train("--resume", "--name", "mine", "--epochs", 3, "--loop", "eager") == 0
+    assert train("--resume", "--name", "mine", "--epochs", 3, "--loop", loop) == 0
     assert finished(folder) == finished(whole())
+    assert json.loads((folder / "config.json").read_text())["epochs"] == 3
 
 
 def test_a_run_that_never_came_to_a_checkpoint_begins_anew(train, whole, copied):

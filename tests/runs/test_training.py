@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import kerasmlp
-from helpers import assert_same, cases, events
+from helpers import assert_same, events
 from kerasmlp import data, runs, train as command
 from kerasmlp.data import read_source
 from kerasmlp.distribute import Distribution, StopTogether, distribution
@@ -153,7 +153,8 @@ def averaged(npz, tmp_path):
     return run
 
 
-@pytest.mark.parametrize("loop", cases(LOOPS, default=("fit",)))
+@pytest.mark.thorough
+@pytest.mark.parametrize("loop", LOOPS)
 def test_an_epoch_reports_the_validation_of_the_averaged_weights(loop, averaged):
     folder, metrics = averaged(loop, summaries=("scalars",))
     with (folder / "history.csv").open() as file:
@@ -172,7 +173,10 @@ def test_the_best_model_has_averaged_weights(averaged):
     assert int(best.optimizer.iterations) == 0  # it has no optimizer's state: that is of other weights
 
 
-@pytest.mark.parametrize("validation_size, names", [(0, []), (15, ["val_accuracy", "val_loss"])])
+@pytest.mark.parametrize(
+    "validation_size, names",
+    [(0, []), pytest.param(15, ["val_accuracy", "val_loss"], marks=pytest.mark.thorough)],
+)
 def test_the_history_has_the_columns_that_there_are(validation_size, names, npz, tmp_path):
     small = {"data": str(npz), "batch_size": 5, "loop": "eager", "summaries": (), "logdir": tmp_path}
     settings = kerasmlp.Settings(epochs=1, validation_size=validation_size, name="a", **small)

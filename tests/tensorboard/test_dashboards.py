@@ -158,6 +158,7 @@ def test_two_inputs_and_outputs_with_weights(tmp_path):
     assert {"MatMul", "ConcatV2", "Tanh"} <= operations
 
 
+@pytest.mark.thorough
 def test_a_dataset_of_batches_with_other_lengths_and_inputs_alone(tmp_path):
     class Sizes(keras.Model):
         def __init__(self):
