@@ -115,6 +115,11 @@ def test_the_cache_of_a_home_that_cannot_be_written_is_temporary(is_writable, tm
     monkeypatch.setattr(mnist, "Path", {"/tmp": temporary}.get)
     monkeypatch.setattr("os.access", lambda *given: is_writable)
     assert mnist._cached(tmp_path / "home") == (None if is_writable else path)
+    begun = []
+    monkeypatch.setattr(mnist, "begin_reading", begun.append)
+    monkeypatch.setattr(mnist, "_cache", lambda: tmp_path / "home")
+    mnist.read_ahead("mnist")
+    assert (path in begun) is not is_writable
     own = tmp_path / "home/datasets/mnist.npz"
     own.parent.mkdir(parents=True)
     own.write_bytes(b"whole")

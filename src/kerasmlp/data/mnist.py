@@ -59,13 +59,21 @@ def read_mnist() -> Arrays:
 
 
 def read_ahead(data: str) -> None:
-    """Begin to read the file that `data` means, if any, see `npz.begin_reading`. Needs no Keras."""
-    is_mnist = data in ("auto", "mnist")
-    begin_reading(_cache() / "datasets" / "mnist.npz" if is_mnist else Path(data))
+    """Begin to read the file that `data` means, see `npz.begin_reading`. Needs no Keras, and no file."""
+    for path in _places(_cache()) if data in ("auto", "mnist") else [Path(data)]:
+        begin_reading(path)
 
 
 def _cache() -> Path:
     return Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras")
+
+
+def _places(cache: Path) -> list[Path]:
+    """Return where Keras' `get_file` puts the file, and where it does so without leave to write there."""
+    folders = [cache]
+    if not os.access(cache, os.W_OK):
+        folders.append(Path("/tmp" if Path("/tmp").is_dir() else tempfile.gettempdir()) / ".keras")
+    return [folder / "datasets" / "mnist.npz" for folder in folders]
 
 
 def _cached(cache: Path) -> Path | None:
@@ -74,10 +82,7 @@ def _cached(cache: Path) -> Path | None:
     An OSError says what to do with a file that is not Keras'. Keras' `get_file` would download over it,
     and remove it if that fails.
     """
-    folders = [cache]
-    if not os.access(cache, os.W_OK):  # then `get_file` takes this one
-        folders.append(Path("/tmp" if Path("/tmp").is_dir() else tempfile.gettempdir()) / ".keras")
-    for path in (folder / "datasets" / "mnist.npz" for folder in folders):
+    for path in _places(cache):
         if not path.is_file():
             continue
         with path.open("rb") as file:
