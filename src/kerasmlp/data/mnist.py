@@ -69,7 +69,7 @@ def _cache() -> Path:
 
 
 def _places(cache: Path) -> list[Path]:
-    """Return where Keras' `get_file` puts the file, and where it does so without leave to write there."""
+    """Return where Keras' `get_file` puts the file, and where if it may not write there."""
     folders = [cache]
     if not os.access(cache, os.W_OK):
         folders.append(Path("/tmp" if Path("/tmp").is_dir() else tempfile.gettempdir()) / ".keras")
