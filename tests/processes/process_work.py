@@ -48,6 +48,12 @@ def sleeps_with_another(talk):
     time.sleep(1000)
 
 
+def sleeps_with_a_handler(talk):
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(3))
+    talk.send(os.getpid())
+    time.sleep(1000)
+
+
 def has_imported(talk, module):
     """Whether it was imported before this call, and what an earlier process left in the environment."""
     found = module in sys.modules, os.environ.get("LEFT_BEHIND")

@@ -98,6 +98,14 @@ def test_a_process_can_be_terminated(options):
             process.receive(60)
 
 
+def test_a_handler_of_sigterm_is_called_while_the_process_waits(options):
+    with Process(f"{WORK}:sleeps_with_a_handler", **options) as process:
+        process.receive(60)
+        process.terminate()
+        with pytest.raises(RemoteError, match="ended with status 3"):
+            process.receive(60)
+
+
 def test_a_forked_process_has_the_imports_of_the_server_and_an_environment_of_its_own(forks):
     for _ in range(2):
         with Process(f"{WORK}:has_imported", "numpy", launch=forks.launch) as process:

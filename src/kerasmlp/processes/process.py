@@ -1,6 +1,7 @@
 """Functions that run in a new Python process, and the messages between the two processes."""
 
 import contextlib
+import functools
 import os
 import pkgutil
 import re
@@ -224,7 +225,7 @@ def serve() -> None:
 
     The pipes come as its standard input and output. What prints gets standard error instead.
     """
-    inbox = messages.Inbox(os.dup(0), at_end=lambda: signal.raise_signal(signal.SIGTERM))
+    inbox = messages.Inbox(os.dup(0), at_end=functools.partial(_end, threading.get_ident()))
     talk = Talk(inbox, os.dup(1))
     os.dup2(2, 1)
     with Path(os.devnull).open("rb") as nothing:
@@ -237,6 +238,14 @@ def serve() -> None:
     except Exception as error:
         message = re.sub(r"\x1b\[\d*m", "", " ".join(str(error).split()))
         talk._send(True, f"{type(error).__name__}: {message}"[:2000] + _place(error))
+
+
+def _end(thread: int) -> None:
+    """Send SIGTERM to a thread. Python calls its handler in the main thread, once nothing blocks that."""
+    if hasattr(signal, "pthread_kill"):
+        signal.pthread_kill(thread, signal.SIGTERM)
+    else:  # on Windows
+        signal.raise_signal(signal.SIGTERM)
 
 
 def _place(error: Exception) -> str:
