@@ -241,7 +241,7 @@ def serve() -> None:
 
 
 def _end(thread: int) -> None:
-    """Send SIGTERM to a thread. Python calls its handler in the main thread, once nothing blocks that."""
+    """Send SIGTERM to a thread. Python calls its handler in the main thread when nothing blocks that."""
     if hasattr(signal, "pthread_kill"):
         signal.pthread_kill(thread, signal.SIGTERM)
     else:  # on Windows
