@@ -21,6 +21,15 @@ def test_the_first_line_has_the_times_to_trace_and_to_compile(loop, digits, caps
     assert [epoch[:7] for epoch in epochs] == ["epoch 1", "epoch 2"]
 
 
+@pytest.mark.parametrize("times", [(None, None), (1.0, None), (None, 1.0)])
+def test_without_both_times_the_line_tells_none(times, begun, capsys):
+    line = begun()
+    line._tells_of_tracing = True
+    line._stopwatch.seconds_to_trace, line._stopwatch.seconds_to_compile = times
+    line.on_train_batch_end(3)
+    assert "traced" not in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("loop", LOOPS)
 def test_without_a_terminal_each_epoch_is_a_plain_line(loop, digits, capsys):
     stopwatch = Stopwatch(7)

@@ -139,7 +139,7 @@ class Heard:
         return before + 100
 
     def validate(self, at):
-        return at + 1000, {"val_loss": 0.5}
+        return at + 1000, {"val_loss": at}
 
 
 class Data:
@@ -159,7 +159,11 @@ def test_the_reference_trains_as_fit_does():
     assert heard.events[3:9:3] == [("train_batch_begin", 0), ("train_batch_begin", 1)]
     assert heard.events[5:9:3] == [("train_batch_end", 0, {}), ("train_batch_end", 1, {})]
     assert [event[1] for event in heard.events if event[0] == "train"] == [3, 105, 1209, 1311]
-    assert heard.events[9] == ("epoch_end", 0, {"val_loss": 0.5})
+    ends = [event for event in heard.events if event[0] == "epoch_end"]
+    assert heard.events[9] == ends[0] and ends == [
+        ("epoch_end", 0, {"val_loss": 206}),
+        ("epoch_end", 1, {"val_loss": 1412}),
+    ]
     assert heard.events[10:12] == ["reset", ("epoch_begin", 1)]
     assert (ended.final, ended.steps, len(ended.metrics)) == (2413, 4, 2)
     assert [each._batch_sizes for each in ended.metrics] == [[2, 1], [2, 1]]

@@ -70,6 +70,7 @@ def damaged_files():
         b"\x00\x00\x0d" + whole[3:],
         "starts with 00 00 08 03; received 00 00 0d 03",
     )
+    yield "of any kind", IMAGES, bytes(range(18)), "; received 00 01 .* 0e 0f$"
     yield "wrong dimensions", IMAGES, idx(np.zeros(12, np.uint8)), "3 dimension"
     yield "empty", IMAGES, b"", "received nothing"
     yield "empty gzip", f"{IMAGES}.gz", gzip.compress(b""), "received nothing"

@@ -113,7 +113,7 @@ def test_training_goes_on_after_a_program_with_keras_own_fit(digits):
 
 
 def test_a_program_is_traced_once_for_batches_of_all_sizes_and_has_trained_nothing_by_then(digits):
-    """It may begin in a later epoch, as a run that is resumed does."""
+    """It may begin within a later epoch, as a run that is resumed does."""
     traced, seen = [], tf.Variable(0.0)
 
     def step(model, x, y):
@@ -129,8 +129,8 @@ def test_a_program_is_traced_once_for_batches_of_all_sizes_and_has_trained_nothi
     assert program.seconds_to_trace > 0
     assert program.seconds_to_compile > 0
     assert_same(state(model), before)
-    sums = [x.numpy().sum() for epoch in (1, 2) for x, _ in batches.epoch(epoch)]
-    for execution, steps in ((1, 0, 4), 4), ((1, 4, 2), 6), ((2, 0, 4), 10):
+    sums = [x.numpy().sum() for epoch in (1, 2) for x, _ in batches.epoch(epoch)][4:]
+    for execution, steps in ((1, 4, 2), 2), ((2, 0, 4), 6), ((2, 4, 2), 8):
         program(Execution(*execution))
         assert int(model.optimizer.iterations) == steps
         assert float(seen) == pytest.approx(sum(sums[:steps]), rel=1e-5)
