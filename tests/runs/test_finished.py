@@ -6,7 +6,7 @@ import pytest
 
 from kerasmlp.data.loader import MNISTLoader
 from kerasmlp.runs import finished as module, load, load_with_data
-from kerasmlp.runs.finished import _is_like, model_function
+from kerasmlp.runs.finished import model_function
 from kerasmlp.runs.settings import Settings
 from kerasmlp.train import train
 
@@ -45,25 +45,6 @@ def test_a_run_without_a_model_says_what_it_has(tmp_path):
     (tmp_path / "config.json").write_text(json.dumps({"model": "nowhere_such:model"}))
     with pytest.raises((OSError, ValueError), match=r"metrics\.json"):  # it would be made anew
         load(tmp_path)
-
-
-@pytest.mark.parametrize(
-    "expected, received, is_like",
-    [
-        ("float32 [None, 6]", "float64 [40, 9]", True),
-        ("float32 [None, 6]", "int64 [40, 6]", False),
-        ("uint8 [None]", "int64 [40]", True),
-        ("float32 [None, 6]", "float32 [40]", False),
-        ("float32 [None]", "float32 []", False),
-        ({"a": "int64 [None]"}, {"a": "int32 [40]"}, True),
-        ({"a": "int64 [None]"}, {"a": "float32 [40]"}, False),
-        ({"a": "int64 [None]"}, {"b": "int64 [None]"}, False),
-        ({"a": "int64 [None]"}, "int64 [None]", False),
-        (["int64 [None]"], {"x": "int64 [None]"}, True),
-    ],
-)
-def test_data_are_like_others_in_names_kinds_of_numbers_and_axes(expected, received, is_like):
-    assert _is_like(expected, received) == is_like
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", "null"])

@@ -3,7 +3,6 @@
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from helpers import assert_same, compiled, datasets
 from kerasmlp.runs import saved_model
@@ -108,12 +107,3 @@ def test_a_saved_model_is_loaded_into_the_one_that_its_function_makes(tmp_path):
 def test_errors_of_keras_are_named_by_the_file(error, received, said):
     with pytest.raises(received, match=said), saved_model._value_errors("x"):
         raise error
-
-
-def test_inputs_are_described_and_made_again():
-    inputs = {"a": tf.TensorSpec((None, 3, None), tf.float32), "b": [tf.TensorSpec((5,), tf.int64)]}
-    described = saved_model.described(inputs)
-    assert described == {"a": "float32 [3, None]", "b": ["int64 []"]}
-    symbolic = keras.tree.map_structure(saved_model._symbolic, described)
-    assert (symbolic["a"].shape, symbolic["a"].dtype) == ((None, 3, None), "float32")
-    assert (symbolic["b"][0].shape, symbolic["b"][0].dtype) == ((None,), "int64")

@@ -2,16 +2,14 @@
 
 import contextlib
 import json
-import re
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 import keras
-import tensorflow as tf
 
 from kerasmlp.data import AnyArrays, Source, read_source
-from kerasmlp.runs import run_folder, saved_model
+from kerasmlp.runs import inputs, run_folder, saved_model
 from kerasmlp.runs.fields import SettingError
 
 
@@ -94,48 +92,13 @@ def load_with_data(
     else:
         found = read_source(name, settings.get("model") is not None, transpose)
     if settings.get("model") is not None or isinstance(found, AnyArrays):
-        _check_inputs(metrics["inputs"], found)
+        inputs.check(metrics["inputs"], found)
         return model, found
     expected = tuple(model.get_build_config()["input_shape"][1:])
     if found.image_shape != expected:
         what = f"--data: expected images of shape {expected}, as the model takes them"
         raise ValueError(f"{what}; received {found.image_shape}")
     return model, found
-
-
-def _check_inputs(described: Any, data: Source) -> None:
-    """Raise a `ValueError` if inputs are unlike those that the model was trained on.
-
-    Args:
-        described: what `saved_model.described` returned for these. None if that is not known.
-    """
-    x = data.test.padded[0]
-    scaled = tf.float32 if data.are_images else None
-    received = saved_model.described(
-        keras.tree.map_structure(lambda part: tf.TensorSpec(part.shape, scaled or part.dtype), x)
-    )
-    if described is not None and not _is_like(described, received):
-        raise ValueError(
-            f"--data: expected inputs as the model was trained on, {described};"
-            f" {data.name} has {received}"
-        )
-
-
-def _is_like(expected: Any, received: Any) -> bool:
-    """Return whether inputs so described have the same names, kinds of numbers, and numbers of axes."""
-    if isinstance(expected, dict) and isinstance(received, dict):
-        return expected.keys() == received.keys() and all(
-            _is_like(each, received[name]) for name, each in expected.items()
-        )
-    if isinstance(expected, list):  # which no file of arrays has: they come by their names
-        return True
-    return _kind(expected) == _kind(received)
-
-
-def _kind(described: Any) -> tuple[str, int]:
-    """Return the kind of numbers, as `int`, and the number of axes."""
-    dtype, _, shape = str(described).partition(" ")
-    return re.sub(r"^u?([a-z]+)\d*$", r"\1", dtype), shape.count(",") + (shape != "[]")
 
 
 def _settings(folder: Path) -> dict[str, Any]:

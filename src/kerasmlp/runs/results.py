@@ -12,7 +12,7 @@ from kerasmlp import tensorboard
 from kerasmlp.data import Examples, scale, unpacked
 from kerasmlp.loops import History
 from kerasmlp.models import MLP
-from kerasmlp.runs import run_folder, saved_model
+from kerasmlp.runs import inputs, run_folder, saved_model
 from kerasmlp.runs.record import Record
 from kerasmlp.runs.run_settings import RunSettings
 from kerasmlp.runs.task import Task
@@ -60,7 +60,7 @@ def finish(
         "jit_compile": model.jit_compile,
         "steps_per_execution": model.steps_per_execution,
         "seed": settings.seed,
-        "inputs": saved_model.described(unpacked(task.batches.element_spec)[0]),
+        "inputs": inputs.described(unpacked(task.batches.element_spec)[0]),
         **environment(),
     }
     saved_model.save(model, folder / run_folder.MODEL)

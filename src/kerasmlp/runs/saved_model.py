@@ -1,7 +1,6 @@
 """The trained model of a run in its file: whole, or where Keras cannot save it, its weights."""
 
 import contextlib
-import json
 import sys
 import warnings
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ from typing import Any
 import keras
 
 from kerasmlp.checkpoints import atomic
+from kerasmlp.runs import inputs
 from kerasmlp.runs.by_name import new_model
 
 WEIGHTS = ".weights.h5"
@@ -70,32 +70,21 @@ def _value_errors(path: Path) -> Iterator[None]:
         raise ValueError(f"{path}: expected a saved Keras model; the file is damaged") from error
 
 
-def described(inputs: Any) -> Any:
-    """Return the specification of a batch of inputs, in any structure, as JSON can hold it."""
-    return keras.tree.map_structure(lambda part: f"{part.dtype.name} {list(part.shape)[1:]}", inputs)
-
-
-def load_into_new(name: str, path: Path, inputs: Any) -> keras.Model:
+def load_into_new(name: str, path: Path, described: Any) -> keras.Model:
     """Return the model that the function `name` makes, with the weights that were saved at `path`.
 
     Args:
-        inputs: what `described` returned for its inputs.
+        described: what `inputs.described` returned for its inputs.
 
     Raises:
         ValueError: the function makes no model, or another one.
     """
     model = new_model(name)
     if not model.built:
-        model(keras.tree.map_structure(_symbolic, inputs))
+        model(inputs.symbolic(described))
     if not model.optimizer.built:
         model.optimizer.build(model.trainable_variables)
     file = path if path.is_file() else path.with_suffix(WEIGHTS)
     with _value_errors(file):
         model.load_weights(file)
     return model
-
-
-def _symbolic(described: str) -> keras.KerasTensor:
-    """Return a batch of inputs that has no values."""
-    dtype, _, shape = described.partition(" ")
-    return keras.KerasTensor((None, *json.loads(shape.replace("None", "null"))), dtype)
