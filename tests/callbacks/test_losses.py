@@ -45,6 +45,19 @@ def test_batch_losses_are_recorded_in_every_loop(variant, digits):
     assert len(set(losses)) == 12
 
 
+def test_the_running_loss_is_the_mean_of_the_epoch_so_far(monkeypatch):
+    losses, new = BatchLosses(), iter(([1.0, 3.0], [5.0], [2.0, 4.0]))
+    losses.set_params({"steps": 3})
+    monkeypatch.setattr(losses, "_new", lambda: next(new))
+    found = []
+    for epoch, first in ((0, 0), (0, 2), (1, 0)):
+        losses.on_epoch_begin(epoch)
+        losses.on_train_batch_begin(first)
+        losses.on_train_batch_end(first + 1)
+        found += losses.latest
+    assert found == [(1, 1.0, 1.0), (2, 3.0, 2.0), (3, 5.0, 3.0), (4, 2.0, 2.0), (5, 4.0, 3.0)]
+
+
 @pytest.mark.parametrize("loop", cases(LOOPS, default=("eager",)))
 def test_steps_are_those_of_the_training_whatever_the_optimizer_counts(loop, digits):
     model = compiled(dense, optimizer=lambda: keras.optimizers.SGD(gradient_accumulation_steps=3))

@@ -400,6 +400,7 @@ def test_a_notebook_shows_the_tables_and_the_figure():
     assert base64.b64decode(picture).startswith(b"\x89PNG")
     tags = set(re.findall(r"</?(\w+)", block))
     assert tags == {"div", "pre", "span", "img"}
+    assert "class=" not in block, "a notebook has no style sheet for it"
     text = html.unescape(re.sub(r"<[^>]+>", "", block))
     for name in HOSTILE:
         assert f"{name} undecided: random" in text

@@ -74,6 +74,8 @@ def test_mnist_in_the_cache_is_read_if_its_hash_is_right(cache, monkeypatch, npz
         assert_same(arrays, expected)
         assert name == "mnist"
     assert not npz._ahead
+    turned, _ = read("auto", transpose=True)
+    assert np.array_equal(turned.train_data, expected.train_data.swapaxes(1, 2))
 
 
 def test_the_second_mirror_is_asked_if_the_first_fails(cache, npz_path, expected, monkeypatch, capsys):

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from helpers import assert_same, compiled, state
 from kerasmlp.data import Batches
-from kerasmlp.loops.interface import build, build_metrics, build_optimizer
+from kerasmlp.loops.interface import build, build_metrics, build_model, build_optimizer
 from small_models import dense
 
 
@@ -32,6 +32,24 @@ def own():
 @pytest.fixture
 def batches(digits):
     return Batches(*digits, 7, seed=5)
+
+
+def test_a_model_with_a_step_of_its_own_has_the_variables_that_the_step_makes(batches):
+    class Late(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.dense = keras.layers.Dense(2)
+
+        def call(self, x):
+            return self.dense(x)
+
+        def train_step(self, batch):
+            return {"seen": keras.ops.sum(self(batch[0]))}
+
+    model = Late()
+    model.compile("adam", "mse", jit_compile=False)
+    build_model(model, batches)
+    assert [weight.shape for weight in model.weights] == [(1, 2), (2,)]
 
 
 def test_metrics_are_built_and_nothing_is_trained(batches):
