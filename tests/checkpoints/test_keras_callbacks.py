@@ -194,6 +194,7 @@ def posted():
         server.shutdown()
 
 
+@pytest.mark.thorough
 def test_each_epoch_is_sent_once(posted, digits, tmp_path):
     address, epochs = posted
     monitor = functools.partial(of_keras.RemoteMonitor, address, send_as_json=True)

@@ -112,6 +112,7 @@ LOOP_PAIRS = {
 }
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", cases(LOOP_PAIRS, default=("loss scale",)))
 def test_a_resumed_training_is_identical_to_an_uninterrupted_one(name, digits):
     """It resumes within an epoch, with another loop and another `steps_per_execution`.

@@ -8,10 +8,7 @@ from mistakes import MISTAKES
 from programs import PROGRAMS
 
 QUICK_PROGRAMS = ("the loop of Keras' guide",)
-QUICK_MISTAKES = (
-    *("another model, dense", "metrics are not reset, plain"),
-    "changes the state outside its steps, dense",
-)
+QUICK_MISTAKES = ("another model, dense", "metrics are not reset, plain")
 """Each of another kind, with the models that are traced fastest. `test_wrong_*.py` hold all mistakes."""
 
 

@@ -161,6 +161,7 @@ def test_a_loop_that_returns_something_else_is_an_error(mnist5k):
         check(loop, factories.mlp, mnist5k)
 
 
+@pytest.mark.thorough
 def test_predictions_are_those_of_the_trained_model(of_graph):
     assert of_graph.predictions[0].shape == (200, 10)
     assert np.allclose(of_graph.predictions[0].sum(axis=1), 1, atol=1e-5)

@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from helpers import assert_same, cases, compiled, run, state
+from helpers import assert_same, compiled, run, state
 from kerasmlp.models import make_optimizer
 from small_models import dense
 
@@ -54,7 +54,8 @@ def test_the_trained_weights_are_the_moving_average():
     assert np.allclose(kernel.numpy(), average)
 
 
-@pytest.mark.parametrize("jit_compile", cases((False, True), default=(False,)))
+@pytest.mark.thorough
+@pytest.mark.parametrize("jit_compile", [False, True])
 def test_fit_and_graph_agree_with_schedule_weight_decay_and_average(digits, jit_compile):
     """The eager loop rounds differently, because its schedule is not fused: see the README."""
 

@@ -50,7 +50,7 @@ def by_keras(kind):
     return history, state(model)
 
 
-QUICK = [("table", "eager"), ("dataset", "graph")]
+QUICK = [("dataset", "graph")]
 
 
 @pytest.mark.parametrize("kind, loop", pairs(fit_models.MODELS, LOOPS, default=QUICK))

@@ -214,7 +214,7 @@ def test_a_run_that_has_no_checkpoint_begins_anew_in_its_folder(tmp_path):
 NAMES = [*get_args(SummaryName), None]
 
 
-@pytest.mark.parametrize("name", cases(NAMES, default=["projector", None]))
+@pytest.mark.parametrize("name", cases(NAMES, default=[None]))
 def test_each_can_be_chosen_alone(name, npz, tmp_path):
     chosen = small(tmp_path, data=str(npz), epochs=1, summaries=(name,) if name else ())
     folder, _ = train(chosen)

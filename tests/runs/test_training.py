@@ -166,6 +166,7 @@ def test_an_epoch_reports_the_validation_of_the_averaged_weights(loop, averaged)
     assert metrics["best_validation_loss"] == metrics["validation_loss"]
 
 
+@pytest.mark.thorough
 def test_the_best_model_has_averaged_weights(averaged):
     folder, _ = averaged("graph", summaries=())
     best = kerasmlp.load(folder / "checkpoints/best.keras")

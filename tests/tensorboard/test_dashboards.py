@@ -119,6 +119,7 @@ def test_a_masked_binary_classifier_of_tokens(tmp_path):
     assert np.array_equal(confusion, pictures.confusion(matrix))
 
 
+@pytest.mark.thorough
 def test_a_regression_on_a_table(tmp_path):
     x, y = RANDOM.random((24, 4), np.float32), RANDOM.random(24, np.float32)
     model = keras.Sequential([keras.Input((4,)), layers.Dense(3, "tanh"), layers.Dense(1)])

@@ -96,6 +96,7 @@ def test_an_optimizer_that_was_not_used_has_no_learning_rate(scalars, tmp_path, 
     assert len(capsys.readouterr().err.splitlines()) == 2, "what cannot be computed is noted once"
 
 
+@pytest.mark.thorough
 def test_the_running_loss_is_the_mean_of_the_epoch_so_far(digits, small_model, write, tmp_path):
     batch_losses = BatchLosses()
     losses = {}
