@@ -108,8 +108,8 @@ def check(name, loop, broken_off, uninterrupted, digits, folder):
 
 
 @pytest.mark.thorough
-@pytest.mark.parametrize("broken_off", cases(BREAKS, default=("crash 7",)))
-@pytest.mark.parametrize("name", cases(NAMES, default=("swapping",)))
+@pytest.mark.parametrize("broken_off", BREAKS)
+@pytest.mark.parametrize("name", NAMES)
 def test_a_run_goes_on_with_keras_callbacks_as_if_not_broken_off(
     name, broken_off, uninterrupted, digits, tmp_path
 ):

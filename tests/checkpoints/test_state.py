@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from keras import layers
 
-from helpers import assert_same, cases, compiled, state, validation_batches
+from helpers import assert_same, compiled, state, validation_batches
 from kerasmlp import loops
 from kerasmlp.checkpoints import files
 from kerasmlp.checkpoints.state import capture, put_callbacks, put_variables
@@ -113,7 +113,7 @@ LOOP_PAIRS = {
 
 
 @pytest.mark.thorough
-@pytest.mark.parametrize("name", cases(LOOP_PAIRS, default=("loss scale",)))
+@pytest.mark.parametrize("name", LOOP_PAIRS)
 def test_a_resumed_training_is_identical_to_an_uninterrupted_one(name, digits):
     """It resumes within an epoch, with another loop and another `steps_per_execution`.
 

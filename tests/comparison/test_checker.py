@@ -27,7 +27,7 @@ class Checked:
         self.bench, self.model = bench, bench.model
         self.own = OwnOptimizers(bench.model)
         self.checker = Checker(bench.rounding, bench.train, bench.initial, bench.model, self.own)
-        self.batch = next(iter(bench.train.epoch(0)))
+        self.batch = bench.train.first_batch()
         self.weights = len(self.model.variables)
 
     def step(self, optimizer):

@@ -68,7 +68,7 @@ def test_only_what_is_compared_counts():
 @pytest.mark.parametrize("validation", [False, True])
 def test_a_forward_pass_with_training_is_told_by_its_batches(validation):
     scene = Scene(validation=validation)
-    of_train = scene.after(next(iter(scene.train.epoch(0))))
+    of_train = scene.after(scene.train.first_batch())
     assert scene.divergence(of_train).cause == (
         "the model is called with training=True outside of its steps: statistics or seeds move"
     )
@@ -95,7 +95,7 @@ def test_a_model_that_cannot_be_called_has_a_cause_too():
         raise RuntimeError("not like this")
 
     scene = Scene()
-    moved = scene.after(next(iter(scene.train.epoch(0))))
+    moved = scene.after(scene.train.first_batch())
     scene.reference.model = fails
     found, path = scene.changed("/kernel", 0.25)
     assert scene.divergence(found).cause == CHANGED + path

@@ -408,7 +408,7 @@ def test_the_difference_of_two_programs_is_added_to_the_gradients():
     bench = Bench()
     rounding = Rounding(bench.rounding.reference, bench.train)
     assert [program._jit_compile for program in rounding._programs] == [False, True]
-    batch, reference = next(iter(bench.train.epoch(0))), bench.rounding.reference
+    batch, reference = bench.train.first_batch(), bench.rounding.reference
     right = reference.train(bench.initial, [batch])
     gradients = [tf.ones(each.shape) for each in reference.model.trainable_variables]
     one = [tf.zeros_like(each) for each in gradients]

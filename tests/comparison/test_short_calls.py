@@ -155,7 +155,7 @@ def test_each_call_starts_where_the_training_started(bench):
     bench.start()
     own = keras.optimizers.SGD(0.1, momentum=0.9)
     with OwnOptimizers(bench.model) as optimizers:
-        batch = next(iter(bench.train.epoch(0)))
+        batch = bench.train.first_batch()
         own.apply(own_gradients(bench.model, batch), bench.model.trainable_variables)
         loop = written()
         calls = ShortCalls(bench.rounding, bench.train, bench.initial, loop, bench.model, optimizers)

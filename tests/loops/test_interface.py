@@ -35,21 +35,11 @@ def batches(digits):
 
 
 def test_a_model_with_a_step_of_its_own_has_the_variables_that_the_step_makes(batches):
-    class Late(keras.Model):
-        def __init__(self):
-            super().__init__()
-            self.dense = keras.layers.Dense(2)
-
-        def call(self, x):
-            return self.dense(x)
-
-        def train_step(self, batch):
-            return {"seen": keras.ops.sum(self(batch[0]))}
-
-    model = Late()
+    model = Own([keras.layers.Flatten(), keras.layers.Dense(3)])
+    model.seen = keras.metrics.Mean()
     model.compile("adam", "mse", jit_compile=False)
     build_model(model, batches)
-    assert [weight.shape for weight in model.weights] == [(1, 2), (2,)]
+    assert [weight.shape for weight in model.trainable_weights] == [(36, 3), (3,)]
 
 
 def test_metrics_are_built_and_nothing_is_trained(batches):

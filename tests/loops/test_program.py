@@ -78,8 +78,8 @@ def test_replacement_has_no_partial_batch(loop, digits):
 
 
 @pytest.mark.thorough
-@pytest.mark.parametrize("loop", cases(("fit", "graph"), default=("fit",)))
-@pytest.mark.parametrize("stop_at", cases((None, 5), default=(5,)))
+@pytest.mark.parametrize("loop", ["fit", "graph"])
+@pytest.mark.parametrize("stop_at", [None, 5])
 def test_callbacks_hear_of_a_program_what_they_hear_of_keras_executions(loop, stop_at, digits):
     heard = []
     for name, jit_compile in (("fit", False), (loop, True)):

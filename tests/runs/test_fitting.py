@@ -387,8 +387,8 @@ def test_a_run_that_was_stopped_early_is_not_trained_on(tmp_path):
 
 
 @pytest.mark.thorough
-@pytest.mark.parametrize("loop", cases(("fit", "graph"), default=("fit",)))
-@pytest.mark.parametrize("kind", cases(("two", "dataset"), default=("two",)))
+@pytest.mark.parametrize("loop", ["fit", "graph"])
+@pytest.mark.parametrize("kind", ["two", "dataset"])
 def test_the_program_serves_models_of_every_kind(kind, loop):
     """Weights of samples, several inputs and outputs, and a dataset of batches of one shape."""
     expected, theirs = by_keras(kind)
