@@ -18,7 +18,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from benchmarks import augmentations, clusters, commands, models, quantized, race, recipes
+from benchmarks import augmentations, clusters, commands, layouts, models, quantized, race, recipes
 from benchmarks.contenders import CONTENDERS, WITH_CALLBACKS
 from benchmarks.worker import TIME_LIMIT, Problem
 from kerasmlp import cli, flags
@@ -40,6 +40,7 @@ Part = Literal[
     "ablations",
     "cluster",
     "models",
+    "layouts",
 ]
 PAUSE = 0.5  # seconds before each turn: threads of the one before may still spin, as OpenBLAS' do
 FIT, FLOOR = "kerasmlp fit", "floor: two matrix products"
@@ -58,7 +59,8 @@ class Settings:
             the start of the process; epochs on more and fewer examples; with more and fewer units; what
             integers cost of the accuracy; an augmentation of all images; what the recipes reach, over
             several seeds; in how much time; what each part of the recipe accurate does; a step that
-            several workers share; models of other kinds, with the program and without.
+            several workers share; models of other kinds, with the program and without; what XLA would
+            gain by a kernel that is stored transposed.
         repeats: Rounds of a sitting, after one that warms up.
         sittings: How often all processes are started anew.
         output: The folder for a JSON file and a figure of each part.
@@ -191,6 +193,7 @@ PARTS = {
     "ablations": lambda settings: recipes.measure(settings.data, recipes.ABLATIONS),
     "cluster": lambda settings: clusters.measure(settings.repeats),
     "models": lambda settings: models.measure(settings.repeats),
+    "layouts": lambda settings: layouts.measure(settings.repeats),
 }
 CELLS: dict[str, Callable[[dict[str, Any], dict[str, Any]], dict[str, str]]] = {
     "stalls": lambda row, rows: commands.stall_cells(row),
@@ -210,6 +213,7 @@ BASE = {
     "augmentation": "affine and elastic",
     "commands": "python -m kerasmlp.train",
     "examples": "60,000 in memory",
+    "layouts": layouts.AS_KERAS,
 }
 """The row that the others are told as multiples of."""
 

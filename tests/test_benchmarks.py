@@ -2,6 +2,7 @@
 
 import pytest
 
+from benchmarks import layouts
 from benchmarks.__main__ import FIT, FLOOR, Settings, installed, main, markdown, ratio, rounds
 from benchmarks.commands import stall_cells
 from benchmarks.contenders import CONTENDERS
@@ -31,6 +32,12 @@ def test_a_contender_learns(name):
             process.send(True)
             _, accuracy, _ = process.receive(120)
     assert accuracy > 0.85
+
+
+@pytest.mark.thorough
+def test_the_steps_of_all_layouts_train_the_same_weights():
+    found = layouts.measure(2)  # which compares the weights
+    assert [len(row["seconds"]) for row in found.values()] == [2, 2, 2]
 
 
 def test_a_framework_that_is_missing_is_skipped_by_name(monkeypatch, capsys):

@@ -111,7 +111,7 @@ def _not_collected() -> Iterator[None]:
         gc.enable()
 
 
-UNUSED = ("jax", "matplotlib", "pandas", "scipy", "sklearn", "torch")
+UNUSED = ("IPython", "jax", "matplotlib", "pandas", "scipy", "sklearn", "torch")
 """What Keras and TensorFlow import if it is installed, and what no command uses through them. Without it
 `import keras` takes 2.4 s instead of 4.4 s, on 2 cores with all of it installed."""
 
