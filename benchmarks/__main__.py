@@ -41,6 +41,7 @@ Part = Literal[
     "cluster",
     "models",
     "layouts",
+    "jobs",
 ]
 PAUSE = 0.5  # seconds before each turn: threads of the one before may still spin, as OpenBLAS' do
 FIT, FLOOR = "kerasmlp fit", "floor: two matrix products"
@@ -60,7 +61,7 @@ class Settings:
             integers cost of the accuracy; an augmentation of all images; what the recipes reach, over
             several seeds; in how much time; what each part of the recipe accurate does; a step that
             several workers share; models of other kinds, with the program and without; what XLA would
-            gain by a kernel that is stored transposed.
+            gain by a kernel that is stored transposed; ten seeds one by one, and two at a time.
         repeats: Rounds of a sitting, after one that warms up.
         sittings: How often all processes are started anew.
         output: The folder for a JSON file and a figure of each part.
@@ -194,6 +195,7 @@ PARTS = {
     "cluster": lambda settings: clusters.measure(settings.repeats),
     "models": lambda settings: models.measure(settings.repeats),
     "layouts": lambda settings: layouts.measure(settings.repeats),
+    "jobs": lambda settings: commands.jobs(settings.data, settings.repeats),
 }
 CELLS: dict[str, Callable[[dict[str, Any], dict[str, Any]], dict[str, str]]] = {
     "stalls": lambda row, rows: commands.stall_cells(row),
@@ -214,6 +216,7 @@ BASE = {
     "commands": "python -m kerasmlp.train",
     "examples": "60,000 in memory",
     "layouts": layouts.AS_KERAS,
+    "jobs": commands.ONE_BY_ONE,
 }
 """The row that the others are told as multiples of."""
 

@@ -15,6 +15,7 @@ RUNS = 20
 """How often each command is timed to see whether one of its runs waits for something."""
 ROUND = "{round}"
 """Stands for the number of the round in an argument."""
+ONE_BY_ONE = "kerasmlp.seeds --seeds 10"
 IMPORT = "from kerasmlp import cli\nwith cli.quiet_start(verbose=False): import keras"
 
 
@@ -57,6 +58,17 @@ def stalls(data: str) -> dict[str, Any]:
             "kerasmlp.fit": ["-m", "benchmarks.programs.own_model"],
         }
         return _timed(programs, RUNS)
+
+
+def jobs(data: str, repeats: int) -> dict[str, Any]:
+    """Time ten seeds one after the other, and two at a time."""
+    with tempfile.TemporaryDirectory() as logs:
+        seeds = ["-m", "kerasmlp.seeds", "--seeds", "10", "--data", data, "--logdir", logs]
+        programs = {
+            name: [*seeds, "--jobs", jobs, "--name", f"{jobs}-{ROUND}"]
+            for jobs, name in {"1": ONE_BY_ONE, "2": "kerasmlp.seeds --seeds 10 --jobs 2"}.items()
+        }
+        return _timed(programs, repeats)
 
 
 def stall_cells(row: dict[str, Any]) -> dict[str, str]:
