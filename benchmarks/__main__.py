@@ -177,7 +177,7 @@ def hidden(settings: Settings) -> dict[str, Any]:
     )
 
 
-PARTS = {
+PARTS: dict[Part, Callable[[Settings], dict[str, Any]]] = {
     "epochs": epochs,
     "callbacks": callbacks,
     "commands": lambda settings: commands.measure(settings.data, settings.repeats),
@@ -224,7 +224,7 @@ BASE = {
 def markdown(part: str, rows: dict[str, Any]) -> str:
     """Return what was found as a table, to be printed, and pasted into the README."""
     base = rows.get(BASE.get(part, ""))
-    lines = []
+    lines: list[str] = []
     for name, row in rows.items():
         if part in CELLS:
             cells = CELLS[part](row, rows)

@@ -63,7 +63,7 @@ def work(
     from kerasmlp.distribute import distribution
     from kerasmlp.distribute.step import distributed
     from kerasmlp.loops import train_step
-    from kerasmlp.loops.graph import compiled
+    from kerasmlp.loops.graph import compiled_steps
     from kerasmlp.models import compiled_mlp
 
     cluster = distribution("multiworker" if len(addresses) > 1 else "none")
@@ -74,12 +74,13 @@ def work(
     y = tf.constant(random.integers(10, size=batch), tf.int32)
     batches = iter(tf.data.Dataset.from_tensors((x, y)).repeat())
     strategy = cluster.strategy
-    run = compiled(model, train_step if strategy is None else distributed(strategy, batch))
+    step = train_step if strategy is None else distributed(strategy, batch)
+    run = compiled_steps(model, step, lambda: None)
 
     def seconds(steps: int) -> float:
         cluster.exchange(0)  # all begin together
         begin = time.perf_counter()
-        run(batches, steps)
+        run(batches, steps, True)
         return time.perf_counter() - begin
 
     seconds(2)

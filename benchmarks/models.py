@@ -66,11 +66,10 @@ def measure(repeats: int) -> dict[str, Any]:
     for name, (make, examples, batch_size) in MODELS.items():
         numbers = np.random.default_rng(0)
         shape = make().input_shape[1:]
-        x = numbers.integers(0, 1000, (examples, *shape)) if make is text else None
-        x = numbers.normal(size=(examples, *shape)) if x is None else x
+        size = (examples, *shape)
+        x: Any = numbers.integers(0, 1000, size) if make is text else numbers.normal(size=size)
         y = numbers.integers(0, 10, examples)
-        options = {"epochs": 1, "batch_size": batch_size, "repeats": repeats}
-        result = compare_loops(make, (x, y), WAYS, **options)
+        result = compare_loops(make, (x, y), WAYS, epochs=1, batch_size=batch_size, repeats=repeats)
         costs = {outcome.name: outcome.cost for outcome in result.outcomes}
         found[name] = {way: cost and cost.seconds_per_epoch for way, cost in costs.items()}
     return found

@@ -3,11 +3,17 @@
 import statistics
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
-SEEDS = 5
-ROWS = {
+from kerasmlp.data import Examples, MNISTLoader
+from kerasmlp.exporting import FormatName, Parity, Served, parity, writers
+from kerasmlp.models import calibrated
+from kerasmlp.runs import Settings, train
+from kerasmlp.runs.settings import QuantizeName
+
+ROWS: dict[str, tuple[QuantizeName, FormatName]] = {
     "float": ("none", "litert"),
     "int8, post-training": ("none", "litert-int8"),
     "int8, quantization-aware": ("int8", "litert-int8"),
@@ -17,34 +23,38 @@ ROWS = {
 """What each row is trained for, and exported as. Weights of 4 bits lie in integers of 8."""
 
 
-def measure(data: str) -> dict[str, Any]:
+def measure(data: str, seeds: int = 5) -> dict[str, Any]:
     """Train, export and run each row with each seed, on all test images of `data`, in LiteRT."""
-    from kerasmlp.data import Examples
-    from kerasmlp.exporting import IMAGES, formats, parity, writers
-    from kerasmlp.models import calibrated
-    from kerasmlp.runs import Settings, load_with_data, train
-
-    found: dict[str, Any] = {row: [] for row in ROWS}
-    with tempfile.TemporaryDirectory() as logs:
-        for seed in range(SEEDS):
-            models = {}
-            for quantize in ("none", "int8", "int4"):
-                print(f"seed {seed}: training, --quantize {quantize}", file=sys.stderr)
-                folder, _ = train(
-                    Settings(data=data, seed=seed, quantize=quantize, summaries=(), logdir=Path(logs))
+    loader = MNISTLoader(data)
+    found: dict[str, list[Parity]] = {row: [] for row in ROWS}
+    with tempfile.TemporaryDirectory() as folder:
+        for seed in range(seeds):
+            trained = {
+                quantize: _trained(
+                    Settings(data=data, seed=seed, quantize=quantize), Path(folder), loader
                 )
-                models[quantize], loader = load_with_data(folder)
-            test = Examples(loader.test_data, loader.test_label)
-            images = loader.train_data[:IMAGES]
+                for quantize in get_args(QuantizeName)
+            }
             for row, (quantize, format) in ROWS.items():
-                model = models[quantize]
-                probabilities = test.first(len(test.images)).probabilities(model)
+                served = trained[quantize]
                 if row == "int4 weights, post-training":
-                    model = calibrated(model, images.astype("float32") / 255, "int4")
-                path = Path(logs, f"{seed} {row} {formats.FILES[format]}")
-                writers.write(model, format, path, images)
-                found[row].append(parity.measure(format, path, test.images, test.labels, probabilities))
+                    pixels = served.training_x.astype("float32") / 255
+                    model = calibrated(served.model, pixels, "int4")
+                    model.compile()  # as those of runs are
+                    served = replace(served, model=model)
+                path = Path(folder, f"{seed} {row}.tflite")
+                writers.write(served, format, path)
+                found[row].append(parity.measure(served, format, path))
     return {row: _summary(reports) for row, reports in found.items()}
+
+
+def _trained(settings: Settings, logdir: Path, loader: MNISTLoader) -> Served:
+    """Train a model, and return it with all test images."""
+    print(f"seed {settings.seed}: training, --quantize {settings.quantize}", file=sys.stderr)
+    folder, _ = train(replace(settings, summaries=(), logdir=logdir))
+    served = Served.of_run(folder)
+    test = Examples(loader.test_data, loader.test_label, are_images=True)
+    return replace(served, x=test.x, labels=test.y, outputs=[test.predictions(served.model)])
 
 
 def _summary(reports: list[Any]) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks import layouts
+from benchmarks import clusters, layouts, quantized
 from benchmarks.__main__ import FIT, FLOOR, Settings, installed, main, markdown, ratio, rounds
 from benchmarks.commands import stall_cells
 from benchmarks.contenders import CONTENDERS
@@ -38,6 +38,23 @@ def test_a_contender_learns(name):
 def test_the_steps_of_all_layouts_train_the_same_weights():
     found = layouts.measure(2)  # which compares the weights
     assert [len(row["seconds"]) for row in found.values()] == [2, 2, 2]
+
+
+@pytest.mark.thorough
+def test_integers_are_trained_exported_and_run():
+    pytest.importorskip("ai_edge_litert")
+    found = quantized.measure("mnist5k", seeds=2)
+    assert {*found} == {*quantized.ROWS}
+    assert all(row["mean"] > 0.9 for row in found.values())
+    assert found["float"]["bytes"] > 3 * max(row["bytes"] for row in [*found.values()][1:])
+
+
+@pytest.mark.thorough
+def test_workers_share_a_step(monkeypatch):
+    for name, values in {"BATCHES": (50,), "UNITS": (100,), "WORKERS": (1, 2)}.items():
+        monkeypatch.setattr(clusters, name, values)
+    alone, shared = (row["milliseconds"] for row in clusters.measure(1).values())
+    assert alone[0] > 0 and shared[0] > 0
 
 
 def test_a_framework_that_is_missing_is_skipped_by_name(monkeypatch, capsys):

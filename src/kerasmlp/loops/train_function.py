@@ -105,7 +105,7 @@ def train_functions(
     of steps of an execution stays as it was when the training began.
 
     Keras has no public way to do so: it would replace the function by its own. What it is worth: an
-    epoch of MNIST takes Keras' `fit` 11 times as long (`python -m benchmarks --parts epochs`).
+    epoch of MNIST takes Keras' `fit` more than 5 times as long (`python -m benchmarks --parts epochs`).
     """
     model, steps = training.model, training.model.steps_per_execution
 
