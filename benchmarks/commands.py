@@ -1,14 +1,16 @@
 """Whole commands, from the start of the process to its end, timed in turn."""
 
 import json
+import os
 import resource
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 RUNS = 20
@@ -16,6 +18,7 @@ RUNS = 20
 ROUND = "{round}"
 """Stands for the number of the round in an argument."""
 ONE_BY_ONE = "kerasmlp.seeds --seeds 10"
+THREADS = "TF_NUM_INTRAOP_THREADS"
 IMPORT = "from kerasmlp import cli\nwith cli.quiet_start(verbose=False): import keras"
 
 
@@ -61,14 +64,17 @@ def stalls(data: str) -> dict[str, Any]:
 
 
 def jobs(data: str, repeats: int) -> dict[str, Any]:
-    """Time ten seeds one after the other, and two at a time."""
+    """Time ten seeds one after the other, and two at a time; these also with one thread each."""
     with tempfile.TemporaryDirectory() as logs:
         seeds = ["-m", "kerasmlp.seeds", "--seeds", "10", "--data", data, "--logdir", logs]
+        two = f"{ONE_BY_ONE} --jobs 2"
+        of_one_thread = f"{two}, {THREADS}=1"
         programs = {
-            name: [*seeds, "--jobs", jobs, "--name", f"{jobs}-{ROUND}"]
-            for jobs, name in {"1": ONE_BY_ONE, "2": "kerasmlp.seeds --seeds 10 --jobs 2"}.items()
+            ONE_BY_ONE: [*seeds, "--name", f"one-{ROUND}"],
+            two: [*seeds, "--jobs", "2", "--name", f"two-{ROUND}"],
+            of_one_thread: [*seeds, "--jobs", "2", "--name", f"threads-{ROUND}"],
         }
-        return _timed(programs, repeats)
+        return _timed(programs, repeats, variables={of_one_thread: {THREADS: "1"}})
 
 
 def stall_cells(row: dict[str, Any]) -> dict[str, str]:
@@ -99,10 +105,19 @@ def trained(data: str, seed: int, flags: str) -> tuple[float, dict[str, Any]]:
         return seconds, json.loads(Path(logs, "run", "metrics.json").read_bytes())
 
 
-def _timed(programs: dict[str, list[str]], repeats: int, seldom: Sequence[str] = ()) -> dict[str, Any]:
+def _timed(
+    programs: dict[str, list[str]],
+    repeats: int,
+    seldom: Sequence[str] = (),
+    variables: Mapping[str, dict[str, str]] = MappingProxyType({}),
+) -> dict[str, Any]:
     """Return the seconds of whole programs, in turn, and those of the processor, of all their threads.
 
-    Those that are `seldom` run in the first round.
+    Args:
+        programs: the arguments of Python, by the name of the row.
+        repeats: rounds.
+        seldom: rows that run in the first round only.
+        variables: of the environment, beside those of this process, by the name of the row.
     """
     found: dict[str, Any] = {name: {"seconds": [], "processor_seconds": []} for name in programs}
     for number in range(repeats):
@@ -112,7 +127,8 @@ def _timed(programs: dict[str, list[str]], repeats: int, seldom: Sequence[str] =
             print(f"round {number + 1}/{repeats}: {name}", file=sys.stderr)
             given = [argument.replace(ROUND, str(number)) for argument in arguments]
             begin, busy = time.perf_counter(), _processor_seconds()
-            subprocess.run([sys.executable, *given], capture_output=True, check=True)
+            environment = os.environ | variables.get(name, {})
+            subprocess.run([sys.executable, *given], capture_output=True, check=True, env=environment)
             found[name]["seconds"].append(time.perf_counter() - begin)
             found[name]["processor_seconds"].append(_processor_seconds() - busy)
     return found
