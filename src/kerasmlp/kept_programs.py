@@ -24,6 +24,10 @@ CPU_LINES = ("vendor_id", "model name", "flags", "Features", "CPU ")
 """What a processor is and can do, in `/proc/cpuinfo`, on x86 and ARM."""
 
 
+_folders: set[Path] = set()
+"""Where this process keeps its programs."""
+
+
 def keep() -> None:
     """Keep the programs of this process for CPUs, and take those that are kept.
 
@@ -39,9 +43,17 @@ def keep() -> None:
         folder.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=folder).close()
         _remove_damaged(folder)
-        atexit.register(_seal, folder)
+        _folders.add(folder)
         kept = f"--tf_xla_persistent_cache_directory={folder}"
         os.environ[FLAGS] = f"{kept} --tf_xla_persistent_cache_device_types=CPU"
+
+
+@atexit.register
+def seal() -> None:
+    """Write down the digest of each new program. To be called in a process that may be killed."""
+    for folder in _folders:
+        with contextlib.suppress(OSError):
+            _seal(folder)
 
 
 def _environment() -> str:
@@ -65,12 +77,10 @@ def _remove_damaged(folder: Path) -> None:
 
 
 def _seal(folder: Path) -> None:
-    """Write down the digest of each new program."""
-    with contextlib.suppress(OSError):
-        for path in folder.glob(PROGRAMS):
-            digest = path.with_name(path.name + DIGEST)
-            if not digest.exists():
-                digest.write_bytes(_digest(path))
+    for path in folder.glob(PROGRAMS):
+        digest = path.with_name(path.name + DIGEST)
+        if not digest.exists():
+            digest.write_bytes(_digest(path))
 
 
 def _digest(path: Path) -> bytes:

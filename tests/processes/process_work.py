@@ -8,7 +8,9 @@ import subprocess
 import sys
 import time
 import types
+from pathlib import Path
 
+from kerasmlp import kept_programs
 from kerasmlp.callbacks import Interrupted, Interruption
 from kerasmlp.processes import peak_megabytes
 from kerasmlp.runs import SettingError
@@ -77,6 +79,22 @@ def without_keras():
     """What a process imports as Keras within this context is an empty module."""
     sys.modules["keras"] = types.ModuleType("keras")
     yield
+
+
+@contextlib.contextmanager
+def that_keeps_programs(cache):
+    """The same in a process that keeps its programs, as a command does, in `cache`."""
+    del os.environ[kept_programs.FLAGS]
+    os.environ["XDG_CACHE_HOME"] = str(cache)
+    kept_programs.keep()
+    with without_keras():
+        yield
+
+
+def compiles():
+    """Leave what XLA leaves, where it is told to."""
+    folder = os.environ[kept_programs.FLAGS].partition("=")[2].partition(" ")[0]
+    Path(folder, "one.pb").write_bytes(b"a program")
 
 
 def cores():

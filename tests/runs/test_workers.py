@@ -15,7 +15,7 @@ import pytest
 
 import process_work
 from helpers import cases, finished, python, without_posix
-from kerasmlp import seeds as command, train
+from kerasmlp import kept_programs, seeds as command, train
 from kerasmlp.callbacks import Interrupted
 from kerasmlp.processes import RemoteError
 from kerasmlp.runs import SettingError, workers as module
@@ -41,6 +41,14 @@ def test_workers_share_the_cores_and_have_all_threads(workers):
     assert sorted({core for share in shares for core in share}) == everything
     assert sum(map(len, shares)) == max(2, len(everything))
     assert {threads for _, threads in both} == {str(len(everything))}
+
+
+def test_what_a_worker_compiles_is_kept_for_the_next_command(tmp_path):
+    with Workers(1, functools.partial(process_work.that_keeps_programs, tmp_path)) as started:
+        started.run({"one": process_work.compiles})
+    (program,) = tmp_path.rglob("*.pb")
+    kept_programs._remove_damaged(program.parent)
+    assert program.read_bytes() == b"a program"
 
 
 @pytest.mark.parametrize(

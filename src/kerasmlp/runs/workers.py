@@ -10,6 +10,7 @@ from typing import Any, Self
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress
 
+from kerasmlp import kept_programs
 from kerasmlp.callbacks import Interrupted, Interruption
 from kerasmlp.processes import Process, RemoteError, Talk, wait
 
@@ -162,6 +163,7 @@ def serve(talk: Talk, cores: list[int], start: Start) -> None:
                 message = ERROR, error
             except (ValueError, OSError, FloatingPointError, MemoryError) as error:
                 message = ERROR, error
+            kept_programs.seal()  # this process will be killed
             talk.send(message)
 
 
