@@ -57,8 +57,8 @@ def _epoch(layout: str, images: tf.Tensor, labels: tf.Tensor) -> Callable[[Weigh
         gradients = _gradients(x, labels[number], weights, layout == THROUGHOUT)
         means = [m + (g - m) * (1 - FIRST_DECAY) for m, g in zip(means, gradients, strict=True)]
         squares = [s + (g * g - s) * (1 - SECOND_DECAY) for s, g in zip(squares, gradients, strict=True)]
-        time = tf.cast(number + 1, tf.float32)
-        rate = RATE * tf.sqrt(1 - SECOND_DECAY**time) / (1 - FIRST_DECAY**time)
+        steps = tf.cast(number + 1, tf.float32)
+        rate = RATE * tf.sqrt(1 - SECOND_DECAY**steps) / (1 - FIRST_DECAY**steps)
         weights = [
             w - rate * m / (tf.sqrt(s) + EPSILON)
             for w, m, s in zip(weights, means, squares, strict=True)
