@@ -10,7 +10,6 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 RUNS = 20
@@ -109,7 +108,7 @@ def _timed(
     programs: dict[str, list[str]],
     repeats: int,
     seldom: Sequence[str] = (),
-    variables: Mapping[str, dict[str, str]] = MappingProxyType({}),
+    variables: Mapping[str, dict[str, str]] | None = None,
 ) -> dict[str, Any]:
     """Return the seconds of whole programs, in turn, and those of the processor, of all their threads.
 
@@ -127,7 +126,7 @@ def _timed(
             print(f"round {number + 1}/{repeats}: {name}", file=sys.stderr)
             given = [argument.replace(ROUND, str(number)) for argument in arguments]
             begin, busy = time.perf_counter(), _processor_seconds()
-            environment = os.environ | variables.get(name, {})
+            environment = os.environ | (variables or {}).get(name, {})
             subprocess.run([sys.executable, *given], capture_output=True, check=True, env=environment)
             found[name]["seconds"].append(time.perf_counter() - begin)
             found[name]["processor_seconds"].append(_processor_seconds() - busy)

@@ -84,7 +84,8 @@ def test_the_oldest_programs_go(tmp_path, monkeypatch):
         path.write_bytes(bytes([age]))
         os.utime(path, (1000 - age, 1000 - age))
     (tmp_path / "unsealed.pb").write_bytes(b"of a process that was killed")
-    kept_programs._seal(tmp_path)
+    monkeypatch.setattr(kept_programs, "_folders", {tmp_path})
+    kept_programs.seal()
     (tmp_path / "unsealed.pb.sha256").unlink()
     kept_programs._remove_damaged(tmp_path)
     assert {path.name for path in tmp_path.glob("*.pb")} == {"0.pb", "1.pb"}

@@ -51,9 +51,12 @@ def keep() -> None:
 @atexit.register
 def seal() -> None:
     """Write down the digest of each new program. To be called in a process that may be killed."""
-    for folder in _folders:
-        with contextlib.suppress(OSError):
-            _seal(folder)
+    programs = (path for folder in _folders for path in folder.glob(PROGRAMS))
+    with contextlib.suppress(OSError):
+        for path in programs:
+            digest = path.with_name(path.name + DIGEST)
+            if not digest.exists():
+                digest.write_bytes(_digest(path))
 
 
 def _environment() -> str:
@@ -74,13 +77,6 @@ def _remove_damaged(folder: Path) -> None:
         if number >= MOST or not digest.exists() or digest.read_bytes() != _digest(path):
             path.unlink(missing_ok=True)
             digest.unlink(missing_ok=True)
-
-
-def _seal(folder: Path) -> None:
-    for path in folder.glob(PROGRAMS):
-        digest = path.with_name(path.name + DIGEST)
-        if not digest.exists():
-            digest.write_bytes(_digest(path))
 
 
 def _digest(path: Path) -> bytes:
