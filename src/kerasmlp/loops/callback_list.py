@@ -49,12 +49,12 @@ class CallbackList(keras.callbacks.CallbackList):
 
     def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
         first, end = max(batch, self._first_step), batch + self._group
+        stops = self._stops or self.model.stop_training
         if first >= end:
             # A stop waits for a step, as in an epoch from its start. `fit` would end the epoch here.
-            self._stops, self.model.stop_training = self._stops or self.model.stop_training, False
-            self.execution = None
+            self._stops, self.model.stop_training, self.execution = stops, False, None
             return
-        self.model.stop_training, self._stops = self._stops or self.model.stop_training, False
+        self._stops, self.model.stop_training = False, stops
         steps = min(end, self._training.train.steps_per_epoch) - first
         self.execution = Execution(self._epoch, first, steps)
         super().on_train_batch_begin(first, logs)

@@ -1,6 +1,7 @@
 """How a run is driven: the loop is called with the run's callbacks, and interruptions are waited for."""
 
 import contextlib
+import functools
 import importlib
 import threading
 from collections.abc import Iterator, Sequence
@@ -45,10 +46,10 @@ def drive(
         heard = run_callbacks(settings, task, record, stopwatch, interruption, given, verbose)
         if workers is not None and shared:
             heard.insert(0, distribute.StopTogether(workers, interruption))
-        # The figure at the end needs matplotlib, which can be imported while XLA compiles.
-        threading.Thread(
-            target=importlib.import_module, args=["kerasmlp.runs.history"], daemon=True
-        ).start()
+        begun = keras.callbacks.LambdaCallback(
+            on_train_batch_end=lambda batch, logs: _import_matplotlib()
+        )
+        heard.insert(0, begun)
         try:
             history = loop(
                 task.model,
@@ -79,6 +80,16 @@ def drive(
         "seconds_to_compile": stopwatch.seconds_to_compile,
         "replicas": 1 if workers is None else workers.replicas,
     }
+
+
+@functools.cache
+def _import_matplotlib() -> None:
+    """Import it once, for the figure at the end, in a thread, while the device trains and Python waits.
+
+    Before the first execution it would slow down the trace, which is Python too.
+    """
+    module = "kerasmlp.runs.history"
+    threading.Thread(target=importlib.import_module, args=[module], daemon=True).start()
 
 
 @contextlib.contextmanager
