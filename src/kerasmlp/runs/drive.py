@@ -44,12 +44,12 @@ def drive(
     with callbacks.Interruption(shared=shared) as interruption:
         stopwatch = callbacks.Stopwatch(task.batches.batch_size)
         heard = run_callbacks(settings, task, record, stopwatch, interruption, given, verbose)
-        if workers is not None and shared:
-            heard.insert(0, distribute.StopTogether(workers, interruption))
         begun = keras.callbacks.LambdaCallback(
             on_train_batch_end=lambda batch, logs: _import_matplotlib()
         )
         heard.insert(0, begun)
+        if workers is not None and shared:
+            heard.insert(0, distribute.StopTogether(workers, interruption))
         try:
             history = loop(
                 task.model,
