@@ -194,8 +194,10 @@ def test_a_run_that_diverges_says_so_and_keeps_its_checkpoints(npz, tmp_path, ca
     assert not (tmp_path / "mine/metrics.json").exists()
 
 
-def test_another_backend_is_refused_before_anything_is_written(npz, tmp_path):
-    done = python("-m", "kerasmlp.train", "--data", npz, cwd=tmp_path, KERAS_BACKEND="jax")
+@pytest.mark.parametrize("command", ["train", "seeds", "seeds --jobs 2"])
+def test_another_backend_is_refused_before_anything_is_written(command, npz, tmp_path):
+    name, *flags = command.split()
+    done = python("-m", f"kerasmlp.{name}", "--data", npz, *flags, cwd=tmp_path, KERAS_BACKEND="jax")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("error: KERAS_BACKEND: expected tensorflow")
     assert len(done.stderr.splitlines()) == 1

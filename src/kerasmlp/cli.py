@@ -57,12 +57,8 @@ def failed(error: Exception, status: int) -> int:
     return status
 
 
-@contextlib.contextmanager
-def quiet_start(verbose: bool) -> Iterator[None]:
-    """A context for the first import of Keras: choose its backend, drop what TensorFlow prints.
-
-    The programs that XLA compiles in this process are kept for the next command, see
-    `kerasmlp.kept_programs`.
+def choose_backend() -> None:
+    """Let Keras use TensorFlow, in this process and in those that it starts.
 
     Raises:
         ValueError: the variable `KERAS_BACKEND` names another backend.
@@ -73,6 +69,19 @@ def quiet_start(verbose: bool) -> Iterator[None]:
             f"KERAS_BACKEND: expected tensorflow, the one backend these loops are written for;"
             f" received {backend!r}"
         )
+
+
+@contextlib.contextmanager
+def quiet_start(verbose: bool) -> Iterator[None]:
+    """A context for the first import of Keras: choose its backend, drop what TensorFlow prints.
+
+    The programs that XLA compiles in this process are kept for the next command, see
+    `kerasmlp.kept_programs`.
+
+    Raises:
+        ValueError: as `choose_backend`.
+    """
+    choose_backend()
     kept_programs.keep()
     with _told("starting TensorFlow"), _not_collected(), _not_imported(*UNUSED), quiet(verbose):
         yield

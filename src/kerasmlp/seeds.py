@@ -19,6 +19,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     def command() -> None:
         default = Settings.starting_from(flags.peek(argv, **runs.DECIDING))
         settings = flags.parse(Settings, "kerasmlp.seeds", argv, default)
+        cli.choose_backend()  # before the folder of the runs is made
         try:
             folder, result = runs.repeat(settings, functools.partial(cli.quiet_start, settings.verbose))
         except RemoteError as error:
