@@ -103,6 +103,17 @@ def test_the_loop_is_given_the_task_and_the_callbacks(driven, terminal, capsys):
     assert "\x1b[?25l" in capsys.readouterr().err, "a live bar hides the cursor"
 
 
+def test_a_loop_may_call_each_callback_and_hand_on_no_logs(driven):
+    def loop(model, train, validation, epochs, heard, *rest):
+        history = LOOPS["eager"](model, train, validation, epochs, heard, *rest)
+        for callback in heard:
+            callback.on_train_batch_end(1)
+        return history
+
+    measured, _ = driven(loop)
+    assert measured["steps"] == 2
+
+
 def test_a_signal_after_the_last_step_interrupts_the_run(driven, tmp_path, capfd):
     class Late(keras.callbacks.Callback):
         checkpointed = ()

@@ -45,9 +45,9 @@ def drive(
         stopwatch = callbacks.Stopwatch(task.batches.batch_size)
         heard = run_callbacks(settings, task, record, stopwatch, interruption, given, verbose)
         begun = keras.callbacks.LambdaCallback(
-            on_train_batch_end=lambda batch, logs: _import_matplotlib()
+            on_train_batch_end=lambda batch, logs=None: _import_matplotlib()
         )
-        heard.insert(0, begun)
+        heard.insert(1, begun)  # after the stopwatch
         if workers is not None and shared:
             heard.insert(0, distribute.StopTogether(workers, interruption))
         try:
